@@ -1,0 +1,102 @@
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// A credentialSource finds the credential of a host as ORAS does: what the
+// user gave, else the configuration file or the helper it names.
+type credentialSource struct {
+	explicit auth.CredentialFunc // nil when the user gave none
+	file     string              // "" is the default place
+
+	// turn is held while the file is read and its helper runs. A helper whose
+	// child keeps its output open can't be ended, and then its turn isn't
+	// either: one such goroutine is all a registry can leave behind.
+	turn chan struct{}
+}
+
+// newCredentialSource reads the file once, so that a broken one is told early.
+func newCredentialSource(host string, o Options) (*credentialSource, error) {
+	s := &credentialSource{file: o.RegistryConfig, turn: make(chan struct{}, 1)}
+	if o.Username != "" || o.Password != "" {
+		credential := auth.Credential{Username: o.Username, Password: o.Password}
+		if o.Username == "" {
+			credential = auth.Credential{RefreshToken: o.Password} // an identity token, as in oras
+		}
+		s.explicit = auth.StaticCredential(host, credential)
+		return s, nil
+	}
+	if o.RegistryConfig != "" {
+		if _, err := os.Stat(o.RegistryConfig); err != nil {
+			return nil, fmt.Errorf("read registry config: %w", err)
+		}
+	}
+	if _, err := s.open(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// open reads the configuration file. Where there is no default place (no HOME)
+// nothing is configured.
+func (s *credentialSource) open() (credentials.Store, error) {
+	options := credentials.StoreOptions{DetectDefaultNativeStore: true}
+	if s.file != "" {
+		store, err := credentials.NewStore(s.file, options)
+		if err != nil {
+			return nil, fmt.Errorf("read registry config %s: %w", s.file, err)
+		}
+		return store, nil
+	}
+	if _, err := os.UserHomeDir(); err != nil && os.Getenv("DOCKER_CONFIG") == "" {
+		return credentials.NewMemoryStore(), nil
+	}
+	store, err := credentials.NewStoreFromDocker(options)
+	if err != nil {
+		return nil, fmt.Errorf("read registry config: %w", err)
+	}
+	return store, nil
+}
+
+// credential implements auth.CredentialFunc. The file is read anew each time:
+// a mount outlives a login, and what rotates in the file is found there.
+func (s *credentialSource) credential(ctx context.Context, hostport string) (auth.Credential, error) {
+	if s.explicit != nil {
+		return s.explicit(ctx, hostport)
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return auth.EmptyCredential, ctx.Err()
+	}
+	type answer struct {
+		credential auth.Credential
+		err        error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		defer func() { <-s.turn }()
+		store, err := s.open()
+		if err != nil {
+			answered <- answer{err: err}
+			return
+		}
+		credential, err := credentials.Credential(store)(ctx, hostport)
+		answered <- answer{credential, err}
+	}()
+	select {
+	case a := <-answered:
+		if a.err != nil {
+			return auth.EmptyCredential, fmt.Errorf("credential for %s: %w", hostport, a.err)
+		}
+		return a.credential, nil
+	case <-ctx.Done():
+		return auth.EmptyCredential, ctx.Err()
+	}
+}

@@ -1,0 +1,173 @@
+package resolver
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// writeConfig writes a registry config for a host.
+func writeConfig(t *testing.T, file, host, username, password string) {
+	t.Helper()
+	encoded := base64.StdEncoding.EncodeToString([]byte(username + ":" + password))
+	writeFile(t, file, fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, host, encoded), 0o600)
+}
+
+func writeFile(t *testing.T, file, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRegistryConfig(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	host := serve(t, fake)
+	file := filepath.Join(t.TempDir(), "config.json")
+
+	writeConfig(t, file, "other.example.com", "alice", "secret")
+	r := dial(t, host, Options{RegistryConfig: file})
+	wantStatus(t, r.Ping(t.Context()), 401)
+	for _, request := range fake.Requests() {
+		if request.Header.Get("Authorization") != "" {
+			t.Error("another host's credential was sent")
+		}
+	}
+
+	// A login while it is mounted is noticed.
+	writeConfig(t, file, host, "alice", "secret")
+	if err := r.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	explicit := dial(t, host, Options{RegistryConfig: file, Username: "alice", Password: "x"})
+	wantStatus(t, explicit.Ping(t.Context()), 401)
+}
+
+func TestDefaultRegistryConfig(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	host := serve(t, fake)
+	dir := t.TempDir()
+	writeConfig(t, filepath.Join(dir, "config.json"), host, "alice", "secret")
+	t.Setenv("DOCKER_CONFIG", dir)
+	if err := dial(t, host, Options{}).Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("DOCKER_CONFIG", "")
+	t.Setenv("HOME", "")
+	wantStatus(t, dial(t, host, Options{}).Ping(t.Context()), 401)
+}
+
+func TestRegistryConfigThatIsNone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	if _, err := NewRegistry("example.com", Options{RegistryConfig: file}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: error %v", err)
+	}
+	writeFile(t, file, "{", 0o600)
+	if _, err := NewRegistry("example.com", Options{RegistryConfig: file}); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("broken file: error %v", err)
+	}
+}
+
+// withHelper puts a credential helper on PATH and returns a config that names it.
+func withHelper(t *testing.T, script string) (config string) {
+	t.Helper()
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "docker-credential-fake"), "#!/bin/sh\n"+script, 0o755)
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	config = filepath.Join(dir, "config.json")
+	writeFile(t, config, `{"credsStore": "fake"}`, 0o600)
+	return config
+}
+
+func TestCredentialHelper(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBearer("alice", "secret", "identity", false)
+	for _, answer := range []string{
+		`{"Username": "alice", "Secret": "secret"}`,
+		`{"Username": "<token>", "Secret": "identity"}`,
+	} {
+		config := withHelper(t, "cat >/dev/null; echo '"+answer+"'")
+		if err := connect(t, fake, Options{RegistryConfig: config}).Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", answer, err)
+		}
+	}
+}
+
+func TestCredentialHelperFails(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	config := withHelper(t, "echo no keychain here; exit 1")
+	err := connect(t, fake, Options{RegistryConfig: config}).Ping(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "no keychain here") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A helper that hangs, with a child that holds its output open, holds up
+// nobody for longer than they wait.
+func TestCredentialHelperHangs(t *testing.T) {
+	dir := t.TempDir()
+	started := filepath.Join(dir, "started")
+	end := filepath.Join(dir, "end")
+	script := fmt.Sprintf("touch %s; (while ! test -e %s; do sleep 0.02; done) & wait", started, end)
+	r := dial(t, "example.com", Options{RegistryConfig: withHelper(t, script)})
+	t.Cleanup(func() {
+		writeFile(t, end, "", 0o600)
+		r.credentials.turn <- struct{}{} // the helper is gone
+	})
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		asked := make(chan error)
+		go func() {
+			_, err := r.credentials.credential(ctx, "example.com")
+			asked <- err
+		}()
+		for _, err := os.Stat(started); err != nil; _, err = os.Stat(started) {
+		}
+		cancel()
+		wantIs(t, <-asked, context.Canceled)
+	}
+}
+
+func TestExplicitCredentialIsForItsHostOnly(t *testing.T) {
+	for given, asked := range map[string]string{"ghcr.io": "ghcr.io", "docker.io": "registry-1.docker.io"} {
+		source, err := newCredentialSource(given, Options{Username: "alice", Password: "secret"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := auth.Credential{Username: "alice", Password: "secret"}
+		if got, err := source.credential(t.Context(), asked); got != want || err != nil {
+			t.Errorf("%s: %v, %v", asked, got, err)
+		}
+		if got, err := source.credential(t.Context(), "evil.example.com"); got != auth.EmptyCredential || err != nil {
+			t.Errorf("another host: %v, %v", got, err)
+		}
+	}
+}
+
+func TestCredentialsInErrors(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBearer("alice", "other", "", false)
+	fake.Inject(fakeregistry.Fault{Path: "/token", Status: 500})
+	r := repo(t, fake, Options{Username: "alice", Password: "hidden"})
+	_, err := r.Resolve(t.Context(), "v1")
+	_, _, fetchErr := fetch(r.Blob(fake.AddBlob("app", alphabet)), 0, 4)
+	for _, err := range []error{err, fetchErr} {
+		wantStatus(t, err, 500)
+		encoded := base64.StdEncoding.EncodeToString([]byte("alice:hidden"))
+		if text := fmt.Sprint(err); strings.Contains(text, "hidden") || strings.Contains(text, encoded) {
+			t.Errorf("error %v holds the password", err)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package resolver
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// A redirected is a registry with a CDN.
+type redirected struct {
+	fake *fakeregistry.Registry
+	cdn  *fakeregistry.CDN
+	repo *Repository
+	log  *bytes.Buffer
+}
+
+// redirect serves a registry that needs a password and redirects its blobs.
+func redirect(t *testing.T) redirected {
+	t.Helper()
+	r := redirected{fake: fakeregistry.New(), log: new(bytes.Buffer)}
+	r.fake.RequireBasic("alice", "secret")
+	r.cdn = r.fake.NewCDN()
+	r.fake.RedirectBlobs(r.cdn, "http://"+serve(t, r.cdn))
+	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.repo = repo(t, r.fake, Options{Username: "alice", Password: "secret", Log: logger})
+	return r
+}
+
+// noSecrets fails if the CDN saw a credential, or if an error or the log holds
+// one.
+func (r redirected) noSecrets(t *testing.T, err error) {
+	t.Helper()
+	for _, request := range r.cdn.Requests() {
+		for _, header := range []string{"Authorization", "Cookie", "Referer"} {
+			if got := request.Header.Get(header); got != "" {
+				t.Errorf("the CDN saw %s: %s", header, got)
+			}
+		}
+	}
+	for _, text := range []string{fmt.Sprint(err), r.log.String()} {
+		for _, secret := range []string{fakeregistry.Secret, fakeregistry.Signature, "secret"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%q holds %q", text, secret)
+			}
+		}
+	}
+}
+
+func TestRedirectIsRemembered(t *testing.T) {
+	r := redirect(t)
+	desc := r.fake.AddBlob("app", alphabet)
+	for off := range int64(3) {
+		got, at, err := fetch(r.repo.Blob(desc), off, 4)
+		if want := string(alphabet[off : off+4]); got != want || at != off || err != nil {
+			t.Errorf("%q from %d, %v; want %q", got, at, err, want)
+		}
+	}
+	// The registry: once without a password, once with it.
+	if n := r.fake.Count("GET", "/blobs/"); n != 2 {
+		t.Errorf("the registry was asked %d times, want 2", n)
+	}
+	if n := r.cdn.Count("GET", ""); n != 3 {
+		t.Errorf("the CDN was asked %d times, want 3", n)
+	}
+	for i, request := range r.cdn.Requests() {
+		if got, want := request.Header.Get("Range"), fmt.Sprintf("bytes=%d-%d", i, i+3); got != want {
+			t.Errorf("Range %q, want %q", got, want)
+		}
+		if got := request.Header.Get("User-Agent"); got != "orasfs" {
+			t.Errorf("User-Agent %q", got)
+		}
+	}
+	r.noSecrets(t, nil)
+}
+
+func TestRedirectExpires(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 410} {
+		r := redirect(t)
+		desc := r.fake.AddBlob("app", alphabet)
+		if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
+			t.Fatal(err)
+		}
+		r.fake.Reset()
+		r.cdn.Expire()
+		r.cdn.Inject(fakeregistry.Fault{Status: status, Times: 1})
+		got, at, err := fetch(r.repo.Blob(desc), 4, 4)
+		if got != "efgh" || at != 4 || err != nil {
+			t.Errorf("%d: %q from %d, %v", status, got, at, err)
+		}
+		if n := r.fake.Count("GET", "/blobs/"); n != 1 {
+			t.Errorf("%d: the registry was asked %d times, want 1", status, n)
+		}
+		r.noSecrets(t, err)
+	}
+}
+
+// A CDN that refuses what the registry has just signed is asked once.
+func TestRedirectTargetRefuses(t *testing.T) {
+	r := redirect(t)
+	desc := r.fake.AddBlob("app", alphabet)
+	if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
+		t.Fatal(err)
+	}
+	r.fake.Reset()
+	r.cdn.Reset()
+	r.cdn.Inject(fakeregistry.Fault{Status: 403})
+	_, _, err := fetch(r.repo.Blob(desc), 4, 4)
+	wantStatus(t, err, 403)
+	if n, m := r.fake.Count("GET", ""), r.cdn.Count("GET", ""); n != 1 || m != 2 {
+		t.Errorf("the registry was asked %d times, the CDN %d, want 1 and 2", n, m)
+	}
+	r.noSecrets(t, err)
+}
+
+func TestRedirectTargetFails(t *testing.T) {
+	for _, fault := range []fakeregistry.Fault{{Status: 500}, {Reset: true}} {
+		r := redirect(t)
+		desc := r.fake.AddBlob("app", alphabet)
+		r.cdn.Inject(fault)
+		_, _, err := fetch(r.repo.Blob(desc), 0, 4)
+		if err == nil {
+			t.Fatal("no error")
+		}
+		if n := r.cdn.Count("GET", ""); n != maxRetries+1 {
+			t.Errorf("the CDN was asked %d times, want %d", n, maxRetries+1)
+		}
+		r.noSecrets(t, err)
+	}
+}
+
+func TestRedirectTargetIgnoresRange(t *testing.T) {
+	r := redirect(t)
+	desc := r.fake.AddBlob("app", alphabet)
+	r.cdn.Inject(fakeregistry.Fault{IgnoreRange: true})
+	if got, at, err := fetch(r.repo.Blob(desc), 4, 4); got != string(alphabet) || at != 0 || err != nil {
+		t.Errorf("%q from %d, %v", got, at, err)
+	}
+}
+
+// to is a fault that redirects blobs.
+func to(address string) fakeregistry.Fault {
+	return fakeregistry.Fault{Path: "/blobs/", Status: 307, Header: map[string]string{"Location": address}}
+}
+
+func TestRedirectIsRefused(t *testing.T) {
+	for _, address := range []string{
+		"ftp://cdn.example.com/?sig=hidden", "file:///etc/passwd?sig=hidden", "javascript:alert(1)", "http:///x?sig=hidden",
+		"http://user:hidden@cdn.example.com/", "http://%zz/?sig=hidden", "",
+	} {
+		fake := fakeregistry.New()
+		desc := fake.AddBlob("app", alphabet)
+		fake.Inject(to(address))
+		_, _, err := fetch(repo(t, fake, Options{}).Blob(desc), 0, 4)
+		if err == nil || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%q: error %v", address, err)
+		}
+	}
+}
+
+func TestRedirectFromHTTPSToHTTPIsRefused(t *testing.T) {
+	plain := fakeregistry.New()
+	target := "http://" + serve(t, plain)
+	fake := fakeregistry.New()
+	desc := fake.AddBlob("app", alphabet)
+	fake.AddManifest("app", "v1", "application/vnd.oci.image.manifest.v1+json", []byte("{}"))
+	fault := to(target)
+	fault.Path = "/v2/app"
+	fake.Inject(fault)
+	host, caFile := tlsServer(t, fake)
+	r := repoOf(t, dial(t, host, Options{CAFile: caFile}), "app")
+	if _, _, err := fetch(r.Blob(desc), 0, 4); err == nil || !strings.Contains(err.Error(), "https to http") {
+		t.Errorf("blob: error %v", err)
+	}
+	if _, err := r.Resolve(t.Context(), "v1"); err == nil || !strings.Contains(err.Error(), "https to http") {
+		t.Errorf("manifest: error %v", err)
+	}
+	if n := plain.Count("", ""); n != 0 {
+		t.Errorf("%d requests over plain HTTP", n)
+	}
+}
+
+func TestRedirectsThatDontEnd(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddBlob("app", alphabet)
+	fake.Inject(to("/v2/app/blobs/" + desc.Digest.String()))
+	_, _, err := fetch(repo(t, fake, Options{}).Blob(desc), 0, 4)
+	if err == nil || !strings.Contains(err.Error(), "10 redirects") {
+		t.Errorf("error %v", err)
+	}
+	if n := fake.Count("", ""); n != maxRedirects+1 {
+		t.Errorf("%d requests, want %d", n, maxRedirects+1)
+	}
+}
+
+// The password goes along within the registry's origin, and not a step
+// further, not even when a redirect comes back.
+func TestRedirectAndCredentials(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	desc := fake.AddBlob("app", alphabet)
+	inside := "/v2/app/blobs/" + desc.Digest.String() + "?inside"
+	remove := fake.Inject(fakeregistry.Fault{
+		If: func(req *http.Request) bool {
+			_, _, authorized := req.BasicAuth()
+			return authorized && req.URL.RawQuery == ""
+		},
+		Status: 302, Header: map[string]string{"Location": inside},
+	})
+	r := repo(t, fake, Options{Username: "alice", Password: "secret"})
+	if got, _, err := fetch(r.Blob(desc), 0, 4); got != "abcd" || err != nil {
+		t.Errorf("within the origin: %q, %v", got, err)
+	}
+	remove()
+
+	outside := fakeregistry.New()
+	outside.Inject(to("http://" + r.registry.host + inside))
+	fault := to("http://" + serve(t, outside) + "/v2/x/blobs/y")
+	fault.If = func(req *http.Request) bool { return req.URL.RawQuery == "" }
+	fake.Inject(fault)
+	fake.Reset()
+	_, _, err := fetch(r.Blob(desc), 0, 4)
+	wantStatus(t, err, 401)
+	for _, request := range append(outside.Requests(), fake.Requests()...) {
+		if got := request.Header.Get("Authorization"); got != "" && request.Query.Has("inside") {
+			t.Errorf("%s %s saw Authorization", request.Host, request.Path)
+		}
+	}
+	for _, request := range outside.Requests() {
+		if request.Header.Get("Authorization") != "" {
+			t.Error("another origin saw Authorization")
+		}
+	}
+}
+
+// Documents are redirected as well: the signature must not be told.
+func TestRedirectedManifest(t *testing.T) {
+	var seen []*http.Request
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		seen = append(seen, req)
+		http.Error(w, "no", http.StatusTeapot)
+	}))
+	defer storage.Close()
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	fake.Inject(fakeregistry.Fault{
+		Path:   "/v2/app/",
+		If:     func(req *http.Request) bool { return req.Header.Get("Authorization") != "" },
+		Status: 307, Header: map[string]string{"Location": storage.URL + "/x?sig=hidden"},
+	})
+	r := repo(t, fake, Options{Username: "alice", Password: "secret"})
+	_, _, manifestErr := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	tagsErr := r.Tags(t.Context(), func([]string) error { return nil })
+	for _, err := range []error{manifestErr, tagsErr} {
+		wantStatus(t, err, http.StatusTeapot)
+		if strings.Contains(err.Error(), "hidden") || !strings.Contains(err.Error(), storage.URL+"/x") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("%d requests, want 2", len(seen))
+	}
+	for _, req := range seen {
+		if req.Header.Get("Authorization")+req.Header.Get("Referer") != "" {
+			t.Error("another origin saw Authorization or Referer")
+		}
+	}
+	storage.Close()
+	_, _, err := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	if err == nil || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("unreachable target: error %v", err)
+	}
+}
+
+func TestRedirectMemoryIsBounded(t *testing.T) {
+	r := redirect(t)
+	for i := range maxTargets + 10 {
+		desc := r.fake.AddBlob("app", fmt.Appendf(nil, "blob %d", i))
+		if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.repo.registry.targets.Len(); n != maxTargets {
+		t.Errorf("%d targets are remembered, want %d", n, maxTargets)
+	}
+}

@@ -1,0 +1,222 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+// Options are how a registry is reached. The zero value is HTTPS, with the
+// system's CAs and the credentials of ORAS's and Docker's configuration.
+type Options struct {
+	// PlainHTTP talks HTTP. It is automatic for localhost, 127.0.0.0/8 and
+	// [::1], unless CAFile or Insecure show that TLS is meant.
+	PlainHTTP bool
+	Insecure  bool   // accept any TLS certificate
+	CAFile    string // PEM file of further CAs
+
+	// Username and Password win over any configured credential, for this host
+	// only. A Password alone is an identity token.
+	Username, Password string
+	// RegistryConfig is the credentials file; "" is config.json in
+	// $DOCKER_CONFIG or ~/.docker, which ORAS shares. The helpers it names are
+	// run.
+	RegistryConfig string
+
+	// Timeout is how long a request may wait for a byte; 0 is 30 s. An
+	// operation on metadata ends within three times as long.
+	Timeout     time.Duration
+	Concurrency int          // connections kept per host; 0 is 8
+	UserAgent   string       // "" is orasfs
+	Log         *slog.Logger // nil discards
+}
+
+// A Registry is a client of one registry.
+type Registry struct {
+	host      string   // as it was given
+	origin    *url.URL // scheme, host and port of the API
+	timeout   time.Duration
+	backoff   time.Duration // before the first retry
+	userAgent string
+	log       *slog.Logger
+
+	credentials *credentialSource
+	tokens      *tokenCache
+	deadlines   *deadlineTransport
+	contacted   atomic.Bool // it has answered something
+
+	documents *metadataClient
+	listings  *metadataClient
+	api       *remote.Registry // lists with the client listings
+	blobs     *auth.Client     // follows no redirect
+	storage   *http.Client     // for where blobs are redirected to; knows no credential, follows no redirect
+
+	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
+	refused refusal                      // of the catalog
+}
+
+// maxTargets bounds the redirects that are remembered.
+const maxTargets = 1024
+
+// NewRegistry makes a client of the registry at host, HOST[:PORT]. It reads
+// the credentials and CA files, and asks nobody. A host that isn't one is
+// errdef.ErrInvalidReference.
+func NewRegistry(host string, o Options) (*Registry, error) {
+	if err := checkHost(host); err != nil {
+		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = 8
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "orasfs"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	credentials, err := newCredentialSource(host, o)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := newTransport(o)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := lru.New[string, *url.URL](maxTargets)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{
+		host: host, timeout: o.Timeout, backoff: firstBackoff, userAgent: o.UserAgent, log: o.Log,
+		credentials: credentials,
+		tokens:      newTokenCache(),
+		deadlines:   &deadlineTransport{transport, o.Timeout},
+		targets:     targets,
+	}
+	plain := o.PlainHTTP || (isLoopback(host) && o.CAFile == "" && !o.Insecure)
+	return r, r.connect(plain)
+}
+
+// connect makes the clients.
+func (r *Registry) connect(plain bool) error {
+	api, err := remote.NewRegistry(r.host)
+	if err != nil {
+		return err
+	}
+	r.origin = &url.URL{Scheme: "https", Host: api.Reference.Host()}
+	if plain {
+		r.origin.Scheme = "http"
+	}
+	r.documents = r.newMetadataClient(MaxManifest)
+	r.listings = r.newMetadataClient(maxPage)
+	api.Client, api.PlainHTTP = r.listings, plain
+	api.RepositoryListPageSize, api.TagListPageSize = pageSize, pageSize
+	api.MaxMetadataBytes, api.TagListMaxPages = maxPage, maxPages
+	r.api = api
+
+	transport := r.retrying(r.deadlines)
+	r.blobs = r.newAuthClient(&http.Client{
+		Transport: transport,
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if strings.HasPrefix(via[0].URL.Path, apiPath) && sameOrigin(via[0].URL, r.origin) {
+				return http.ErrUseLastResponse
+			}
+			return followRedirect(req, via) // a token service may be elsewhere
+		},
+	})
+	r.storage = &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return nil
+}
+
+// isLoopback tells whether a host is localhost or a loopback address.
+func isLoopback(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.IsLoopback()
+}
+
+// Host is HOST[:PORT] as it was given to NewRegistry.
+func (r *Registry) Host() string { return r.host }
+
+// bound is the time within which an operation on metadata ends.
+func (r *Registry) bound() time.Duration { return 3 * r.timeout }
+
+// apiPath is the base of the distribution API.
+const apiPath = "/v2/"
+
+// Ping asks whether the registry is there and takes the credentials. Where no
+// credential is configured and tokens are given per repository, as GHCR and
+// Harbor do, nobody can tell before a repository is asked for: being refused
+// here is no error then.
+func (r *Registry) Ping(ctx context.Context) error {
+	err := r.ping(ctx)
+	if hasStatus(err, http.StatusUnauthorized, http.StatusForbidden) && r.grantsPerRepository(ctx, err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reach registry %s: %w", r.host, err)
+	}
+	return nil
+}
+
+func (r *Registry) ping(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.origin.JoinPath(apiPath).String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := r.documents.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// grantsPerRepository tells whether a refused Ping was an anonymous one that
+// came as far as the registry's token service.
+func (r *Registry) grantsPerRepository(ctx context.Context, err error) bool {
+	credential, credentialErr := r.credentials.credential(ctx, r.origin.Host)
+	if credentialErr != nil || credential != auth.EmptyCredential {
+		return false
+	}
+	var refused *errcode.ErrorResponse
+	if errors.As(err, &refused) && refused.URL.Path != apiPath {
+		return true // the token service gives none without a repository
+	}
+	scheme, schemeErr := r.tokens.GetScheme(ctx, r.origin.Host)
+	return schemeErr == nil && scheme == auth.SchemeBearer // it gave one that isn't good for /v2/
+}
+
+// Repository makes a client of the repository with that name. It asks nobody.
+// A name that isn't one is errdef.ErrInvalidReference.
+func (r *Registry) Repository(name string) (*Repository, error) {
+	if err := checkName(name); err != nil {
+		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+	}
+	return &Repository{registry: r, name: name}, nil
+}

@@ -1,0 +1,190 @@
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote/auth"
+)
+
+// A Repository is a client of one repository of a registry.
+type Repository struct {
+	registry *Registry
+	name     string
+}
+
+// Name is the repository's name, without the registry.
+func (r *Repository) Name() string { return r.name }
+
+// String is HOST[:PORT]/NAME.
+func (r *Repository) String() string { return r.registry.host + "/" + r.name }
+
+// url is the address of an object of the repository.
+func (r *Repository) url(kind, object string) *url.URL {
+	return r.registry.origin.JoinPath(apiPath, r.name, kind, object)
+}
+
+// withScope says in the context which token a request needs, so that one that
+// is there is used, and one that expired is replaced by its like.
+func (r *Repository) withScope(ctx context.Context) context.Context {
+	return auth.AppendRepositoryScope(ctx, registry.Reference{Registry: r.registry.host, Repository: r.name}, auth.ActionPull)
+}
+
+// acceptManifests is sent for every manifest: a registry answers 404, or
+// converts, where it is asked for less.
+var acceptManifests = strings.Join([]string{
+	ocispec.MediaTypeImageIndex,
+	ocispec.MediaTypeImageManifest,
+	mediaTypeDockerList,
+	mediaTypeDockerManifest,
+	mediaTypeArtifactManifest,
+	"*/*;q=0.5", // what else there is: it is shown as a document
+}, ", ")
+
+// Resolve asks what a tag or a digest is. It sends HEAD, which Docker Hub
+// doesn't count. Where that isn't allowed or doesn't tell the digest or the
+// size it sends GET, and the descriptor's Data holds the content. A tag that
+// isn't there is errdef.ErrNotFound, a reference that isn't one
+// errdef.ErrInvalidReference.
+func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	ctx, cancel := withBound(ctx, r.registry.bound())
+	defer cancel()
+	desc, err := r.resolve(ctx, reference)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("resolve %s in %s: %w", reference, r, err)
+	}
+	return desc, nil
+}
+
+func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	var want digest.Digest
+	if !ValidTag(reference) {
+		want = digest.Digest(reference)
+		if err := checkDigest(want); err != nil {
+			return ocispec.Descriptor{}, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+		}
+	}
+	resp, err := r.askManifest(ctx, http.MethodHead, reference)
+	switch {
+	case err == nil:
+		resp.Body.Close()
+		desc, complete, err := describe(resp, want)
+		if complete || err != nil {
+			return desc, err
+		}
+	case !hasStatus(err, http.StatusMethodNotAllowed, http.StatusNotImplemented):
+		return ocispec.Descriptor{}, err
+	}
+	return r.resolveByContent(ctx, reference, want)
+}
+
+// describe makes a descriptor of the answer to HEAD. It isn't complete where
+// the answer lacks what a descriptor needs.
+func describe(resp *http.Response, want digest.Digest) (desc ocispec.Descriptor, complete bool, err error) {
+	d := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
+	if checkDigest(d) != nil {
+		d = want
+	}
+	if want != "" && d != want {
+		return desc, false, fmt.Errorf("the registry answers with %s", d)
+	}
+	desc = ocispec.Descriptor{MediaType: mediaTypeOf(resp), Digest: d, Size: resp.ContentLength}
+	return desc, d != "" && desc.Size > 0, nil
+}
+
+// resolveByContent asks for the document itself.
+func (r *Repository) resolveByContent(ctx context.Context, reference string, want digest.Digest) (ocispec.Descriptor, error) {
+	resp, err := r.askManifest(ctx, http.MethodGet, reference)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	told := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
+	switch {
+	case want != "":
+	case checkDigest(told) == nil:
+		want = told
+	default:
+		want = digest.FromBytes(content)
+	}
+	if err := verify(content, want); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return ocispec.Descriptor{
+		MediaType: documentType(mediaTypeOf(resp), content),
+		Digest:    want,
+		Size:      int64(len(content)),
+		Data:      content,
+	}, nil
+}
+
+// Manifest fetches a manifest or an index by its digest, at most MaxManifest
+// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
+// is the registry's, without parameters; where that says nothing
+// (text/plain, application/json) it is the document's own.
+func (r *Repository) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+	mediaType, content, err = r.manifest(ctx, d)
+	if err != nil {
+		return "", nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
+	}
+	return mediaType, content, nil
+}
+
+func (r *Repository) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+	if err := checkDigest(d); err != nil {
+		return "", nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+	}
+	resp, err := r.askManifest(ctx, http.MethodGet, d.String())
+	if err != nil {
+		return "", nil, err
+	}
+	defer resp.Body.Close()
+	content, err = io.ReadAll(resp.Body)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := verify(content, d); err != nil {
+		return "", nil, err
+	}
+	return documentType(mediaTypeOf(resp), content), content, nil
+}
+
+func (r *Repository) askManifest(ctx context.Context, method, reference string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(r.withScope(ctx), method, r.url("manifests", reference).String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", acceptManifests)
+	return r.registry.documents.Do(req)
+}
+
+// mediaTypeOf is the answer's media type without parameters, "" where there is
+// none.
+func mediaTypeOf(resp *http.Response) string {
+	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return mediaType
+}
+
+// verify compares content with its digest.
+func verify(content []byte, d digest.Digest) error {
+	if got := d.Algorithm().FromBytes(content); got != d {
+		return fmt.Errorf("content doesn't match its digest: it has %s", got)
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package resolver
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+func TestResolve(t *testing.T) {
+	tests := []struct {
+		name      string
+		fault     fakeregistry.Fault
+		head, get int // requests for a tag
+		byDigest  int // GETs for a digest
+	}{
+		{name: "HEAD", head: 1},
+		{name: "no digest", fault: fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": ""}}, head: 1, get: 1},
+		{name: "invalid digest", fault: fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": "sha256:x"}}, head: 1, get: 1},
+		{name: "no length", fault: fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Length": ""}}, head: 1, get: 1, byDigest: 1},
+		{name: "HEAD not allowed", fault: fakeregistry.Fault{Method: "HEAD", Status: 405}, head: 1, get: 1, byDigest: 1},
+		{name: "HEAD not implemented", fault: fakeregistry.Fault{Method: "HEAD", Status: 501}, head: 1, get: 1, byDigest: 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			fake := fakeregistry.New()
+			want := fake.AddArtifact("app", "v1", "", nil)
+			fake.Inject(test.fault)
+			r := repo(t, fake, Options{})
+			for reference, get := range map[string]int{"v1": test.get, want.Digest.String(): test.byDigest} {
+				fake.Reset()
+				got, err := r.Resolve(t.Context(), reference)
+				if err != nil || got.Digest != want.Digest || got.Size != want.Size || got.MediaType != want.MediaType {
+					t.Errorf("%s: %+v, %v; want %+v", reference, got, err, want)
+				}
+				if (got.Data != nil) != (get > 0) || (got.Data != nil && verify(got.Data, got.Digest) != nil) {
+					t.Errorf("%s: data %q after %d GETs", reference, got.Data, get)
+				}
+				if n := fake.Count("HEAD", "/manifests/"); n != test.head {
+					t.Errorf("%s: %d HEADs, want %d", reference, n, test.head)
+				}
+				if n := fake.Count("GET", "/manifests/"); n != get {
+					t.Errorf("%s: %d GETs, want %d", reference, n, get)
+				}
+			}
+		})
+	}
+}
+
+func TestResolveAcceptsEveryKind(t *testing.T) {
+	fake := fakeregistry.New()
+	mediaTypes := []string{
+		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, mediaTypeDockerManifest, mediaTypeDockerList, mediaTypeArtifactManifest,
+		"application/vnd.example+json",
+	}
+	r := repo(t, fake, Options{})
+	for i, mediaType := range mediaTypes {
+		tag := fmt.Sprint("v", i)
+		want := fake.AddManifest("app", tag, mediaType, []byte(tag))
+		if got, err := r.Resolve(t.Context(), tag); err != nil || got.Digest != want.Digest || got.MediaType != mediaType {
+			t.Errorf("%s: %+v, %v", mediaType, got, err)
+		}
+	}
+}
+
+func TestResolveSHA512(t *testing.T) {
+	fake := fakeregistry.New()
+	content := []byte(`{"schemaVersion":2}`)
+	d := digest.SHA512.FromBytes(content)
+	fake.AddWrongManifest("app", ocispec.MediaTypeImageManifest, d, content)
+	fake.Tag("app", d, "v1")
+	fake.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
+	r := repo(t, fake, Options{})
+	if got, err := r.Resolve(t.Context(), "v1"); err != nil || got.Digest != d {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, got, err := r.Manifest(t.Context(), d); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestResolveFails(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.AddArtifact("app", "v1", "", nil)
+	r := repo(t, fake, Options{})
+	_, err := r.Resolve(t.Context(), "v2")
+	wantIs(t, err, errdef.ErrNotFound)
+	fake.Reset()
+	for _, reference := range []string{"", "v/1", "sha256:x", "md5:d41d8cd98f00b204e9800998ecf8427e", "..", "v1@" + sha256Digest} {
+		_, err := r.Resolve(t.Context(), reference)
+		wantIs(t, err, errdef.ErrInvalidReference)
+	}
+	if n := fake.Count("", ""); n != 0 {
+		t.Errorf("%d requests for what is no reference", n)
+	}
+
+	// Another digest than was asked for, in the header or in the content.
+	wrong := digest.FromBytes(alphabet)
+	fake.AddWrongManifest("app", ocispec.MediaTypeImageManifest, wrong, []byte("{}"))
+	remove := fake.Inject(fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": sha256Digest}})
+	if _, err := r.Resolve(t.Context(), wrong.String()); err == nil || !strings.Contains(err.Error(), sha256Digest) {
+		t.Errorf("another digest in the header: error %v", err)
+	}
+	remove()
+	fake.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
+	if _, err := r.Resolve(t.Context(), wrong.String()); err == nil || !strings.Contains(err.Error(), "digest") {
+		t.Errorf("another content: error %v", err)
+	}
+	fake.Tag("app", wrong, "v3")
+	if _, err := r.Resolve(t.Context(), "v3"); err == nil || !strings.Contains(err.Error(), "digest") {
+		t.Errorf("another content than the header says: error %v", err)
+	}
+}
+
+func TestManifestMediaType(t *testing.T) {
+	const image, index = ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex
+	tests := []struct{ header, content, want string }{
+		{image, `{}`, image},
+		{image + "; charset=utf-8", `{}`, image},
+		{"text/plain", `{"mediaType":"` + mediaTypeDockerManifest + `"}`, mediaTypeDockerManifest},
+		{"text/plain; charset=utf-8", `{"config":{},"layers":[]}`, image},
+		{"application/json", `{"layers":[]}`, image},
+		{"application/octet-stream", `{"manifests":[]}`, index},
+		{"-", `{"manifests":[]}`, index},
+		{"???", `{"manifests":[]}`, index},
+		{"application/json", `{"schemaVersion":1}`, mediaTypeDockerSchema1},
+		{"application/json", `{"mediaType":"application/vnd.example"}`, "application/json"},
+		{"text/plain", `not JSON`, "text/plain"},
+		{"application/vnd.example+json", `{"manifests":[]}`, "application/vnd.example+json"},
+	}
+	for _, test := range tests {
+		fake := fakeregistry.New()
+		desc := fake.AddManifest("app", "", image, []byte(test.content))
+		header := test.header
+		if header == "-" {
+			header = ""
+		}
+		fake.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Type": header}})
+		got, content, err := repo(t, fake, Options{}).Manifest(t.Context(), desc.Digest)
+		if err != nil || got != test.want || string(content) != test.content {
+			t.Errorf("%s with %s: %q, %q, %v; want %q", test.header, test.content, got, content, err, test.want)
+		}
+	}
+}
+
+func TestManifestIsBounded(t *testing.T) {
+	fake := fakeregistry.New()
+	largest := fake.AddManifest("app", "", ocispec.MediaTypeImageManifest, bytes.Repeat([]byte("x"), MaxManifest))
+	larger := fake.AddManifest("app", "", ocispec.MediaTypeImageManifest, bytes.Repeat([]byte("x"), MaxManifest+1))
+	r := repo(t, fake, Options{})
+	if _, content, err := r.Manifest(t.Context(), largest.Digest); err != nil || len(content) != MaxManifest {
+		t.Errorf("%d bytes, %v", len(content), err)
+	}
+	fake.Reset()
+	_, _, err := r.Manifest(t.Context(), larger.Digest)
+	wantIs(t, err, errdef.ErrSizeExceedsLimit)
+	// Nor where the length isn't said beforehand.
+	fake.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Length": ""}})
+	_, _, err = r.Manifest(t.Context(), larger.Digest)
+	wantIs(t, err, errdef.ErrSizeExceedsLimit)
+	if n := fake.Count("", ""); n != 2 {
+		t.Errorf("%d requests, want 2: it isn't going to shrink", n)
+	}
+}
+
+func TestManifestFails(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddArtifact("app", "v1", "", nil)
+	r := repo(t, fake, Options{})
+	_, _, err := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	wantIs(t, err, errdef.ErrNotFound)
+	_, _, err = r.Manifest(t.Context(), "sha256:x")
+	wantIs(t, err, errdef.ErrInvalidReference)
+	fake.Inject(fakeregistry.Fault{Flip: true, FlipAt: 3})
+	if _, _, err := r.Manifest(t.Context(), desc.Digest); err == nil || !strings.Contains(err.Error(), desc.Digest.String()) {
+		t.Errorf("a flipped byte: error %v", err)
+	}
+}
+
+func TestErrorsNameTheObject(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.Inject(fakeregistry.Fault{Status: 418, Body: []byte(`{"errors":[{"code":"DENIED","message":"a teapot","detail":{"x":"y"}}]}`)})
+	r := repo(t, fake, Options{})
+	_, err := r.Resolve(t.Context(), "v1")
+	for _, word := range []string{"resolve v1", r.registry.host + "/app", "418", "a teapot"} {
+		if !strings.Contains(fmt.Sprint(err), word) {
+			t.Errorf("error %v doesn't say %q", err, word)
+		}
+	}
+}

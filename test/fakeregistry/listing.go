@@ -1,0 +1,116 @@
+package fakeregistry
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sort"
+	"strconv"
+)
+
+// A Listing says how the catalog and the lists of tags are answered. The zero
+// value is what the specification asks for.
+type Listing struct {
+	IgnoreN      bool // all on one page, whatever n says
+	IgnoreLast   bool // every page is the first one
+	Unsorted     bool // in no order
+	NoLink       bool // pages, and no Link to the next
+	MaxPage      int  // at most so many names on a page; 0 is no bound
+	UnknownEmpty bool // tags of an unknown repository are 200 and empty, not 404
+	NullTags     bool // no tags are null, not []
+	UnquotedRel  bool // Link: <…>;rel=next
+	AbsoluteLink bool // the Link has scheme and host
+}
+
+// SetListing changes how lists are answered from now on.
+func (r *Registry) SetListing(l Listing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listing = l
+}
+
+func (r *Registry) serveCatalog(w http.ResponseWriter, req *http.Request) {
+	r.mu.Lock()
+	if r.catalog == nil {
+		r.catalog = slices.Sorted(maps.Keys(r.repos))
+	}
+	names, listing := r.catalog, r.listing
+	r.mu.Unlock()
+	page := listing.page(w, req, names)
+	writeJSON(w, map[string]any{"repositories": page})
+}
+
+func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, name string) {
+	r.mu.Lock()
+	repo, listing := r.repos[name], r.listing
+	var tags []string
+	if repo != nil {
+		if repo.sorted == nil {
+			repo.sorted = slices.Sorted(maps.Keys(repo.tags))
+		}
+		tags = repo.sorted
+	}
+	r.mu.Unlock()
+	if repo == nil && !listing.UnknownEmpty {
+		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry")
+		return
+	}
+	page := listing.page(w, req, tags)
+	if len(page) == 0 && listing.NullTags {
+		page = nil
+	}
+	writeJSON(w, map[string]any{"name": name, "tags": page})
+}
+
+// page returns the names that the request asks for and sets the Link to those
+// that follow. The names are sorted and are not changed.
+func (l Listing) page(w http.ResponseWriter, req *http.Request, names []string) []string {
+	query := req.URL.Query()
+	if last := query.Get("last"); last != "" && !l.IgnoreLast {
+		names = names[sort.Search(len(names), func(i int) bool { return names[i] > last }):]
+	}
+	n, err := strconv.Atoi(query.Get("n"))
+	if err != nil || l.IgnoreN {
+		n = len(names)
+	}
+	if l.MaxPage > 0 {
+		n = min(n, l.MaxPage)
+	}
+	more := len(names) > n
+	page := append([]string{}, names[:min(n, len(names))]...)
+	if more && n > 0 && !l.NoLink {
+		query.Set("last", page[n-1])
+		w.Header().Set("Link", l.link(req, query))
+	}
+	if l.Unsorted {
+		slices.Reverse(page)
+	}
+	return page
+}
+
+func (l Listing) link(req *http.Request, query url.Values) string {
+	target := req.URL.Path + "?" + query.Encode()
+	if l.AbsoluteLink {
+		target = origin(req) + target
+	}
+	if l.UnquotedRel {
+		return fmt.Sprintf("<%s>;rel=next", target)
+	}
+	return fmt.Sprintf("<%s>; rel=%q", target, "next")
+}
+
+// origin is scheme and host of the server as the client wrote them.
+func origin(req *http.Request) string {
+	if req.TLS != nil {
+		return "https://" + req.Host
+	}
+	return "http://" + req.Host
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
