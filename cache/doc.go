@@ -1,0 +1,7 @@
+// Package cache answers "give me these bytes of this digest": chunks of blobs
+// in memory and on disk, one fetch for a chunk however many ask, read-ahead,
+// verification and eviction.
+//
+// It doesn't know what a registry or a FUSE request is: bytes come in through
+// a [Fetcher] and go out through a [Reader].
+package cache

@@ -1,0 +1,130 @@
+package cache
+
+import (
+	"container/list"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/dgraph-io/ristretto/v2"
+	"github.com/opencontainers/go-digest"
+)
+
+// memory holds chunks and documents, at most limit bytes of them.
+//
+// Half of it is a window of what arrived or was read last; what falls out of
+// the window is offered to ristretto, which keeps what is read often. The
+// window is there because ristretto may refuse a new key at any time: a chunk
+// that was read ahead must still be there when its reader comes.
+//
+// Values are shared with readers and never change. A key is never reused for
+// other bytes: a content that is dropped takes its id with it.
+type memory struct {
+	often *ristretto.Cache[string, []byte]
+
+	// closing keeps close away from gets and sets: ristretto panics on a set
+	// that runs while it closes.
+	closing sync.RWMutex
+	closed  bool // guarded by closing
+
+	mu     sync.Mutex // guards what follows
+	recent *list.List // of *remembered, the latest first
+	index  map[string]*list.Element
+	size   int64
+	limit  int64
+}
+
+type remembered struct {
+	key  string
+	data []byte
+}
+
+// itemCost is what one item costs beyond its bytes: keys, list and map.
+const itemCost = 256
+
+func newMemory(limit int64) (*memory, error) {
+	window := limit / 2
+	often, err := ristretto.NewCache(&ristretto.Config[string, []byte]{
+		// Ten counters for each of the items expected, if they had 16 KiB on average.
+		NumCounters: max(1024, 10*(limit-window)/(16<<10)),
+		MaxCost:     max(1, limit-window),
+		BufferItems: 64,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("memory cache: %w", err)
+	}
+	return &memory{
+		often:  often,
+		recent: list.New(),
+		index:  make(map[string]*list.Element),
+		limit:  window,
+	}, nil
+}
+
+// chunkKey and documentKey differ in length, so they never meet.
+func chunkKey(id uint64, i int) string {
+	var k [12]byte
+	binary.BigEndian.PutUint64(k[:], id)
+	binary.BigEndian.PutUint32(k[8:], uint32(i)) //nolint:gosec // an index has 30 bits, see maxBlob
+	return string(k[:])
+}
+
+func documentKey(d digest.Digest) string { return d.String() }
+
+func (m *memory) get(key string) ([]byte, bool) {
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if m.closed {
+		return nil, false
+	}
+	m.mu.Lock()
+	if e := m.index[key]; e != nil {
+		m.recent.MoveToFront(e)
+		data := e.Value.(*remembered).data
+		m.mu.Unlock()
+		return data, true
+	}
+	m.mu.Unlock()
+	return m.often.Get(key)
+}
+
+func (m *memory) set(key string, data []byte) {
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if m.closed {
+		return
+	}
+	cost := int64(len(data)) + itemCost
+	m.mu.Lock()
+	if m.index[key] != nil {
+		m.mu.Unlock()
+		return
+	}
+	var out []*remembered
+	if cost <= m.limit {
+		m.index[key] = m.recent.PushFront(&remembered{key, data})
+		m.size += cost
+		for m.size > m.limit {
+			e := m.recent.Back()
+			old := m.recent.Remove(e).(*remembered)
+			delete(m.index, old.key)
+			m.size -= int64(len(old.data)) + itemCost
+			out = append(out, old)
+		}
+	} else {
+		out = append(out, &remembered{key, data})
+	}
+	m.mu.Unlock()
+	for _, old := range out {
+		m.often.Set(old.key, old.data, int64(len(old.data))+itemCost)
+	}
+}
+
+func (m *memory) close() {
+	m.closing.Lock()
+	defer m.closing.Unlock()
+	if !m.closed {
+		m.closed = true
+		m.often.Close()
+	}
+}

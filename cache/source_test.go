@@ -1,0 +1,250 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A source is a Fetcher with a blob in memory that counts what it is asked for
+// and what it sends, and can be told to behave badly.
+type source struct {
+	content []byte
+
+	mu      sync.Mutex // guards what follows
+	calls   [][2]int64 // off and n of each Fetch
+	sent    map[int]int64
+	ignores bool                                                 // sends the whole blob for any range
+	latency time.Duration                                        // of each Fetch
+	fault   func(call int, off, n int64) (fault, error)          // may be nil
+	hold    func(ctx context.Context, call int, off int64) error // before answering; may be nil
+}
+
+// A fault is what goes wrong with one body.
+type fault struct {
+	cut   int64 // the body ends after so many bytes; 0 is never
+	stall bool  // it doesn't end then, but sends nothing more
+	flip  bool  // every byte of it is wrong
+	drip  bool  // it sends one byte for each read
+}
+
+func newSource(content []byte) *source {
+	return &source{content: content, sent: make(map[int]int64)}
+}
+
+func (s *source) key() Key {
+	return Key{Origin: "registry.example", Digest: digest.FromBytes(s.content), Size: int64(len(s.content))}
+}
+
+func (s *source) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+	s.mu.Lock()
+	call := len(s.calls)
+	s.calls = append(s.calls, [2]int64{off, n})
+	latency, hold, ignores := s.latency, s.hold, s.ignores
+	var f fault
+	var err error
+	if s.fault != nil {
+		f, err = s.fault(call, off, n)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, 0, err
+	}
+	if hold != nil {
+		if err := hold(ctx, call, off); err != nil {
+			return nil, 0, err
+		}
+	}
+	if latency > 0 {
+		time.Sleep(latency)
+	}
+	if off < 0 || n <= 0 || off+n > int64(len(s.content)) {
+		return nil, 0, errors.New("a range that the blob doesn't have")
+	}
+	if ignores {
+		off, n = 0, int64(len(s.content))
+	}
+	body := &sourceBody{source: s, ctx: ctx, fault: f, off: off, rest: s.content[off : off+n], closed: make(chan struct{})}
+	return body, off, nil
+}
+
+type sourceBody struct {
+	source *source
+	ctx    context.Context
+	fault  fault
+	off    int64
+	rest   []byte
+	got    int64
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (b *sourceBody) Read(p []byte) (int, error) {
+	if b.ctx.Err() != nil {
+		return 0, b.ctx.Err()
+	}
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	if b.fault.drip {
+		p = p[:min(len(p), 1)]
+	}
+	if b.fault.cut > 0 {
+		if left := b.fault.cut - b.got; left > 0 {
+			p = p[:min(int64(len(p)), left)]
+		} else if b.fault.stall {
+			<-b.closed
+			return 0, io.ErrClosedPipe
+		} else {
+			return 0, io.ErrUnexpectedEOF
+		}
+	}
+	n := copy(p, b.rest)
+	if b.fault.flip {
+		for i := range n {
+			p[i] ^= 0x10
+		}
+	}
+	b.source.mu.Lock()
+	for i := b.off; i < b.off+int64(n); {
+		end := min((i/ChunkSize+1)*ChunkSize, b.off+int64(n))
+		b.source.sent[int(i/ChunkSize)] += end - i
+		i = end
+	}
+	b.source.mu.Unlock()
+	b.rest, b.off, b.got = b.rest[n:], b.off+int64(n), b.got+int64(n)
+	return n, nil
+}
+
+func (b *sourceBody) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
+}
+
+func (s *source) fetches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
+// bytesSent is what went over the wire, and the most that was sent of one chunk.
+func (s *source) bytesSent() (total, chunk int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.sent {
+		total += n
+		chunk = max(chunk, n)
+	}
+	return total, chunk
+}
+
+func (s *source) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+// random is n bytes that look random and are the same each time.
+func random(n int, seed uint64) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(n), byte(n >> 8), byte(n >> 16)})
+	if _, err := r.Read(b); err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func open(t testing.TB, o Options) *Cache {
+	t.Helper()
+	c, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// reader opens a blob and a Reader on it, to be closed by the returned function.
+func reader(t testing.TB, c *Cache, k Key, f Fetcher) (*Reader, func()) {
+	t.Helper()
+	b, err := c.Blob(k, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.Reader()
+	var once sync.Once
+	done := func() {
+		once.Do(func() {
+			if err := errors.Join(r.Close(), b.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(done)
+	return r, done
+}
+
+// readAll reads a blob from its start in pieces, as cat does, and returns what
+// it got before the first error other than io.EOF.
+func readAll(t testing.TB, c *Cache, k Key, f Fetcher, piece int) ([]byte, error) {
+	t.Helper()
+	r, done := reader(t, c, k, f)
+	defer done()
+	var all []byte
+	p := make([]byte, piece)
+	for {
+		n, err := r.ReadAt(t.Context(), p, int64(len(all)))
+		all = append(all, p[:n]...)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+	}
+}
+
+// mustRead fails the test unless reading all of k gives want.
+func mustRead(t testing.TB, c *Cache, k Key, f Fetcher, want []byte) {
+	t.Helper()
+	got, err := readAll(t, c, k, f, 128<<10)
+	if err != nil {
+		t.Fatalf("read: %v", err)
+	}
+	mustEqual(t, got, want)
+}
+
+func mustEqual(t testing.TB, got, want []byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %d bytes, want %d", len(got), len(want))
+	}
+	for i := range got {
+		if got[i] != want[i] {
+			t.Fatalf("byte %d of %d is wrong", i, len(want))
+		}
+	}
+}
+
+// readPart reads n bytes at off through a Reader of its own.
+func readPart(t testing.TB, c *Cache, k Key, f Fetcher, off int64, n int) ([]byte, error) {
+	t.Helper()
+	r, done := reader(t, c, k, f)
+	defer done()
+	p := make([]byte, n)
+	got, err := r.ReadAt(t.Context(), p, off)
+	return p[:got], err
+}
+
+// settled waits until nothing is on its way for k any more.
+func settled(c *Cache) { c.work.group.Wait() }
