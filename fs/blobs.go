@@ -1,0 +1,101 @@
+package fs
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
+)
+
+// A blobsNode is a repository's _blobs: a directory for each digest algorithm,
+// and links, not listed, for whole digests.
+type blobsNode struct {
+	node
+	repo *repository
+}
+
+var (
+	_ fusefs.NodeGetattrer      = (*blobsNode)(nil)
+	_ fusefs.NodeLookuper       = (*blobsNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*blobsNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *blobsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, time.Time{})
+	out.SetTimeout(forever)
+	return 0
+}
+
+// Lookup implements fusefs.NodeLookuper.
+func (n *blobsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if slices.Contains(algorithms, name) {
+		a := &blobDigestsNode{node: node{tree: n.tree}, repo: n.repo, algorithm: digest.Algorithm(name)}
+		n.tree.directory(&out.Attr, time.Time{})
+		keep(out, forever)
+		return n.NewInode(ctx, a, n.repo.identity(syscall.S_IFDIR, "blobs", name)), 0
+	}
+	d, err := parseDigest(name)
+	if err != nil {
+		return nil, syscall.ENOENT
+	}
+	if _, err := n.repo.blob(ctx, d); err != nil {
+		return nil, n.tree.errno(ctx, "look up blob", n.repo.reference(name), err)
+	}
+	return n.link(ctx, name, digestPath(d), forever, out), 0
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (n *blobsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return n.openImmutable(entry("sha256", n.repo.identity(syscall.S_IFDIR, "blobs", "sha256")))
+}
+
+// A blobDigestsNode is _blobs/sha256 (or sha512): a file for each blob. It
+// lists those that this mount has met.
+type blobDigestsNode struct {
+	node
+	repo      *repository
+	algorithm digest.Algorithm
+}
+
+var (
+	_ fusefs.NodeGetattrer      = (*blobDigestsNode)(nil)
+	_ fusefs.NodeLookuper       = (*blobDigestsNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*blobDigestsNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *blobDigestsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, time.Time{})
+	out.SetTimeout(forever)
+	return 0
+}
+
+// Lookup implements fusefs.NodeLookuper.
+func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	d, err := parseDigest(n.algorithm.String() + ":" + name)
+	if err != nil {
+		return nil, syscall.ENOENT
+	}
+	desc, err := n.repo.blob(ctx, d)
+	if err != nil {
+		return nil, n.tree.errno(ctx, "look up blob", n.repo.reference(d.String()), err)
+	}
+	id := n.repo.identity(syscall.S_IFREG, "blob", d.String())
+	return n.newBlob(ctx, n.repo, desc, time.Time{}, id, out), 0
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (n *blobDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	list := dots(n.EmbeddedInode())
+	for _, d := range n.repo.blobs.Keys() {
+		if d.Algorithm() == n.algorithm {
+			list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFREG, "blob", d.String())))
+		}
+	}
+	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+}

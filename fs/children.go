@@ -1,0 +1,54 @@
+package fs
+
+import "strings"
+
+// children finds the names of a directory in a registry's catalog, which lists
+// whole names of repositories: each child is found once, however many
+// repositories are below it.
+//
+// It doesn't remember all that it found. Catalogs are sorted, either by bytes
+// ("a", "a-b", "a/c") or by path ("a", "a/c", "a-b"); in the first order a
+// child can come back after others, but only after such whose names begin with
+// its own. So it is enough to remember the names which the latest begins with.
+type children struct {
+	below string   // "" or a name with a slash at its end
+	open  []string // each begins with the one before
+	over  bool     // the catalog has passed what is below
+
+	sorted bool // some name was at its place
+}
+
+// next takes the next name of the catalog. It gives the child that the name is
+// in, unless that isn't a new one.
+func (c *children) next(name string) (child string, isNew bool) {
+	rest, ok := strings.CutPrefix(name, c.below)
+	if !ok || rest == "" {
+		c.over = c.sorted && after(name, c.below)
+		return "", false
+	}
+	c.sorted = true
+	child, _, _ = strings.Cut(rest, "/")
+	for len(c.open) > 0 {
+		last := c.open[len(c.open)-1]
+		if child == last {
+			return "", false
+		}
+		if strings.HasPrefix(child, last) {
+			break
+		}
+		c.open = c.open[:len(c.open)-1]
+	}
+	c.open = append(c.open, child)
+	return child, true
+}
+
+// after tells whether a name that isn't below a namespace stands after it in
+// both orders.
+func after(name, below string) bool {
+	return name > below && byPath(name) > byPath(below)
+}
+
+// byPath makes the order of bytes the order of paths.
+func byPath(name string) string {
+	return strings.ReplaceAll(name, "/", "\x00")
+}

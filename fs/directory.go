@@ -1,0 +1,181 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// A lister produces the entries of a directory in pages, in an order that
+// doesn't change from one call to the next. It stops with the error of emit.
+type lister func(ctx context.Context, emit func([]fuse.DirEntry) error) error
+
+// A directory is an open directory: a stream of entries that is produced as it
+// is read, one page ahead at most, so that a registry's longest list is never
+// held whole.
+//
+// An entry's offset is its place in the stream. Going back begins the stream
+// anew and skips (telldir(3), seekdir(3), rewinddir(3)).
+//
+// go-fuse doesn't call the methods of one handle at the same time.
+type directory struct {
+	tree *tree
+	list lister
+	// fail tells the errno of a listing that failed, and logs it.
+	fail func(error) syscall.Errno
+	// listed, if not nil, gives the node of an entry that was just listed
+	// without asking anybody whether it is there.
+	listed func(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno)
+
+	next  uint64 // place of the next entry
+	pages chan page
+	stop  context.CancelFunc
+	page  []fuse.DirEntry
+	err   error // how the stream ended
+	done  bool
+}
+
+// A page is what a lister emitted, or how it ended.
+type page struct {
+	entries []fuse.DirEntry
+	err     error
+	last    bool
+}
+
+var (
+	_ fusefs.FileReaddirenter = (*directory)(nil)
+	_ fusefs.FileSeekdirer    = (*directory)(nil)
+	_ fusefs.FileReleasedirer = (*directory)(nil)
+	_ fusefs.FileLookuper     = (*lookupDirectory)(nil)
+)
+
+// A lookupDirectory answers a READDIRPLUS' lookups itself.
+type lookupDirectory struct{ *directory }
+
+// Lookup implements fusefs.FileLookuper.
+func (d lookupDirectory) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return d.listed(ctx, name, out)
+}
+
+// start begins the stream.
+func (d *directory) start() {
+	ctx, stop := context.WithCancel(d.tree.ctx)
+	pages := make(chan page)
+	d.pages, d.stop = pages, stop
+	d.page, d.err, d.done, d.next = nil, nil, false, 0
+	if !d.tree.begin() {
+		d.done, d.err = true, context.Canceled
+		return
+	}
+	go func() {
+		defer d.tree.running.Done()
+		defer close(pages)
+		send := func(p page) error {
+			select {
+			case pages <- p:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		err := d.list(ctx, func(entries []fuse.DirEntry) error {
+			return send(page{entries: entries})
+		})
+		// An error here is that nobody reads any more.
+		_ = send(page{err: err, last: true})
+	}()
+}
+
+// end stops the stream and waits for it.
+func (d *directory) end() {
+	if d.stop == nil {
+		return
+	}
+	d.stop()
+	for range d.pages { //nolint:revive // until it is closed
+	}
+	d.stop = nil
+}
+
+// Readdirent implements fusefs.FileReaddirenter.
+func (d *directory) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
+	if d.stop == nil {
+		d.start()
+	}
+	for len(d.page) == 0 {
+		if d.done {
+			if d.err != nil {
+				return nil, d.fail(d.err)
+			}
+			return nil, 0
+		}
+		select {
+		case p, ok := <-d.pages:
+			if !ok { // the tree is closed
+				p = page{err: context.Canceled, last: true}
+			}
+			d.page, d.err, d.done = p.entries, p.err, p.last
+		case <-ctx.Done():
+			return nil, syscall.EINTR
+		}
+	}
+	entry := d.page[0]
+	d.page = d.page[1:]
+	d.next++
+	entry.Off = d.next
+	return &entry, 0
+}
+
+// Seekdir implements fusefs.FileSeekdirer.
+func (d *directory) Seekdir(ctx context.Context, off uint64) syscall.Errno {
+	if off < d.next {
+		d.end()
+		d.start()
+	}
+	for d.next < off {
+		entry, errno := d.Readdirent(ctx)
+		if errno != 0 {
+			return errno
+		}
+		if entry == nil {
+			break
+		}
+	}
+	return 0
+}
+
+// Releasedir implements fusefs.FileReleasedirer.
+func (d *directory) Releasedir(context.Context, uint32) {
+	d.end()
+}
+
+// entries lists what is known beforehand.
+func entries(list ...fuse.DirEntry) lister {
+	return func(_ context.Context, emit func([]fuse.DirEntry) error) error {
+		return emit(list)
+	}
+}
+
+// entry is a directory entry for an inode.
+func entry(name string, id fusefs.StableAttr) fuse.DirEntry {
+	return fuse.DirEntry{Name: name, Mode: id.Mode, Ino: id.Ino}
+}
+
+// dots are the entries that every directory begins with.
+func dots(n *fusefs.Inode) []fuse.DirEntry {
+	self := n.StableAttr()
+	_, parent := n.Parent()
+	if parent == nil {
+		parent = n
+	}
+	return []fuse.DirEntry{entry(".", self), entry("..", parent.StableAttr())}
+}
+
+// openImmutable opens a directory whose entries never change: the kernel may
+// keep its list.
+func (n *node) openImmutable(list ...fuse.DirEntry) (fusefs.FileHandle, uint32, syscall.Errno) {
+	d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
+	return d, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+}

@@ -1,0 +1,67 @@
+// Package fs is the tree that a mount shows: one file for each kind of node.
+//
+// It knows what a name in the tree means and what the kernel may keep of it.
+// It doesn't know how a registry is asked (package resolver) or where bytes are
+// kept (package cache); it wires the two together.
+//
+// # The tree
+//
+//	MOUNTPOINT/                                namespace.go
+//	└── library/                               a part of a repository's name
+//	    └── nginx/                             a repository; it may hold further ones
+//	        ├── _tags/                         tags.go
+//	        │   └── 1.27 -> ../_manifests/sha256/5f05…
+//	        ├── _manifests/                    manifests.go
+//	        │   └── sha256/
+//	        │       └── 5f05…/                 manifest.go; immutable
+//	        │           ├── manifest.json      document.go
+//	        │           ├── config.json        blob.go; config where it isn't JSON
+//	        │           ├── files/             files.go; titled layers
+//	        │           └── layers/            layers.go; every layer in order, raw
+//	        └── _blobs/                        blobs.go
+//	            └── sha256/
+//	                └── e4ff…                  blob.go
+//
+// An index has only its manifest.json. Names that aren't listed but resolve:
+// NAME:TAG and NAME@DIGEST beside NAME, TAG and ALGORITHM:HEX in _manifests,
+// ALGORITHM:HEX in _blobs, all of them links, and everything that the registry
+// can't or doesn't list. A registry without a catalog can't tell a namespace
+// from a name that isn't there: any valid name is a directory then.
+//
+// _tags lists the tags of the registry, _manifests and _blobs what this mount
+// has met, a bounded number of each.
+//
+// # Attributes
+//
+// The mount is read-only, nosuid and nodev. Files are 0444, directories 0555,
+// owned by whoever mounted. Sizes are the descriptors', so that they cost no
+// request. Times are the manifest's org.opencontainers.image.created, else the
+// image config's created, else 1970. Extended attributes are those of
+// descriptors and manifests: xattr.go.
+//
+// # Identity
+//
+// An inode's number is a hash of what it is (inode.go): a layer of a manifest
+// is one inode under files/ and layers/, a blob by digest is one inode. Two
+// manifests don't share the inode of a layer, because its annotations and its
+// time are theirs; below the kernel they share the cached bytes.
+//
+// # What the kernel keeps
+//
+// What a digest names holds for ever, tags and names for the tags' time to
+// live, and names that aren't there for some seconds. Pages of a blob are kept
+// from one open to the next once its digest has been verified (blob.go).
+//
+// # Limits
+//
+// A name has at most 255 bytes. Titles that can't be a path below files/ are
+// left out, with a line in the log; the layer is in layers/ all the same. Hard
+// link counts are 1 although an inode may have two names. Extended attributes
+// are at most 64 KiB each and 64 KiB of names; what is longer stays in
+// manifest.json.
+//
+// # Errors
+//
+// errno.go is the only place where an error becomes what a program sees, and
+// where the line for the log is written.
+package fs

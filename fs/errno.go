@@ -1,0 +1,95 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"syscall"
+
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+// This file is the only place where errors become errno values.
+
+// errno tells what a program sees of an error, and writes the line in the log
+// that says why. The line names the operation and the reference.
+//
+//	ENOENT     the name isn't there
+//	EACCES     401 and 403
+//	ETIMEDOUT  a deadline
+//	EINTR      the program was interrupted
+//	EIO        content that doesn't match its digest, a registry that failed
+//	           after retries, and everything else
+//
+// A name that isn't there and an interrupt are not failures and have no line.
+func (t *tree) errno(ctx context.Context, operation, reference string, err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	code := errnoOf(err)
+	switch {
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return syscall.EINTR
+	case t.ctx.Err() != nil:
+		return syscall.EIO // unmounted: nobody is there to see it
+	case code == syscall.ENOENT:
+		t.log.Debug(operation, "reference", reference, "errno", "ENOENT", "error", err)
+	default:
+		t.log.Error(operation, "reference", reference, "errno", errnoNames[code], "error", err)
+	}
+	return code
+}
+
+var errnoNames = map[syscall.Errno]string{
+	syscall.EACCES:    "EACCES",
+	syscall.ETIMEDOUT: "ETIMEDOUT",
+	syscall.EIO:       "EIO",
+}
+
+func errnoOf(err error) syscall.Errno {
+	switch {
+	case errors.Is(err, errdef.ErrNotFound), errors.Is(err, errdef.ErrInvalidReference), status(err) == http.StatusNotFound:
+		return syscall.ENOENT
+	case denied(err):
+		return syscall.EACCES
+	case timedOut(err):
+		return syscall.ETIMEDOUT
+	}
+	return syscall.EIO
+}
+
+// status is the HTTP status of a registry's error response, 0 for other errors.
+func status(err error) int {
+	var response *errcode.ErrorResponse
+	if errors.As(err, &response) {
+		return response.StatusCode
+	}
+	return 0
+}
+
+func denied(err error) bool {
+	code := status(err)
+	return code == http.StatusUnauthorized || code == http.StatusForbidden || errors.Is(err, auth.ErrBasicCredentialNotFound)
+}
+
+func timedOut(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// unreachable tells whether an error leaves open what the registry would have
+// said: it gave no answer, or only that it can't at the moment.
+func unreachable(err error) bool {
+	code := status(err)
+	switch {
+	case code != 0:
+		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests || code == http.StatusRequestTimeout
+	case errors.Is(err, errdef.ErrNotFound), errors.Is(err, errdef.ErrInvalidReference), denied(err):
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) || timedOut(err)
+}

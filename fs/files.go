@@ -1,0 +1,100 @@
+package fs
+
+import (
+	"context"
+	"strconv"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
+)
+
+// A filesNode is files/ of a manifest, or a folder in it: what `oras pull`
+// would write.
+type filesNode struct {
+	node
+	repo    *repository
+	digest  digest.Digest
+	path    []string // from files/ to this folder
+	created time.Time
+}
+
+var (
+	_ fusefs.NodeGetattrer      = (*filesNode)(nil)
+	_ fusefs.NodeLookuper       = (*filesNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*filesNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *filesNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, n.created)
+	out.SetTimeout(forever)
+	return 0
+}
+
+// folder is what the directory shows.
+func (n *filesNode) folder(ctx context.Context) (*artifact, *folder, syscall.Errno) {
+	a, err := n.repo.artifact(ctx, n.digest)
+	if err != nil {
+		return nil, nil, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
+	}
+	f := a.files
+	for _, element := range n.path {
+		f = f.children[element].folder
+	}
+	return a, f, 0
+}
+
+// identity is the identity of an entry. A layer's is the same in layers/.
+func (n *filesNode) identity(name string, e fileEntry) fusefs.StableAttr {
+	if e.folder == nil {
+		return layerIdentity(n.repo, n.digest, e.layer)
+	}
+	return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.below(name)...)...)
+}
+
+// below is the path of an entry.
+func (n *filesNode) below(name string) []string {
+	return append(n.path[:len(n.path):len(n.path)], name)
+}
+
+// Lookup implements fusefs.NodeLookuper.
+func (n *filesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	a, f, errno := n.folder(ctx)
+	if errno != 0 {
+		return nil, errno
+	}
+	e, ok := f.children[name]
+	if !ok {
+		return nil, syscall.ENOENT
+	}
+	id := n.identity(name, e)
+	if e.folder == nil {
+		return n.newBlob(ctx, n.repo, a.Layers[e.layer], a.created, id, out), 0
+	}
+	n.tree.directory(&out.Attr, a.created)
+	keep(out, forever)
+	child := &filesNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, path: n.below(name), created: a.created}
+	return n.NewInode(ctx, child, id), 0
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (n *filesNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	_, f, errno := n.folder(ctx)
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	list := make([]fuse.DirEntry, len(f.names))
+	for i, name := range f.names {
+		list[i] = entry(name, n.identity(name, f.children[name]))
+	}
+	return n.openImmutable(list...)
+}
+
+// layerIdentity is the identity of a manifest's layer, wherever it shows. Two
+// manifests don't share it, because annotations and time are the manifest's.
+func layerIdentity(r *repository, manifest digest.Digest, index int) fusefs.StableAttr {
+	return r.identity(syscall.S_IFREG, "layer", manifest.String(), strconv.Itoa(index))
+}

@@ -1,0 +1,101 @@
+package fs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+	"strconv"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// A node is what every kind of node is made of.
+type node struct {
+	fusefs.Inode
+	tree *tree
+}
+
+// How long the kernel may keep what it was told. A digest always means the
+// same bytes; names are looked up again after the tags' time to live.
+const (
+	forever     = 365 * 24 * time.Hour
+	maxNegative = 5 * time.Second
+)
+
+// Statfs tells the longest name, which programs ask for before they build
+// paths. There is no meaningful number of blocks.
+func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	out.Bsize = 4096
+	out.NameLen = 255
+	return 0
+}
+
+// identity gives the inode of the object that kind and key name: the same
+// object always has the same number, in every mount of the same content, so
+// that programs which compare device and inode (diff, cp, tar, rsync) see what
+// is one and what isn't.
+//
+// go-fuse takes two inodes for the same node if number, generation and type
+// are the same. Both come from a cryptographic hash, so that no choice of
+// names makes two objects one.
+func identity(mode uint32, kind string, key ...string) fusefs.StableAttr {
+	h := sha256.New()
+	for _, part := range append([]string{kind}, key...) {
+		// The length in front keeps ("a", "bc") and ("ab", "c") apart.
+		_, _ = io.WriteString(h, strconv.Itoa(len(part))+":"+part)
+	}
+	sum := h.Sum(nil)
+	attr := fusefs.StableAttr{
+		Mode: mode,
+		Ino:  binary.LittleEndian.Uint64(sum),
+		Gen:  binary.LittleEndian.Uint64(sum[8:]),
+	}
+	if attr.Reserved() || attr.Ino == 0 {
+		attr.Ino = 2 // one below the first number that a hash is likely to give
+	}
+	return attr
+}
+
+// directory fills the attributes of a directory.
+func (t *tree) directory(out *fuse.Attr, modified time.Time) {
+	t.attributes(out, syscall.S_IFDIR|0o555, 0, modified)
+	out.Nlink = 2
+}
+
+// file fills the attributes of a file.
+func (t *tree) file(out *fuse.Attr, size int64, modified time.Time) {
+	t.attributes(out, syscall.S_IFREG|0o444, size, modified)
+}
+
+// symlink fills the attributes of a symbolic link. A link's size is its
+// target's length (POSIX).
+func (t *tree) symlink(out *fuse.Attr, target int, modified time.Time) {
+	t.attributes(out, syscall.S_IFLNK|0o777, int64(target), modified)
+}
+
+func (t *tree) attributes(out *fuse.Attr, mode uint32, size int64, modified time.Time) {
+	out.Mode = mode
+	out.Size = uint64(max(size, 0))
+	out.Blocks = (out.Size + 511) / 512
+	out.Nlink = 1
+	out.Owner = t.owner
+	if modified.IsZero() {
+		modified = time.Unix(0, 0)
+	}
+	out.SetTimes(&modified, &modified, &modified)
+}
+
+// keep tells the kernel how long it may keep an entry and its attributes.
+func keep(out *fuse.EntryOut, d time.Duration) {
+	out.SetEntryTimeout(d)
+	out.SetAttrTimeout(d)
+}
+
+// identity is the identity of an object of this repository.
+func (r *repository) identity(mode uint32, kind string, key ...string) fusefs.StableAttr {
+	return identity(mode, kind, append([]string{r.tree.registry.Host(), r.name}, key...)...)
+}

@@ -1,0 +1,115 @@
+package fs
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// A manifestsNode is a repository's _manifests: a directory for each digest
+// algorithm, and links, not listed, for tags and whole digests.
+type manifestsNode struct {
+	node
+	repo *repository
+}
+
+var (
+	_ fusefs.NodeGetattrer      = (*manifestsNode)(nil)
+	_ fusefs.NodeLookuper       = (*manifestsNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*manifestsNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *manifestsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, time.Time{})
+	out.SetTimeout(forever)
+	return 0
+}
+
+// Lookup implements fusefs.NodeLookuper.
+func (n *manifestsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if slices.Contains(algorithms, name) {
+		a := &manifestDigestsNode{node: node{tree: n.tree}, repo: n.repo, algorithm: digest.Algorithm(name)}
+		n.tree.directory(&out.Attr, time.Time{})
+		keep(out, forever)
+		return n.NewInode(ctx, a, n.repo.identity(syscall.S_IFDIR, "manifests", name)), 0
+	}
+	if strings.Contains(name, ":") {
+		d, err := parseDigest(name)
+		if err != nil {
+			return nil, syscall.ENOENT
+		}
+		if _, err := n.repo.artifact(ctx, d); err != nil {
+			return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(name), err)
+		}
+		return n.link(ctx, name, digestPath(d), forever, out), 0
+	}
+	if !resolver.ValidTag(name) {
+		return nil, syscall.ENOENT
+	}
+	if _, err := n.repo.resolve(ctx, name); err != nil {
+		return nil, n.tree.errno(ctx, "look up tag", n.repo.reference(name), err)
+	}
+	return n.link(ctx, name, "../_tags/"+name, n.tree.tagTTL, out), 0
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (n *manifestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return n.openImmutable(entry("sha256", n.repo.identity(syscall.S_IFDIR, "manifests", "sha256")))
+}
+
+// A manifestDigestsNode is _manifests/sha256 (or sha512): a directory for each
+// manifest. It lists those that this mount has met.
+type manifestDigestsNode struct {
+	node
+	repo      *repository
+	algorithm digest.Algorithm
+}
+
+var (
+	_ fusefs.NodeGetattrer      = (*manifestDigestsNode)(nil)
+	_ fusefs.NodeLookuper       = (*manifestDigestsNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*manifestDigestsNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *manifestDigestsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, time.Time{})
+	out.SetTimeout(forever)
+	return 0
+}
+
+// Lookup implements fusefs.NodeLookuper.
+func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	d, err := parseDigest(n.algorithm.String() + ":" + name)
+	if err != nil {
+		return nil, syscall.ENOENT
+	}
+	a, err := n.repo.artifact(ctx, d)
+	if err != nil {
+		return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
+	}
+	m := &manifestNode{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.created}
+	n.tree.directory(&out.Attr, a.created)
+	keep(out, forever)
+	return n.NewInode(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String())), 0
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (n *manifestDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	list := dots(n.EmbeddedInode())
+	for _, d := range n.repo.manifests.Keys() {
+		if d.Algorithm() == n.algorithm {
+			list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFDIR, "manifest", d.String())))
+		}
+	}
+	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+}

@@ -1,0 +1,204 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// Bounds of what is remembered of one repository.
+const (
+	maxTags      = 4096
+	maxManifests = 4096
+	maxBlobs     = 16384
+)
+
+// A repository is what a mount knows of one repository: the tags it resolved
+// and the digests it met. All of it can be forgotten.
+type repository struct {
+	tree   *tree
+	remote *resolver.Repository
+	name   string
+
+	tags      *lru.Cache[string, tagged]
+	manifests *lru.Cache[digest.Digest, struct{}]
+	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
+}
+
+func newRepository(t *tree, remote *resolver.Repository) *repository {
+	return &repository{
+		tree:      t,
+		remote:    remote,
+		name:      remote.Name(),
+		tags:      newLRU[string, tagged](maxTags),
+		manifests: newLRU[digest.Digest, struct{}](maxManifests),
+		blobs:     newLRU[digest.Digest, ocispec.Descriptor](maxBlobs),
+	}
+}
+
+// reference names an object of the repository in errors and in the log.
+func (r *repository) reference(digestOrTag string) string {
+	separator := ":"
+	if digest.Digest(digestOrTag).Validate() == nil {
+		separator = "@"
+	}
+	return r.tree.registry.Host() + "/" + r.name + separator + digestOrTag
+}
+
+// artifact returns the manifest with that digest and what its directory shows,
+// from memory, the disk or the registry.
+//
+// A manifest that the cache holds is served without asking whether this
+// repository has it: its bytes are right wherever they came from, and it has to
+// be there while the registry is down.
+func (r *repository) artifact(ctx context.Context, d digest.Digest) (*artifact, error) {
+	key := r.name + "@" + d.String()
+	if a, ok := r.tree.artifacts.Get(key); ok {
+		return a, nil
+	}
+	return ask(ctx, r.tree, "manifest "+key, func(ctx context.Context) (*artifact, error) {
+		content, mediaType, err := r.document(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		manifest, err := resolver.ParseManifest(d, mediaType, content)
+		if err != nil && !errors.Is(err, errdef.ErrUnsupported) {
+			return nil, err
+		}
+		if err != nil {
+			// Of another kind (Docker's schema 1, say): the document is all
+			// there is to show.
+			r.tree.log.Warn("manifest shown without its parts", "reference", r.reference(d.String()), "error", err)
+			manifest = &resolver.Manifest{Digest: d, MediaType: mediaType, Size: int64(len(content))}
+		}
+		a := newArtifact(ctx, r, manifest)
+		r.meet(manifest)
+		if len(content) <= maxRemembered {
+			r.tree.artifacts.Add(key, a)
+		}
+		return a, nil
+	})
+}
+
+// maxRemembered is the size in bytes up to which a parsed manifest is kept.
+// Real ones are far below it; it keeps maxArtifacts hostile ones small.
+const maxRemembered = 256 << 10
+
+// document returns a manifest's bytes, and its media type as the registry gave
+// it if the registry was asked.
+func (r *repository) document(ctx context.Context, d digest.Digest) (content []byte, mediaType string, err error) {
+	content, err = r.tree.cache.Document(ctx, d, func(ctx context.Context) ([]byte, error) {
+		var content []byte
+		var err error
+		mediaType, content, err = r.remote.Manifest(ctx, d)
+		return content, err
+	})
+	return content, mediaType, err
+}
+
+// meet remembers what a manifest shows to exist.
+func (r *repository) meet(m *resolver.Manifest) {
+	r.manifests.Add(m.Digest, struct{}{})
+	if m.Config != nil {
+		r.blobs.Add(m.Config.Digest, *m.Config)
+	}
+	for _, layer := range m.Layers {
+		r.blobs.Add(layer.Digest, layer)
+	}
+}
+
+// blob describes the blob with that digest, asking the registry only if no
+// manifest has described it and the cache doesn't hold it.
+func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	if desc, ok := r.blobs.Get(d); ok {
+		return plain(desc), nil
+	}
+	if size, ok := r.tree.cache.CachedSize(d); ok {
+		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
+		r.blobs.Add(d, desc)
+		return desc, nil
+	}
+	return ask(ctx, r.tree, "blob "+r.name+"@"+d.String(), func(ctx context.Context) (ocispec.Descriptor, error) {
+		size, err := r.remote.BlobSize(ctx, d)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
+		r.blobs.Add(d, desc)
+		return desc, nil
+	})
+}
+
+// mediaTypeUnknown is the media type of a blob that no manifest described.
+const mediaTypeUnknown = "application/octet-stream"
+
+// plain is what two descriptors of one blob have in common.
+func plain(desc ocispec.Descriptor) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size, Data: desc.Data}
+}
+
+// open returns a reference to a blob's bytes.
+func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
+	key := cache.Key{Origin: r.tree.registry.Host(), Digest: desc.Digest, Size: desc.Size}
+	return r.tree.cache.Blob(key, r.remote.Blob(desc))
+}
+
+// imageConfig reads and parses an image's config.
+func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (resolver.ImageConfig, error) {
+	blob, err := r.open(desc)
+	if err != nil {
+		return resolver.ImageConfig{}, err
+	}
+	content, err := blob.ReadAll(ctx)
+	if err := errors.Join(err, blob.Close()); err != nil {
+		return resolver.ImageConfig{}, fmt.Errorf("config %s: %w", desc.Digest, err)
+	}
+	return resolver.ParseImageConfig(content)
+}
+
+// A tagged is what a tag meant when it was last asked for.
+type tagged struct {
+	digest digest.Digest
+	// at is when the registry said so, checked when it was last asked: later
+	// than at if it couldn't be reached.
+	at, checked time.Time
+}
+
+// resolve tells which digest a tag stands for. An answer holds for the tags'
+// time to live. If the registry can't be reached then, the last answer is used
+// until it is older than the allowed staleness.
+func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
+	last, known := r.tags.Get(tag)
+	if known && time.Since(last.checked) < r.tree.tagTTL {
+		return last.digest, nil
+	}
+	return ask(ctx, r.tree, "tag "+r.name+":"+tag, func(ctx context.Context) (digest.Digest, error) {
+		desc, err := r.remote.Resolve(ctx, tag)
+		now := time.Now()
+		if err == nil {
+			r.tags.Add(tag, tagged{digest: desc.Digest, at: now, checked: now})
+			r.manifests.Add(desc.Digest, struct{}{})
+			return desc.Digest, nil
+		}
+		if known && unreachable(err) && now.Sub(last.at) < r.tree.maxStale {
+			r.tree.log.Warn("registry not reached, the tag's last digest is used", "reference", r.reference(tag),
+				"digest", last.digest, "age", now.Sub(last.at).Round(time.Second), "error", err)
+			last.checked = now
+			r.tags.Add(tag, last)
+			return last.digest, nil
+		}
+		if !unreachable(err) {
+			r.tags.Remove(tag)
+		}
+		return "", err
+	})
+}

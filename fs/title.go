@@ -1,0 +1,114 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A folder is a directory of files/, made of the layers' titles.
+type folder struct {
+	names    []string // in the order in which the manifest has them
+	children map[string]fileEntry
+}
+
+// A fileEntry is a folder, or a file: the layer with that index.
+type fileEntry struct {
+	folder *folder
+	layer  int
+}
+
+func newFolder() *folder {
+	return &folder{children: map[string]fileEntry{}}
+}
+
+// titledFiles arranges the layers by their titles
+// (org.opencontainers.image.title), which may hold folders. A title that would
+// lead out of the directory, can't be a file's name or is taken already is left
+// out and given to skipped.
+func titledFiles(layers []ocispec.Descriptor, skipped func(title string, err error)) *folder {
+	root := newFolder()
+	for i, desc := range layers {
+		title, ok := desc.Annotations[ocispec.AnnotationTitle]
+		if !ok || title == "" {
+			continue
+		}
+		elements, err := splitTitle(title)
+		if err == nil {
+			err = root.add(elements, i)
+		}
+		if err != nil {
+			skipped(title, err)
+		}
+	}
+	return root
+}
+
+// add places a layer below the folder.
+func (f *folder) add(elements []string, layer int) error {
+	for ; len(elements) > 1; elements = elements[1:] {
+		child, ok := f.children[elements[0]]
+		if !ok {
+			child = fileEntry{folder: newFolder()}
+			f.put(elements[0], child)
+		}
+		if child.folder == nil {
+			return fmt.Errorf("%q is another layer's file", elements[0])
+		}
+		f = child.folder
+	}
+	if _, ok := f.children[elements[0]]; ok {
+		return errors.New("another layer has the same title")
+	}
+	f.put(elements[0], fileEntry{layer: layer})
+	return nil
+}
+
+func (f *folder) put(name string, e fileEntry) {
+	f.names = append(f.names, name)
+	f.children[name] = e
+}
+
+// maxDepth bounds the folders of a title. Linux' paths end at 4,096 bytes.
+const maxDepth = 64
+
+// splitTitle gives the elements of a title, or says why it can't be a path
+// below files/.
+func splitTitle(title string) ([]string, error) {
+	if path.IsAbs(title) {
+		return nil, errors.New("the path is absolute")
+	}
+	var elements []string
+	for element := range strings.SplitSeq(title, "/") {
+		if element == "" || element == "." {
+			continue
+		}
+		if err := checkElement(element); err != nil {
+			return nil, err
+		}
+		elements = append(elements, element)
+	}
+	if len(elements) == 0 || len(elements) > maxDepth {
+		return nil, fmt.Errorf("a path of %d elements", len(elements))
+	}
+	return elements, nil
+}
+
+// checkElement says why a string can't be a name in a directory.
+func checkElement(name string) error {
+	switch {
+	case name == "" || name == "." || name == "..":
+		return fmt.Errorf("%q can't be a file's name", name)
+	case len(name) > maxName:
+		return fmt.Errorf("a name of %d bytes, %d are the most", len(name), maxName)
+	case strings.ContainsAny(name, "/\x00"):
+		return errors.New("the name holds a slash or a NUL")
+	}
+	return nil
+}
+
+// maxName is Linux' NAME_MAX, in bytes.
+const maxName = 255

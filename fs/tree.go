@@ -1,0 +1,149 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// Bounds of what a mount remembers. They bound memory, not what can be read:
+// what was forgotten is asked for again.
+const (
+	maxKinds        = 4096
+	maxRepositories = 1024
+	maxArtifacts    = 64
+)
+
+// A tree is what all nodes of one mount share.
+type tree struct {
+	registry *resolver.Registry
+	cache    *cache.Cache
+	log      *slog.Logger
+	owner    fuse.Owner
+
+	tagTTL   time.Duration
+	maxStale time.Duration
+	// patience bounds an operation that outlives the request that began it.
+	patience time.Duration
+
+	kinds        *lru.Cache[string, probed]
+	repositories *lru.Cache[string, *repository]
+	artifacts    *lru.Cache[string, *artifact]
+
+	// ctx ends with the mount.
+	ctx    context.Context
+	cancel context.CancelFunc
+	once   singleflight.Group
+
+	// mu guards closed, and with it that nothing is added to running once
+	// close waits for it.
+	mu      sync.Mutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+func newTree(ctx context.Context, o Options) *tree {
+	t := &tree{
+		registry: o.Registry,
+		cache:    o.Cache,
+		log:      o.Log,
+		owner:    o.owner(),
+		tagTTL:   o.TagTTL,
+		maxStale: o.MaxStale,
+		patience: 3 * o.Timeout,
+	}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	t.kinds = newLRU[string, probed](maxKinds)
+	t.repositories = newLRU[string, *repository](maxRepositories)
+	t.artifacts = newLRU[string, *artifact](maxArtifacts)
+	return t
+}
+
+// newLRU exists because a constant positive size can't fail.
+func newLRU[K comparable, V any](size int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](size)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// close ends everything that the tree began and waits for it.
+func (t *tree) close() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.cancel()
+	t.running.Wait()
+}
+
+// begin counts one more thing that runs under the tree's context, unless the
+// tree is closed. The one who began it calls running.Done.
+func (t *tree) begin() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.running.Add(1)
+	}
+	return !t.closed
+}
+
+// repository returns the state of the repository of that name, the same for
+// every node of it.
+func (t *tree) repository(name string) (*repository, error) {
+	if r, ok := t.repositories.Get(name); ok {
+		return r, nil
+	}
+	remote, err := t.registry.Repository(name)
+	if err != nil {
+		return nil, err
+	}
+	r := newRepository(t, remote)
+	if before, ok, _ := t.repositories.PeekOrAdd(name, r); ok {
+		return before, nil
+	}
+	return r, nil
+}
+
+// ask runs do once for all who ask for the same key at the same time, and
+// waits for it or for the asker to be interrupted.
+//
+// do outlives the asker, because it may work for others too, and because a
+// program that is interrupted over and over (Go's runtime signals its threads,
+// and the kernel turns that into an interrupt of the request) must find its
+// question further along each time it comes back. So do must put its answer
+// where the next asker looks first.
+func ask[T any](ctx context.Context, t *tree, key string, do func(context.Context) (T, error)) (T, error) {
+	var none T
+	result := t.once.DoChan(key, func() (any, error) {
+		if !t.begin() {
+			return none, context.Canceled
+		}
+		defer t.running.Done()
+		ctx, cancel := context.WithTimeout(t.ctx, t.patience)
+		defer cancel()
+		return do(ctx)
+	})
+	select {
+	case r := <-result:
+		if r.Err != nil {
+			return none, r.Err
+		}
+		value, ok := r.Val.(T)
+		if !ok {
+			return none, fmt.Errorf("%s: answered with a %T", key, r.Val)
+		}
+		return value, nil
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
