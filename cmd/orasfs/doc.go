@@ -1,0 +1,25 @@
+// Orasfs mounts OCI registries as a file system.
+//
+//	orasfs mount [flags] TARGET MOUNTPOINT
+//	orasfs umount [--lazy] MOUNTPOINT
+//	orasfs version
+//	orasfs completion SHELL
+//
+// TARGET is HOST[:PORT] for a whole registry, or HOST[:PORT]/NAME for a
+// namespace or a repository of it. What the mountpoint then shows is described
+// in package fs.
+//
+// mount returns once the mount answers; a daemon goes on behind and logs to a
+// file in the cache directory. With --foreground it is the command itself that
+// serves the mount, and the log is its standard error.
+//
+// A flag's value is the first of: the flag itself, its name in -o, the
+// environment (--cache-size is ORASFS_CACHE_SIZE), its name in ORASFS_OPTIONS,
+// the default.
+//
+// mount(8) and fstab work with the type fuse.orasfs: what mount.fuse3 runs,
+// "orasfs TARGET MOUNTPOINT -o OPTIONS", mounts too.
+//
+// The exit code is 0, 1 for a failure, or 2 for a command line that can't be
+// run.
+package main

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func newMountCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "mount [flags] TARGET MOUNTPOINT",
+		Short: "Mount a registry, or a namespace or repository of it",
+		Long: `Mount a registry (HOST[:PORT]), or a namespace or repository of it (HOST/NAME).
+
+mount returns once the mount works; a daemon goes on behind. Credentials are
+those of ORAS and Docker, or --username with --password-stdin, or ORASFS_PASSWORD
+in the environment.`,
+		Example: `  orasfs mount localhost:5000 /mnt/oci
+  orasfs mount ghcr.io/org/app /mnt/app
+  echo "$TOKEN" | orasfs mount -u me --password-stdin registry.example.com /mnt/oci
+  orasfs mount -f -v -o allow_other,tag-ttl=5m localhost:5000 /mnt/oci`,
+		ValidArgsFunction: completeMountArgs,
+	}
+	addMount(cmd, false)
+	return cmd
+}
+
+// mountHelperName is the command that mount.fuse3 ends up in.
+const mountHelperName = "mount-helper"
+
+// newMountHelperCommand is mount as mount(8) wants it, by way of mount.fuse3:
+// "orasfs TARGET MOUNTPOINT -o OPTIONS".
+func newMountHelperCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:    mountHelperName + " TARGET MOUNTPOINT [-o OPTIONS]",
+		Short:  "Mount for mount(8)",
+		Hidden: true,
+	}
+	addMount(cmd, true)
+	return cmd
+}
+
+// isMountHelperCall tells whether mount.fuse3 is calling. What has neither a
+// dot, a colon nor a slash is rather a mistyped command than a registry.
+func isMountHelperCall(root *cobra.Command, args []string) bool {
+	if len(args) < 2 || strings.HasPrefix(args[1], "-") {
+		return false
+	}
+	if !strings.ContainsAny(args[0], ".:/") && args[0] != "localhost" {
+		return false
+	}
+	found, _, err := root.Find(args[:1])
+	return err == nil && found == root
+}
+
+// addMount makes cmd parse the flags and arguments of a mount and do it.
+func addMount(cmd *cobra.Command, helper bool) {
+	var flags mountFlags
+	flags.register(cmd.Flags())
+	cmd.Args = mountArgs
+	for name, words := range map[string][]string{"verify": flags.verify.words, "log-format": flags.logFormat.words} {
+		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // the flag was registered above
+		}
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		report := inheritedReport()
+		err := flags.mount(cmd, args, helper, report)
+		if err != nil && report != nil {
+			report.failed(err)
+		}
+		return err
+	}
+}
+
+// mount serves what the command line asks for: as the daemon that owes a
+// report, in the foreground, or by starting a daemon.
+func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, report *reportPipe) error {
+	request, err := f.request(cmd, args, helper)
+	if err != nil {
+		return usageError{command: "orasfs mount", err: err}
+	}
+	if err := request.check(); err != nil {
+		return err
+	}
+	// The first signal ends the mount in order. The default holds again from
+	// then on, so that the second one ends the process.
+	ctx, stop := signal.NotifyContext(cmd.Context(), endSignals()...)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	switch {
+	case report != nil:
+		return request.serveAsDaemon(ctx, report)
+	case f.foreground:
+		log := newLogger(cmd.ErrOrStderr(), request.logFormat, request.verbose)
+		return request.serve(ctx, log, func() error { return nil })
+	default:
+		return request.startDaemon(ctx, cmd.ErrOrStderr())
+	}
+}
+
+// endSignals are the signals that unmount. A hangup ends a mount in the
+// foreground with its terminal, but not under nohup(1), which ignores it.
+func endSignals() []os.Signal {
+	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+func mountArgs(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 2:
+		return nil
+	case 1:
+		return errors.New("a TARGET and a MOUNTPOINT are needed (every registry in one mount isn't possible yet)")
+	default:
+		return fmt.Errorf("a TARGET and a MOUNTPOINT are needed, not %d arguments", len(args))
+	}
+}
+
+func completeMountArgs(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 1 {
+		return nil, cobra.ShellCompDirectiveFilterDirs
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// mountFlags are the flags of mount. Names that oras has mean what they mean
+// there.
+type mountFlags struct {
+	plainHTTP, insecure    bool
+	caFile, registryConfig string
+	username               string
+	passwordStdin          bool
+	concurrency            int
+	cacheDir               string
+	cacheSize, memory      byteSize
+	tagTTL, maxStale       time.Duration
+	timeout                time.Duration
+	verify, logFormat      choice
+	options                []string
+	foreground, verbose    bool
+}
+
+func (f *mountFlags) register(flags *pflag.FlagSet) {
+	*f = mountFlags{
+		cacheSize: 10 << 30,
+		memory:    256 << 20,
+		verify:    choice{value: "lazy", words: []string{"lazy", "full"}},
+		logFormat: choice{value: "text", words: []string{"text", "json"}},
+	}
+	flags.SortFlags = false
+
+	flags.BoolVar(&f.plainHTTP, "plain-http", false, "talk HTTP to the registry (to localhost it is tried without asking)")
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
+	flags.StringVar(&f.caFile, "ca-file", "", "trust the certificate authorities in `FILE` (PEM) too")
+	flags.StringVarP(&f.username, "username", "u", "", "log in to the registry as `USER`")
+	flags.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password or token from standard input")
+	flags.StringVar(&f.registryConfig, "registry-config", "", "credentials `FILE` (default ORAS's and Docker's)")
+	flags.IntVar(&f.concurrency, "concurrency", 8, "`N` fetches at once, 1 to 256")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a request that gets no byte for this long")
+
+	flags.StringVar(&f.cacheDir, "cache-dir", defaultCacheDir(), "keep content and the log in `DIR`")
+	flags.Var(&f.cacheSize, "cache-size", "bound of the cache directory")
+	flags.Var(&f.memory, "memory", "bound of what is held in memory, 16MiB or more")
+	flags.DurationVar(&f.tagTTL, "tag-ttl", time.Minute, "ask a tag again after this long")
+	flags.DurationVar(&f.maxStale, "max-stale", 24*time.Hour, "with the registry down, go on with a tag's last digest for this long")
+	flags.Var(&f.verify, "verify", "check a large blob while it is read, or in full before its first byte")
+
+	flags.StringArrayVarP(&f.options, "options", "o", nil, "mount `OPTIONS`, comma-separated: allow_other, default_permissions, noexec, any long flag by its name")
+	flags.BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more, and say where the log is")
+	flags.Var(&f.logFormat, "log-format", "how the log is written")
+
+	// Go writes 1m0s and 24h0m0s.
+	for name, shown := range map[string]string{"tag-ttl": "1m", "max-stale": "24h", "timeout": "30s"} {
+		flags.Lookup(name).DefValue = shown
+	}
+}
+
+// settle gives every flag its value, from what doc.go lists, and checks it.
+func (f *mountFlags) settle(flags *pflag.FlagSet, helper bool) (mountOptions, error) {
+	options, err := f.settleOptions(flags, helper)
+	if err != nil {
+		return mountOptions{}, err
+	}
+	given := flags.Changed("options")
+	if err := applyEnvironment(flags); err != nil {
+		return mountOptions{}, err
+	}
+	if !given && flags.Changed("options") {
+		options, err = f.settleOptions(flags, helper)
+		if err != nil {
+			return mountOptions{}, fmt.Errorf("%s in the environment: %w", environmentName("options"), err)
+		}
+	}
+	return options, f.check()
+}
+
+func (f *mountFlags) settleOptions(flags *pflag.FlagSet, helper bool) (mountOptions, error) {
+	options, err := parseMountOptions(f.options, flags, helper)
+	if err != nil {
+		return mountOptions{}, err
+	}
+	return options, applyFlagOptions(options.flags, flags)
+}
+
+func (f *mountFlags) check() error {
+	switch {
+	case f.concurrency < 1 || f.concurrency > 256:
+		return errors.New("--concurrency must be between 1 and 256")
+	case f.memory < 16<<20:
+		return errors.New("--memory must be 16MiB or more")
+	case f.timeout <= 0:
+		return errors.New("--timeout must be more than 0")
+	case f.tagTTL < 0 || f.maxStale < 0:
+		return errors.New("--tag-ttl and --max-stale can't be negative")
+	case f.cacheDir == "":
+		return errors.New("--cache-dir is needed: there is no user's cache directory, because HOME isn't set")
+	case strings.Contains(f.username, ":"):
+		return errors.New("--username can't contain a colon (RFC 7617, section 2)")
+	}
+	return nil
+}
+
+// absolute makes paths independent of the working directory, which is / in
+// the daemon.
+func (f *mountFlags) absolute() error {
+	for _, path := range []*string{&f.cacheDir, &f.caFile, &f.registryConfig} {
+		if *path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	return nil
+}

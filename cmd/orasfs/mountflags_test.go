@@ -1,0 +1,185 @@
+package main
+
+import (
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+func TestDefaults(t *testing.T) {
+	withoutSettings(t)
+	t.Setenv("HOME", "/home/me")
+	t.Setenv("XDG_CACHE_HOME", "/home/me/.cache")
+	r := mustRequest(t, "", "localhost:5000/hello", "/mnt")
+	want := cache.Options{Dir: defaultCacheDir(), Size: 10 << 30, Memory: 256 << 20, Concurrency: 8, Timeout: 30 * time.Second}
+	if r.cache != want {
+		t.Errorf("cache options %+v, expected %+v", r.cache, want)
+	}
+	if r.tagTTL != time.Minute || r.maxStale != 24*time.Hour {
+		t.Errorf("tag-ttl %s, max-stale %s", r.tagTTL, r.maxStale)
+	}
+	wantRegistry := resolver.Options{Timeout: 30 * time.Second, Concurrency: 8, UserAgent: "orasfs/" + buildVersion()}
+	if r.registry != wantRegistry {
+		t.Errorf("registry options %+v, expected %+v", r.registry, wantRegistry)
+	}
+	if r.target.Host != "localhost:5000" || r.target.Name != "hello" {
+		t.Errorf("target %+v", r.target)
+	}
+}
+
+func TestFlagSources(t *testing.T) {
+	tests := []struct {
+		name        string
+		environment map[string]string
+		args        []string
+		want        time.Duration // of --tag-ttl
+	}{
+		{"flag", nil, []string{"--tag-ttl=2m"}, 2 * time.Minute},
+		{"option", nil, []string{"-o", "tag-ttl=3m"}, 3 * time.Minute},
+		{"the last of two options", nil, []string{"-o", "tag-ttl=3m,ro", "-o", "tag-ttl=4m"}, 4 * time.Minute},
+		{"flag before option", nil, []string{"--tag-ttl=2m", "-o", "tag-ttl=3m"}, 2 * time.Minute},
+		{"environment", map[string]string{"ORASFS_TAG_TTL": "5m"}, nil, 5 * time.Minute},
+		{"empty variable", map[string]string{"ORASFS_TAG_TTL": ""}, nil, time.Minute},
+		{"flag before environment", map[string]string{"ORASFS_TAG_TTL": "5m"}, []string{"--tag-ttl=2m"}, 2 * time.Minute},
+		{"option before environment", map[string]string{"ORASFS_TAG_TTL": "5m"}, []string{"-o", "tag-ttl=3m"}, 3 * time.Minute},
+		{"options in the environment", map[string]string{"ORASFS_OPTIONS": "tag-ttl=6m"}, nil, 6 * time.Minute},
+		{"environment before its options", map[string]string{"ORASFS_OPTIONS": "tag-ttl=6m", "ORASFS_TAG_TTL": "5m"}, nil, 5 * time.Minute},
+		{"option replaces those of the environment", map[string]string{"ORASFS_OPTIONS": "tag-ttl=6m"}, []string{"-o", "noexec"}, time.Minute},
+		{"zero is at once, not the default", nil, []string{"--tag-ttl=0"}, 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			withoutSettings(t)
+			for name, value := range test.environment {
+				t.Setenv(name, value)
+			}
+			if got := mustRequest(t, "", append(test.args, "localhost:5000", "/mnt")...).tagTTL; got != test.want {
+				t.Errorf("tag-ttl %s, expected %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestEveryFlagInEnvironment(t *testing.T) {
+	withoutSettings(t)
+	dir := t.TempDir()
+	for name, value := range map[string]string{
+		"PLAIN_HTTP":      "true",
+		"INSECURE":        "1",
+		"CA_FILE":         dir + "/ca.pem",
+		"REGISTRY_CONFIG": dir + "/config.json",
+		"USERNAME":        "me",
+		"PASSWORD":        "secret",
+		"CONCURRENCY":     "3",
+		"TIMEOUT":         "7s",
+		"CACHE_DIR":       dir + "/cache",
+		"CACHE_SIZE":      "1GiB",
+		"MEMORY":          "64m",
+		"TAG_TTL":         "5m",
+		"MAX_STALE":       "1h",
+		"VERIFY":          "full",
+		"OPTIONS":         "allow_other,noexec",
+		"VERBOSE":         "true",
+		"LOG_FORMAT":      "json",
+	} {
+		t.Setenv("ORASFS_"+name, value)
+	}
+	got := mustRequest(t, "", "localhost:5000", "/mnt")
+	got.flags = nil
+	want := &mountRequest{
+		target:     resolver.Target{Host: "localhost:5000"},
+		targetText: "localhost:5000",
+		mountpoint: "/mnt",
+		registry: resolver.Options{
+			PlainHTTP: true, Insecure: true, CAFile: dir + "/ca.pem", RegistryConfig: dir + "/config.json",
+			Username: "me", Password: "secret", Concurrency: 3, Timeout: 7 * time.Second, UserAgent: "orasfs/" + buildVersion(),
+		},
+		cache: cache.Options{
+			Dir: dir + "/cache", Size: 1 << 30, Memory: 64 << 20, Verify: cache.VerifyFull, Concurrency: 3, Timeout: 7 * time.Second,
+		},
+		tagTTL: 5 * time.Minute, maxStale: time.Hour,
+		allowOther: true, kernelOptions: []string{"noexec"},
+		verbose: true, logFormat: "json",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	tests := []struct {
+		name  string
+		env   string // NAME=VALUE
+		args  []string
+		words []string
+	}{
+		{"size", "", []string{"--cache-size=ten"}, []string{"--cache-size", "not a size"}},
+		{"size of nothing", "", []string{"--cache-size=0"}, []string{"--cache-size", "out of range"}},
+		{"negative size", "", []string{"--memory=-1"}, []string{"--memory"}},
+		{"little memory", "", []string{"--memory=1MiB"}, []string{"--memory", "16MiB"}},
+		{"duration", "", []string{"--tag-ttl=5"}, []string{"--tag-ttl", "missing unit"}},
+		{"negative duration", "", []string{"--max-stale=-1s"}, []string{"--max-stale", "negative"}},
+		{"no timeout", "", []string{"--timeout=0"}, []string{"--timeout"}},
+		{"concurrency", "", []string{"--concurrency=0"}, []string{"--concurrency"}},
+		{"verify", "", []string{"--verify=never"}, []string{"--verify", "lazy or full"}},
+		{"log format", "", []string{"--log-format=xml"}, []string{"--log-format", "text or json"}},
+		{"unknown flag", "", []string{"--password=x"}, []string{"--password"}},
+		{"environment", "ORASFS_CACHE_SIZE=ten", nil, []string{"ORASFS_CACHE_SIZE", "not a size"}},
+		{"options in the environment", "ORASFS_OPTIONS=nope", nil, []string{"ORASFS_OPTIONS", "nope"}},
+		{"username alone", "", []string{"-u", "me"}, []string{"--username", "--password-stdin"}},
+		{"username with a colon", "", []string{"-u", "me:too", "--password-stdin"}, []string{"--username", "colon"}},
+		{"no password", "", []string{"--password-stdin"}, []string{"--password-stdin", "nothing"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			withoutSettings(t)
+			if name, value, ok := strings.Cut(test.env, "="); ok {
+				t.Setenv(name, value)
+			}
+			_, err := request(t, "", append(test.args, "localhost:5000", "/mnt")...)
+			wantError(t, err, test.words...)
+		})
+	}
+}
+
+func TestTargets(t *testing.T) {
+	withoutSettings(t)
+	for _, target := range []string{"localhost:5000", "ghcr.io/org/app", "[::1]:5000/a/b"} {
+		mustRequest(t, "", target, "/mnt")
+	}
+	const digest = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"
+	for _, target := range []string{"localhost:5000/hello:v1", "localhost:5000/hello@" + digest} {
+		_, err := request(t, "", target, "/mnt")
+		wantError(t, err, "can't be mounted alone yet", "mount localhost:5000/hello and")
+	}
+	for _, target := range []string{"", "/hello", "localhost:5000/UPPER", "-x"} {
+		if _, err := request(t, "", "--", target, "/mnt"); err == nil {
+			t.Errorf("target %q is taken", target)
+		}
+	}
+}
+
+func TestRelativePaths(t *testing.T) {
+	withoutSettings(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	r := mustRequest(t, "", "--cache-dir=c", "--ca-file=./ca.pem", "--registry-config=../x.json", "localhost:5000", "m")
+	for got, want := range map[string]string{
+		r.cache.Dir:               dir + "/c",
+		r.registry.CAFile:         dir + "/ca.pem",
+		r.registry.RegistryConfig: filepath.Dir(dir) + "/x.json",
+	} {
+		if got != want {
+			t.Errorf("path %s, expected %s", got, want)
+		}
+	}
+	if !slices.Contains(r.daemonArgs(), "--cache-dir="+dir+"/c") {
+		t.Errorf("the daemon, which runs in /, gets %q", r.daemonArgs())
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// mountOptions are what -o says, sorted by whom it is for.
+type mountOptions struct {
+	kernel     []string // in the kernel's spelling, fusermount3's too
+	allowOther bool
+	flags      []flagOption
+}
+
+// A flagOption is a long flag given by its name in -o.
+type flagOption struct{ name, value string }
+
+// writableOptions are refused, because a mount of orasfs is always
+// ro,nosuid,nodev.
+var writableOptions = map[string]string{
+	"rw":   "the mount is always read-only",
+	"suid": "the mount is always nosuid: a registry's files must not run as another user",
+	"dev":  "the mount is always nodev: a registry's files must not be devices",
+}
+
+// ignoredOptions are accepted and dropped: what every mount of orasfs is or
+// makes no difference to it, and what fstab(5) says to mount(8), systemd and
+// others.
+var ignoredOptions = []string{
+	"ro", "nosuid", "nodev", "defaults",
+	"atime", "noatime", "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime",
+	"sync", "async", "dirsync", "silent", "loud",
+	"auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev",
+}
+
+// parseMountOptions sorts the values of -o, each a comma-separated list. For
+// the mount helper rw, suid and dev are nobody's wish: mount.fuse3 adds them
+// wherever the opposite isn't given.
+func parseMountOptions(values []string, flags *pflag.FlagSet, helper bool) (mountOptions, error) {
+	var o mountOptions
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			reason, writable := writableOptions[option]
+			switch {
+			case option == "" || isIgnoredOption(option) || writable && helper:
+			case writable:
+				return mountOptions{}, fmt.Errorf("-o %s: %s", option, reason)
+			case option == "allow_other":
+				o.allowOther = true
+			case option == "exec":
+				o.kernel = slices.DeleteFunc(o.kernel, func(k string) bool { return k == "noexec" })
+			case option == "noexec" || option == "default_permissions":
+				if !slices.Contains(o.kernel, option) {
+					o.kernel = append(o.kernel, option)
+				}
+			default:
+				f, err := parseFlagOption(option, flags)
+				if err != nil {
+					return mountOptions{}, fmt.Errorf("-o %s: %w", option, err)
+				}
+				o.flags = append(o.flags, f)
+			}
+		}
+	}
+	return o, nil
+}
+
+// isIgnoredOption tells whether an option is for others; x-… and comment=…
+// are (mount(8)).
+func isIgnoredOption(option string) bool {
+	lower := strings.ToLower(option)
+	return slices.Contains(ignoredOptions, option) || strings.HasPrefix(lower, "x-") || strings.HasPrefix(lower, "comment=")
+}
+
+func parseFlagOption(option string, flags *pflag.FlagSet) (flagOption, error) {
+	name, value, hasValue := strings.Cut(option, "=")
+	f := flags.Lookup(name)
+	if f == nil || name == "help" || name == "options" {
+		return flagOption{}, errors.New("neither a mount option nor a flag of orasfs mount")
+	}
+	if !hasValue {
+		if f.NoOptDefVal == "" {
+			return flagOption{}, fmt.Errorf("needs a value: %s=…", name)
+		}
+		value = f.NoOptDefVal
+	}
+	return flagOption{name: name, value: value}, nil
+}
+
+// applyFlagOptions sets the flags that aren't set yet. Of two options with one
+// name the last holds, hence backward.
+func applyFlagOptions(options []flagOption, flags *pflag.FlagSet) error {
+	for _, o := range slices.Backward(options) {
+		if flags.Changed(o.name) {
+			continue
+		}
+		if err := flags.Set(o.name, o.value); err != nil {
+			return fmt.Errorf("-o %s=%s: %w", o.name, o.value, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// A mountRequest is one mount that was asked for. Making it does nothing yet.
+type mountRequest struct {
+	target     resolver.Target
+	targetText string // as given
+	mountpoint string // as given, until check has resolved it
+	registry   resolver.Options
+	cache      cache.Options
+
+	tagTTL, maxStale time.Duration
+	allowOther       bool
+	kernelOptions    []string
+
+	verbose   bool
+	logFormat string
+	flags     []string // those of the daemon
+}
+
+// request turns the command line into what to mount.
+func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*mountRequest, error) {
+	options, err := f.settle(cmd.Flags(), helper)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.absolute(); err != nil {
+		return nil, err
+	}
+	target, err := parseTarget(args[0])
+	if err != nil {
+		return nil, err
+	}
+	password, err := f.password(cmd.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	verify := cache.VerifyLazy
+	if f.verify.value == "full" {
+		verify = cache.VerifyFull
+	}
+	return &mountRequest{
+		target:     target,
+		mountpoint: args[1],
+		registry: resolver.Options{
+			PlainHTTP:      f.plainHTTP,
+			Insecure:       f.insecure,
+			CAFile:         f.caFile,
+			Username:       f.username,
+			Password:       password,
+			RegistryConfig: f.registryConfig,
+			Timeout:        f.timeout,
+			Concurrency:    f.concurrency,
+			UserAgent:      "orasfs/" + buildVersion(),
+		},
+		cache: cache.Options{
+			Dir:         f.cacheDir,
+			Size:        int64(f.cacheSize),
+			Memory:      int64(f.memory),
+			Verify:      verify,
+			Concurrency: f.concurrency,
+			Timeout:     f.timeout,
+		},
+		tagTTL:        orAtOnce(f.tagTTL),
+		maxStale:      orAtOnce(f.maxStale),
+		allowOther:    options.allowOther,
+		kernelOptions: options.kernel,
+		verbose:       f.verbose,
+		logFormat:     f.logFormat.value,
+		flags:         daemonFlags(cmd.Flags(), options),
+		targetText:    args[0],
+	}, nil
+}
+
+// orAtOnce keeps 0 from being taken for the default in fs.Options.
+func orAtOnce(d time.Duration) time.Duration {
+	return max(d, 1)
+}
+
+// parseTarget takes the targets that can be mounted.
+func parseTarget(text string) (resolver.Target, error) {
+	target, err := resolver.ParseTarget(text)
+	if err != nil {
+		return resolver.Target{}, err
+	}
+	if target.Reference != "" {
+		return resolver.Target{}, fmt.Errorf("%s: a tag or digest can't be mounted alone yet: mount %s and open it below the mountpoint", text, strings.TrimSuffix(target.Host+"/"+target.Name, "/"))
+	}
+	return target, nil
+}
+
+// check resolves the mountpoint and finds what would keep the mount from
+// working on this machine.
+func (r *mountRequest) check() error {
+	var err error
+	if r.mountpoint, err = resolveMountpoint(r.mountpoint); err != nil {
+		return err
+	}
+	if err := checkMountpoint(r.mountpoint); err != nil {
+		return err
+	}
+	if err := checkFUSE(r.allowOther); err != nil {
+		return err
+	}
+	return checkCacheDir(r.cache.Dir, r.mountpoint)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+
+	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/fs"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// serve mounts, calls mounted, and serves until ctx ends or somebody else
+// unmounts. If mounted fails, nobody waits for the mount and it ends at once.
+func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func() error) (err error) {
+	limitMemory(r.cache)
+	r.registry.Log, r.cache.Log = log, log
+	registry, err := resolver.NewRegistry(r.target.Host, r.registry)
+	if err != nil {
+		return r.explain(err)
+	}
+	if err := r.reach(ctx, registry); err != nil {
+		return r.explain(err)
+	}
+	content, err := cache.Open(r.cache)
+	if err != nil {
+		return fmt.Errorf("%w: choose another directory with --cache-dir", err)
+	}
+	defer func() {
+		if closed := content.Close(); err == nil && closed != nil {
+			err = fmt.Errorf("close the cache: %w", closed)
+		}
+	}()
+	server, err := fs.Mount(ctx, fs.Options{
+		Mountpoint:   r.mountpoint,
+		Registry:     registry,
+		Prefix:       r.target.Name,
+		Cache:        content,
+		TagTTL:       r.tagTTL,
+		MaxStale:     r.maxStale,
+		Timeout:      r.registry.Timeout,
+		AllowOther:   r.allowOther,
+		MountOptions: r.kernelOptions,
+		Log:          log,
+	})
+	if err != nil {
+		return r.explain(err)
+	}
+	log.Info("mounted", "target", r.targetText, "mountpoint", r.mountpoint)
+	if err := mounted(); err != nil {
+		log.Error("nobody waits for the mount", "error", err)
+		return server.Unmount()
+	}
+	return untilUnmounted(ctx, server, log)
+}
+
+// reach asks the registry whether it is one and lets us in. The resolver
+// bounds every request; an operation takes at most three timeouts.
+func (r *mountRequest) reach(ctx context.Context, registry *resolver.Registry) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*r.registry.Timeout)
+	defer cancel()
+	return registry.Ping(ctx)
+}
+
+// untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.
+func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) error {
+	gone := make(chan struct{})
+	go func() {
+		server.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		log.Info("unmounted by somebody else")
+		return nil
+	case <-ctx.Done():
+	}
+	if err := server.Unmount(); err != nil {
+		return err
+	}
+	<-gone
+	log.Info("unmounted")
+	return nil
+}
+
+// limitMemory makes the garbage collector work harder as the process nears
+// what --memory allows, what may be on its way on top of it (4 MiB a fetch),
+// and 32 MiB for everything else. Without a limit the heap would grow to twice
+// what the cache holds, since GOGC is 100. GOMEMLIMIT in the environment wins.
+func limitMemory(o cache.Options) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(o.Memory + int64(o.Concurrency)*cache.SmallBlob + 32<<20)
+	}
+}
