@@ -1,0 +1,81 @@
+// Package test holds the tests that look at orasfs as a whole: at its layers
+// here, at a mount in mount/.
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/orasfs/orasfs"
+
+// A layer is a package of orasfs and what it must not depend on, however far
+// down. An import path stands for all below it too.
+type layer struct {
+	path   string
+	never  []string
+	except []string // of orasfs, what it may depend on all the same
+}
+
+var layers = []layer{
+	{path: "resolver", never: []string{module, "github.com/hanwen/go-fuse"}},
+	{path: "cache", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
+	{path: "fs/archive", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
+	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive"}},
+	{path: "cmd/orasfs", never: []string{module + "/test"}},
+}
+
+// TestLayers holds the dependencies against the design: they point one way,
+// on every system that orasfs compiles for.
+func TestLayers(t *testing.T) {
+	for _, system := range []string{"linux", "darwin"} {
+		for _, l := range layers {
+			t.Run(system+"/"+l.path, func(t *testing.T) {
+				if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(l.path))); err != nil {
+					t.Skipf("there is no %s yet", l.path)
+				}
+				for _, path := range dependencies(t, system, l.path) {
+					if !l.allows(path) {
+						t.Errorf("%s depends on %s", l.path, path)
+					}
+				}
+			})
+		}
+	}
+}
+
+func (l layer) allows(path string) bool {
+	allowed := append([]string{l.path}, l.except...)
+	if slices.ContainsFunc(allowed, func(p string) bool { return path == module+"/"+p }) {
+		return true
+	}
+	return !slices.ContainsFunc(l.never, func(p string) bool { return within(path, p) })
+}
+
+// within tells whether an import path is parent or below it; versions of a
+// module are below it.
+func within(path, parent string) bool {
+	return path == parent || strings.HasPrefix(path, parent+"/")
+}
+
+// dependencies lists all that a package is built from, itself included.
+func dependencies(t *testing.T, system, path string) []string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./"+path)
+	list.Dir = ".."
+	list.Env = append(os.Environ(), "GOOS="+system, "CGO_ENABLED=0")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list -deps ./%s: %v", path, err)
+	}
+	paths := strings.Fields(string(out))
+	if !slices.Contains(paths, module+"/"+path) {
+		t.Fatalf("go list -deps ./%s doesn't list it: %q", path, paths)
+	}
+	return paths
+}

@@ -1,0 +1,273 @@
+package mount
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// Blobs up to 4 MiB are verified before their first byte, larger ones while
+// they are read.
+const (
+	small = 1 * mib
+	large = 9*mib + 4321
+)
+
+// TestFaultsOvercome has a registry misbehave in ways that must not show: the
+// bytes are right.
+func TestFaultsOvercome(t *testing.T) {
+	faults := map[string]fakeregistry.Fault{
+		"no ranges":         {IgnoreRange: true},
+		"cut once":          {Cut: true, CutAt: 100_000, Times: 1},
+		"cut three times":   {Cut: true, CutAt: 70_000, Times: 3},
+		"reset":             {Reset: true, Times: 1},
+		"stall once":        {Stall: true, Times: 1},
+		"hang once":         {Hang: true, CutAt: 100_000, Times: 1},
+		"500 twice":         {Status: http.StatusInternalServerError, Times: 2},
+		"503":               {Status: http.StatusServiceUnavailable, Times: 1},
+		"429, seconds":      {Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "1"}, Times: 2},
+		"429, without":      {Status: http.StatusTooManyRequests, Times: 1},
+		"cut, no ranges":    {IgnoreRange: true, Cut: true, CutAt: 700_000, Times: 1},
+		"no content length": {Header: map[string]string{"Content-Length": ""}},
+	}
+	for name, fault := range faults {
+		for _, size := range []int64{small, large} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, size), func(t *testing.T) {
+				t.Parallel()
+				f := serveFake(t)
+				layer, original := f.addFile(t, "app", 7, size)
+				m := mountRegistry(t, f.host, "--timeout", "2s")
+				fault.Path = "/blobs/" + layer.Digest.String()
+				f.Inject(fault)
+				file := m.path(contentPath("app"))
+				middle := []string{"bs=4096", "count=1", "skip=128", "status=none"}
+				if output(t, "dd", append(middle, "if="+file)...) != output(t, "dd", append(middle, "if="+original)...) {
+					t.Error("4 KiB in the middle are wrong")
+				}
+				m.same(t, original, file)
+				if f.Count(http.MethodGet, fault.Path) == 0 {
+					t.Error("the registry wasn't asked for the blob")
+				}
+			})
+		}
+	}
+}
+
+// TestFaultsReported has a registry misbehave beyond what can be made good: a
+// reader gets the errno that fits, the log says why, and when the registry is
+// well again, so is the file.
+func TestFaultsReported(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault fakeregistry.Fault
+		errno string
+		log   string
+	}{
+		"wrong range":   {fakeregistry.Fault{Header: map[string]string{"Content-Range": "bytes 5-10/4194304"}}, ioError, "bytes 5-10/4194304"},
+		"no range told": {fakeregistry.Fault{Header: map[string]string{"Content-Range": ""}}, ioError, "Content-Range"},
+		"cut for ever":  {fakeregistry.Fault{Cut: true}, ioError, "EOF"},
+		"500 for ever":  {fakeregistry.Fault{Status: http.StatusInternalServerError}, ioError, "500"},
+		"429 for hours": {fakeregistry.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "36000"}}, ioError, "429"},
+		"forbidden":     {fakeregistry.Fault{Status: http.StatusForbidden}, noAccess, "403"},
+		"gone":          {fakeregistry.Fault{Status: http.StatusNotFound}, "", "404"},
+		"stall":         {fakeregistry.Fault{Stall: true}, timedOut, "ETIMEDOUT"},
+		"hang":          {fakeregistry.Fault{Hang: true}, timedOut, "ETIMEDOUT"},
+	} {
+		for _, size := range []int64{small, large} {
+			t.Run(fmt.Sprintf("%s, %d bytes", name, size), func(t *testing.T) {
+				t.Parallel()
+				f := serveFake(t)
+				layer, original := f.addFile(t, "app", 7, size)
+				m := mountRegistry(t, f.host, "--timeout", "2s")
+				file := m.path(contentPath("app"))
+				c.fault.Path = "/blobs/" + layer.Digest.String()
+				remove := f.Inject(c.fault)
+				fails(t, c.errno, "cat", file)
+				m.logs(t, layer.Digest.Encoded(), c.log)
+				remove()
+				m.same(t, original, file)
+			})
+		}
+	}
+}
+
+// TestFlippedByte has a registry send a wrong byte. A small blob gives an error
+// at once, not one byte of it is served. Of a large one no reader gets all,
+// in whatever order it reads.
+func TestFlippedByte(t *testing.T) {
+	// Each reader reads all of the file $0 and prints what it got.
+	readers := map[string]string{
+		"cat":         `cat "$0"`,
+		"small reads": `dd if="$0" bs=32k status=none`,
+		"backwards":   `i=36; while [ $i -ge 0 ]; do dd if="$0" bs=256k skip=$i count=1 status=none || exit 1; i=$((i-1)); done`,
+		"by pieces":   `i=0; while [ $i -le 36 ]; do dd if="$0" bs=256k skip=$i count=1 status=none || exit 1; i=$((i+1)); done`,
+		"last first":  `tail -c 1 "$0" && cat "$0"`,
+		"two at once": `cat "$0" & cat "$0" >/dev/null; a=$?; wait $!; b=$?; [ $a = 0 ] || [ $b = 0 ]`,
+	}
+	for _, size := range []int64{small, large} {
+		for name, script := range readers {
+			for _, flipped := range []int64{0, size / 2, size - 1} {
+				t.Run(fmt.Sprintf("%s, byte %d of %d", name, flipped, size), func(t *testing.T) {
+					t.Parallel()
+					f := serveFake(t)
+					layer, original := f.addFile(t, "app", 7, size)
+					m := mountRegistry(t, f.host, "--timeout", "5s")
+					file := m.path(contentPath("app"))
+					remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + layer.Digest.String(), Flip: true, FlipAt: flipped})
+
+					r := try(t, "sh", "-c", script, file)
+					if r.code == 0 || !strings.Contains(r.stderr, ioError) {
+						t.Errorf("the reader ended with exit code %d, not an I/O error: %s", r.code, r.stderr)
+					}
+					if size == small && r.stdout != "" {
+						t.Errorf("%d bytes of a small blob were served", len(r.stdout))
+					}
+					m.logs(t, layer.Digest.Encoded(), "EIO")
+
+					// Nothing wrong may be left anywhere, the kernel's pages
+					// included.
+					remove()
+					m.rightOrNothing(t, original, file)
+					m.restart(t)
+					m.rightOrNothing(t, original, file)
+				})
+			}
+		}
+	}
+}
+
+// rightOrNothing compares a file that has been refused. A comparison may fail
+// with an error at first, never by a difference.
+func (m *mount) rightOrNothing(t testing.TB, original, file string) {
+	t.Helper()
+	var r result
+	for range 5 {
+		r = try(t, "cmp", original, file)
+		if r.code == 1 {
+			t.Fatalf("wrong bytes: %s", r.stdout+r.stderr)
+		}
+		if r.code == 0 {
+			return
+		}
+	}
+	t.Errorf("the registry is well again, the file isn't: %s", r.stderr)
+}
+
+// TestTokenExpires lets bearer tokens run out while a blob is read.
+func TestTokenExpires(t *testing.T) {
+	f := serveFake(t)
+	layer, original := f.addFile(t, "app", 7, large)
+	f.RequireBearer("reader", "s3cret", "", false)
+	m := prepare(t, f.host, "--username", "reader", "--password-stdin")
+	m.stdin = "s3cret\n"
+	m.mount(t)
+	file := m.path(contentPath("app"))
+
+	output(t, "dd", "if="+file, "bs=4096", "count=1", "status=none")
+	f.ExpireTokens()
+	f.LimitTokens(2)
+	m.same(t, original, file)
+	refused := 0
+	for _, r := range f.Matching(http.MethodGet, "/blobs/"+layer.Digest.String()) {
+		if r.Status == http.StatusUnauthorized {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("no request for the blob was refused: the test shows nothing")
+	}
+}
+
+// TestRedirect reads blobs from where the registry redirects to: another host,
+// which must not see the credentials, under addresses that expire and are
+// secrets themselves.
+func TestRedirect(t *testing.T) {
+	f := serveFake(t)
+	layer, original := f.addFile(t, "app", 7, large)
+	f.RequireBasic("reader", "s3cret")
+	cdn := f.NewCDN()
+	f.RedirectBlobs(cdn, "http://"+serve(t, cdn))
+	m := prepare(t, f.host, "-v", "--username", "reader", "--password-stdin", "--timeout", "5s")
+	m.stdin = "s3cret\n"
+	m.mount(t)
+	file := m.path(contentPath("app"))
+
+	output(t, "dd", "if="+file, "bs=4096", "count=1", "status=none")
+	asked := f.Count(http.MethodGet, "/blobs/"+layer.Digest.String())
+	output(t, "dd", "if="+file, "bs=4096", "count=1", "skip=1024", "status=none")
+	if again := f.Count(http.MethodGet, "/blobs/"+layer.Digest.String()); again != asked {
+		t.Errorf("the registry was asked %d times for the address, then %d times", asked, again)
+	}
+	cdn.Expire()
+	m.same(t, original, file)
+
+	expired := 0
+	for _, r := range cdn.Requests() {
+		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" {
+			t.Errorf("the other host was sent credentials: %v", r.Header)
+		}
+		if r.Status == http.StatusForbidden {
+			expired++
+		}
+	}
+	if expired == 0 {
+		t.Error("no address had expired: the test shows nothing")
+	}
+	// An error that has the address in it.
+	cdn.Inject(fakeregistry.Fault{Status: http.StatusInternalServerError})
+	other, _ := f.addFile(t, "other", 8, small)
+	fails(t, ioError, "cat", m.path(contentPath("other")))
+	m.logs(t, other.Digest.Encoded(), "500")
+	for _, secret := range []string{fakeregistry.Secret, "s3cret"} {
+		if strings.Contains(m.log(t), secret) {
+			t.Errorf("the log holds the secret %q", secret)
+		}
+	}
+}
+
+// TestDenied has a registry refuse what it gave before.
+func TestDenied(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 7, small)
+	f.RequireBasic("reader", "s3cret")
+	m := prepare(t, f.host, "--username", "reader", "--password-stdin")
+	m.stdin = "s3cret\n"
+	m.mount(t)
+	m.ls(t, "app/_tags/v1/")
+	f.RequireBasic("reader", "changed")
+	fails(t, noAccess, "cat", m.path(contentPath("app")))
+	m.logs(t, "401")
+}
+
+// TestInterrupt interrupts a reader whom the registry keeps waiting: it ends,
+// long before any deadline of a request, and others go on.
+func TestInterrupt(t *testing.T) {
+	for _, size := range []int64{small, large} {
+		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
+			f := serveFake(t)
+			layer, original := f.addFile(t, "app", 7, size)
+			m := mountRegistry(t, f.host, "--timeout", "1h")
+			released := make(chan struct{})
+			f.Inject(fakeregistry.Fault{Path: "/blobs/" + layer.Digest.String(), Stall: true, Until: released, Times: 1})
+			file := m.path(contentPath("app"))
+
+			interrupted := start(t, exec.Command("cat", file))
+			eventually(t, "the registry is asked", func() bool {
+				return f.Count(http.MethodGet, "/blobs/"+layer.Digest.String()) > 0
+			})
+			patient := start(t, exec.Command("cmp", original, file))
+			state := interrupted.signal(t, syscall.SIGINT)
+			if state.Success() {
+				t.Error("the interrupted reader has read all")
+			}
+			close(released)
+			if state := patient.wait(t); !state.Success() {
+				t.Errorf("the other reader: %s\n%s%s", state, patient.stdout.String(), patient.stderr.String())
+			}
+		})
+	}
+}

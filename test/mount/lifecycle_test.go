@@ -1,0 +1,142 @@
+package mount
+
+import (
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestUnmount unmounts by every command there is for it: the daemon ends.
+func TestUnmount(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	for name, command := range map[string]func(m *mount) *exec.Cmd{
+		"orasfs umount": func(m *mount) *exec.Cmd { return m.umountCommand() },
+		"umount":        func(m *mount) *exec.Cmd { return exec.Command("umount", m.dir) },
+		"fusermount3":   func(m *mount) *exec.Cmd { return exec.Command("fusermount3", "-u", m.dir) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "umount" {
+				needRoot(t)
+			}
+			m := mountRegistry(t, f.host)
+			m.ls(t, "app/_tags")
+			if r := finish(t, command(m)); r.code != 0 {
+				t.Errorf("%s: exit code %d\n%s%s", r.command, r.code, r.stdout, r.stderr)
+			}
+			m.gone(t)
+			fails(t, "nothing to unmount", m.binary, "umount", m.dir)
+		})
+	}
+}
+
+// TestBusy unmounts while somebody stands in the mount.
+func TestBusy(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	m := mountRegistry(t, f.host)
+	shellIn(t, m.path("app/_tags"))
+	fails(t, "--lazy", m.binary, "umount", m.dir)
+	m.ls(t, "app/_tags") // goes on
+	output(t, m.binary, "umount", "--lazy", m.dir)
+	if mounted(t, m.dir) {
+		t.Error("still mounted after a lazy unmount")
+	}
+}
+
+// TestForeground stays in the foreground until a signal comes, and ends in
+// order then, in whatever use the mount is.
+func TestForeground(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
+		for _, use := range []string{"idle", "busy"} {
+			t.Run(name+", "+use, func(t *testing.T) {
+				m := prepare(t, f.host)
+				p := start(t, m.command("-f"))
+				eventually(t, "it is mounted", func() bool { return mounted(t, m.dir) })
+				m.ls(t, "app/_tags")
+				if use == "busy" {
+					shellIn(t, m.path("app/_tags"))
+				}
+				if state := p.signal(t, signal); !state.Success() {
+					t.Errorf("it ended with %s\n%s", state, p.stderr.String())
+				}
+				m.gone(t)
+				if log := p.stderr.String(); !strings.Contains(log, m.dir) || strings.Contains(log, "panic") {
+					t.Errorf("it logged\n%s", log)
+				}
+			})
+		}
+	}
+}
+
+// TestDaemonSignal ends a mount in the background.
+func TestDaemonSignal(t *testing.T) {
+	f := serveFake(t)
+	m := mountRegistry(t, f.host)
+	if err := syscall.Kill(m.daemon(t), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	m.gone(t)
+}
+
+// TestBackground starts the daemon from a command substitution, which ends when
+// nobody holds its pipe any more, and in a process group that ends.
+func TestBackground(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	m := prepare(t, f.host)
+	mount := m.command()
+	cmd := exec.Command("sh", append([]string{"-c", `x=$("$0" "$@" 2>&1) && echo "[$x]"`}, mount.Args...)...)
+	cmd.Env = mount.Env
+	if r := finish(t, cmd); r.code != 0 || r.stdout != "[]\n" {
+		t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	m.ls(t, "app/_tags")
+}
+
+// TestKilledDaemon kills the daemon: the mount is dead, and can be cleaned up
+// and made again, with all that had been cached.
+func TestKilledDaemon(t *testing.T) {
+	f := serveFake(t)
+	layer, original := f.addFile(t, "app", 1, large)
+	m := mountRegistry(t, f.host)
+	file := m.path(contentPath("app"))
+	m.same(t, original, file)
+
+	if err := syscall.Kill(m.daemon(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the daemon has gone", func() bool { return len(m.daemons(t)) == 0 })
+	fails(t, "not connected", "ls", m.dir)
+	m.refused(t, m.command(), 1, "orasfs umount")
+	if r := finish(t, m.umountCommand()); r.code != 0 {
+		t.Fatalf("umount of a dead mount: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	m.mount(t)
+	f.Reset()
+	m.same(t, original, file)
+	if n := f.Count("GET", "/blobs/"+layer.Digest.String()); n != 0 {
+		t.Errorf("what was read before the daemon was killed was fetched again, by %d requests", n)
+	}
+}
+
+// TestInterruptedMount interrupts the mount command while it waits for a
+// registry: it leaves nothing.
+func TestInterruptedMount(t *testing.T) {
+	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
+		t.Run(name, func(t *testing.T) {
+			f := serveFake(t)
+			f.stall("/v2/")
+			m := prepare(t, f.host, "--timeout", "1h")
+			p := start(t, m.command())
+			eventually(t, "the registry is asked", func() bool { return f.Count("", "/v2/") > 0 })
+			if state := p.signal(t, signal); state.Success() {
+				t.Errorf("it ended with %s", state)
+			}
+			m.gone(t)
+		})
+	}
+}

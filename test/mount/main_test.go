@@ -1,0 +1,106 @@
+// Package mount tests orasfs as a user has it: the command that is built, a
+// daemon in a process of its own, a mount in the kernel, and in front of it the
+// programs that people use, cat and ls, getfattr and diff.
+//
+// The registry is the CNCF's, filled by the oras command, or, where a registry
+// has to misbehave, fakeregistry. No test touches a mount from its own
+// process: a filesystem that hangs must fail a test, not hang it.
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The programs under test and the tools they are tested with.
+var (
+	// orasfs is built with the race detector.
+	orasfs string
+	// orasfsLean is built as it is shipped, where memory is measured.
+	orasfsLean string
+
+	oras         string
+	distribution string
+)
+
+func TestMain(m *testing.M) {
+	if task, ok := os.LookupEnv(taskVariable); ok {
+		os.Exit(perform(task, os.Args[1:]))
+	}
+	os.Exit(runAll(m))
+}
+
+func runAll(m *testing.M) int {
+	if err := prerequisites(); err != nil {
+		if os.Getenv("CI") == "true" {
+			fmt.Fprintln(os.Stderr, "the mount tests can't run:", err)
+			return 1
+		}
+		fmt.Println("skipped, all mount tests:", err)
+		return 0
+	}
+	dir, err := build()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	return m.Run()
+}
+
+// prerequisites finds what the tests need of the machine. scripts/test
+// installs it, and says by ORASFS_TEST_TOOLS where the tools are.
+func prerequisites() error {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return err
+	}
+	for _, program := range []string{"fusermount3", "getfattr"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%w: scripts/test installs it", err)
+		}
+	}
+	tools := os.Getenv("ORASFS_TEST_TOOLS")
+	if tools == "" {
+		tools = filepath.Join("..", "..", ".tools", "bin")
+	}
+	tools, err := filepath.Abs(tools)
+	if err != nil {
+		return err
+	}
+	oras, distribution = filepath.Join(tools, "oras"), filepath.Join(tools, "registry")
+	for _, tool := range []string{oras, distribution} {
+		if _, err := os.Stat(tool); err != nil {
+			return fmt.Errorf("%w: scripts/test installs it", err)
+		}
+	}
+	return nil
+}
+
+// build compiles the command twice into a temporary directory that other users
+// can reach.
+func build() (dir string, err error) {
+	dir, err = os.MkdirTemp("", "orasfs-mount-test-")
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
+	}()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	orasfs, orasfsLean = filepath.Join(dir, "orasfs"), filepath.Join(dir, "orasfs-lean")
+	for _, flags := range [][]string{{"-race", "-o", orasfs}, {"-o", orasfsLean}} {
+		args := append(append([]string{"build", "-buildvcs=false"}, flags...), "github.com/orasfs/orasfs/cmd/orasfs")
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go %v: %w\n%s", args, err, out)
+		}
+	}
+	return dir, nil
+}

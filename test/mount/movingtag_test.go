@@ -1,0 +1,109 @@
+package mount
+
+import (
+	"bufio"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A shell stands in a directory and runs one command after the other there.
+type shell struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// shellIn starts a shell in a directory.
+func shellIn(t testing.TB, dir string) *shell {
+	t.Helper()
+	cmd := exec.Command("sh", "-c", `cd -P "$0" && echo there && exec sh`, dir)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outReader, outWriter := io.Pipe()
+	cmd.Stdout = outWriter
+	start(t, cmd)
+	t.Cleanup(func() {
+		_ = in.Close()        // the shell ends
+		_ = outReader.Close() // and nobody reads on
+	})
+	s := &shell{in: in, out: bufio.NewReader(outReader)}
+	s.line(t, "there")
+	return s
+}
+
+// line reads one line that is expected.
+func (s *shell) line(t testing.TB, want string) {
+	t.Helper()
+	line := make(chan string, 1)
+	go func() {
+		got, err := s.out.ReadString('\n')
+		if err != nil {
+			got += err.Error()
+		}
+		line <- strings.TrimSuffix(got, "\n")
+	}()
+	select {
+	case got := <-line:
+		if got != want {
+			t.Errorf("in the directory opened before: %q, not %q", got, want)
+		}
+	case <-time.After(patience):
+		t.Fatalf("in the directory opened before: no answer within %s", patience)
+	}
+}
+
+// does runs a command that prints one line.
+func (s *shell) does(t testing.TB, command, want string) {
+	t.Helper()
+	if _, err := io.WriteString(s.in, command+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	s.line(t, want)
+}
+
+// TestMovingTag moves a tag: it is seen after the tags' time to live, and who
+// stands in the directory of the old manifest still sees that.
+func TestMovingTag(t *testing.T) {
+	r := startDistribution(t)
+	before := r.push(t, folder(t, map[string]string{"which.txt": "before\n"}), "moving:v1", "which.txt")
+	f := startFront(t, r.host)
+	m := mountRegistry(t, f.host, "--tag-ttl", "1s")
+	patient := mountRegistry(t, f.host, "--tag-ttl", "1h")
+
+	const link = "moving/_tags/v1"
+	for _, m := range []*mount{m, patient} {
+		if got := m.readlink(t, link); !strings.HasSuffix(got, hexOf(before)) {
+			t.Fatalf("the tag is a link to %s, not to %s", got, before)
+		}
+	}
+	standing := shellIn(t, m.path(link))
+	standing.does(t, "cat files/which.txt", "before")
+
+	after := r.push(t, folder(t, map[string]string{"which.txt": "after\n"}), "moving:v1", "which.txt")
+	if before == after {
+		t.Fatal("the tag didn't move")
+	}
+	eventually(t, "the tag has moved", func() bool {
+		return strings.HasSuffix(m.readlink(t, link), hexOf(after))
+	})
+	if got := m.cat(t, link, "files/which.txt"); got != "after\n" {
+		t.Errorf("the tag shows %q", got)
+	}
+	if got := m.cat(t, "moving:v1/files/which.txt"); got != "after\n" {
+		t.Errorf("the reference shows %q", got)
+	}
+	standing.does(t, "cat files/which.txt", "before")
+	standing.does(t, "cat layers/00-which.txt", "before")
+
+	f.forget()
+	if got := patient.readlink(t, link); !strings.HasSuffix(got, hexOf(before)) {
+		t.Errorf("before its time to live is over the tag is a link to %s, not to %s", got, before)
+	}
+	if asked := f.requests(""); len(asked) != 0 {
+		t.Errorf("before its time to live is over the tag was asked for: %v", asked)
+	}
+}

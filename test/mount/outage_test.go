@@ -1,0 +1,168 @@
+package mount
+
+import (
+	"fmt"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// stall has the registry leave without an answer what has this in its path.
+func (f *fake) stall(path string) (release func()) {
+	return f.Inject(fakeregistry.Fault{Path: path, Stall: true})
+}
+
+// TestRegistryKilled kills the registry: what was read goes on working, by its
+// digest and by its tag, after the tag's time to live too. What wasn't read is
+// an error, in bounded time.
+func TestRegistryKilled(t *testing.T) {
+	r := startDistribution(t)
+	pushed := r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
+	unread := r.push(t, folder(t, map[string]string{"unread.txt": "unread\n"}), "hello-artifact:v2", "unread.txt")
+	const ttl = time.Second
+	m := mountRegistry(t, r.host, "--tag-ttl", ttl.String(), "--timeout", "2s")
+
+	paths := []string{
+		"hello-artifact/_tags/v1/files/artifact.txt",
+		"hello-artifact:v1/files/artifact.txt",
+		"hello-artifact/_manifests/sha256/" + hexOf(pushed) + "/layers/00-artifact.txt",
+		"hello-artifact/_blobs/sha256/" + hexOf(helloDigest),
+	}
+	for _, path := range paths {
+		if got := m.cat(t, path); got != "hello world\n" {
+			t.Fatalf("%s holds %q", path, got)
+		}
+	}
+	r.signal(t, syscall.SIGKILL)
+	for _, when := range []string{"at once", "after the time to live"} {
+		t.Run(when, func(t *testing.T) {
+			for _, path := range paths {
+				r := try(t, "cat", m.path(path))
+				if r.code != 0 || r.stdout != "hello world\n" {
+					t.Errorf("%s: exit code %d, %q\n%s", path, r.code, r.stdout, r.stderr)
+				}
+				if r.code == 0 {
+					dropCache(t, m.path(path))
+				}
+			}
+			if got := try(t, "readlink", m.path("hello-artifact/_tags/v1")); !strings.HasSuffix(strings.TrimSpace(got.stdout), hexOf(pushed)) {
+				t.Errorf("the tag is a link to %q\n%s", got.stdout, got.stderr)
+			}
+		})
+		time.Sleep(2 * ttl) // longer is as good
+	}
+	m.logs(t, "WARN", "hello-artifact:v1")
+	for _, path := range []string{"hello-artifact/_tags/v2/manifest.json", "hello-artifact/_manifests/sha256/" + hexOf(unread) + "/manifest.json", "other/_tags/v1"} {
+		if r := try(t, "cat", m.path(path)); r.code == 0 || strings.Contains(r.stderr, notThere) {
+			t.Errorf("%s, which nobody can know: exit code %d\n%s%s", path, r.code, r.stdout, r.stderr)
+		}
+	}
+}
+
+// TestStale uses a tag's last digest only for as long as it may.
+func TestStale(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	m := mountRegistry(t, f.host, "--tag-ttl", "100ms", "--max-stale", "1s", "--timeout", "2s")
+	link := m.path("app/_tags/v1")
+	output(t, "readlink", link)
+	f.Inject(fakeregistry.Fault{Status: http.StatusBadGateway})
+	eventually(t, "the stale tag is an error", func() bool { return try(t, "readlink", link).code != 0 })
+	m.logs(t, "app:v1", "502")
+}
+
+// TestStalledRegistry has a registry take every request and answer none: each
+// operation ends with an error, and so does the mount.
+func TestStalledRegistry(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, large)
+	f.addFile(t, "other", 2, small)
+	m := mountRegistry(t, f.host, "--timeout", "1s", "--tag-ttl", "100ms")
+	m.ls(t, "app/_tags/v1/")
+	f.stall("/v2/")
+	for _, args := range [][]string{
+		{"cat", m.path("app/_tags/v1/files/content.bin")},
+		{"ls", m.path("other/_tags/v1/")},
+		{"readlink", m.path("app/_tags/v2")},
+		{"ls", m.path("app/_tags")},
+		{"ls", m.dir},
+	} {
+		t.Run(strings.Join([]string{args[0], strings.TrimPrefix(args[1], m.dir)}, " "), func(t *testing.T) {
+			fails(t, timedOut, args[0], args[1])
+		})
+	}
+}
+
+// TestUnmountStalled unmounts while readers wait for a registry that doesn't
+// answer: it ends, and so do they.
+func TestUnmountStalled(t *testing.T) {
+	for _, how := range []string{"umount --lazy", "SIGTERM"} {
+		t.Run(how, func(t *testing.T) {
+			f := serveFake(t)
+			layer, _ := f.addFile(t, "app", 1, large)
+			m := mountRegistry(t, f.host, "--timeout", "1h")
+			m.ls(t, "app/_tags/v1/")
+			f.stall("/v2/")
+			var readers []*process
+			for _, path := range []string{contentPath("app"), "app/_tags/v2", "app/_manifests/latest"} {
+				readers = append(readers, start(t, exec.Command("cat", m.path(path))))
+			}
+			eventually(t, "the registry is asked", func() bool {
+				return f.Count(http.MethodGet, "/blobs/"+layer.Digest.String()) > 0 && f.Count("", "/manifests/") > 1
+			})
+			if how == "SIGTERM" {
+				if err := syscall.Kill(m.daemon(t), syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				output(t, m.binary, "umount", "--lazy", m.dir)
+			}
+			if how == "SIGTERM" {
+				m.gone(t)
+				for _, r := range readers {
+					if state := r.wait(t); state.Success() {
+						t.Errorf("%s has succeeded", r.cmd)
+					}
+				}
+				return
+			}
+			eventually(t, "nothing is mounted", func() bool { return !mounted(t, m.dir) })
+			for _, r := range readers {
+				r.signal(t, syscall.SIGINT)
+			}
+			m.gone(t)
+		})
+	}
+}
+
+// TestResume reads on after a daemon that was killed in the middle of a blob:
+// what had arrived isn't fetched again.
+func TestResume(t *testing.T) {
+	f := serveFake(t)
+	const size = 64 * mib
+	layer, original := f.addFile(t, "app", 1, size)
+	m := mountRegistry(t, f.host)
+	file := m.path(contentPath("app"))
+	output(t, "dd", "if="+file, "of=/dev/null", "bs=1M", "count=32", "status=none")
+	if err := syscall.Kill(m.daemon(t), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the daemon has gone", func() bool { return len(m.daemons(t)) == 0 })
+	output(t, m.binary, "umount", m.dir)
+	m.mount(t)
+	f.Reset()
+	m.same(t, original, file)
+	var fetched int64
+	for _, r := range f.Matching(http.MethodGet, "/blobs/"+layer.Digest.String()) {
+		fetched += r.Bytes
+	}
+	// The last chunks may have been on their way to the disk.
+	if fetched > size-24*mib {
+		t.Errorf("%s were fetched again of %s", fmt.Sprint(fetched/mib, " MiB"), fmt.Sprint(size/mib, " MiB"))
+	}
+}
