@@ -133,6 +133,7 @@ func TestFetchRefusesAnswers(t *testing.T) {
 		{"a longer range", fakeregistry.Fault{Header: map[string]string{"Content-Range": "bytes 3-7/26"}}, 0, []string{"3-6", "3-7"}},
 		{"no range", fakeregistry.Fault{Header: map[string]string{"Content-Range": ""}}, 0, []string{"Content-Range"}},
 		{"two ranges", fakeregistry.Fault{Header: map[string]string{"Content-Range": "", "Content-Type": "multipart/byteranges"}}, 0, []string{"Content-Range"}},
+		{"another length", fakeregistry.Fault{Body: []byte("xx")}, 0, []string{"3-6", "2 bytes"}},
 		{"another total", fakeregistry.Fault{Header: map[string]string{"Content-Range": "bytes 3-6/27"}}, 0, []string{"27", "size", "26"}},
 		{"encoding", fakeregistry.Fault{Header: map[string]string{"Content-Encoding": "gzip"}}, 0, []string{"gzip"}},
 		{"whole of another size", fakeregistry.Fault{IgnoreRange: true}, 100, []string{"26", "size", "100"}},
@@ -186,6 +187,19 @@ func TestFetchTruncated(t *testing.T) {
 	}
 }
 
+// A body that doesn't say how long it is may end early without any error of
+// HTTP's.
+func TestFetchShortWithoutLength(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddBlob("app", alphabet)
+	fake.Inject(fakeregistry.Fault{Body: []byte("de"), Header: map[string]string{"Content-Length": ""}, Drip: 1})
+	got, _, err := fetch(repo(t, fake, Options{}).Blob(desc), 3, 4)
+	wantIs(t, err, io.ErrUnexpectedEOF)
+	if got != "de" {
+		t.Errorf("%q", got)
+	}
+}
+
 // A body that is longer than it says, or doesn't say how long it is, never
 // gives more than was asked for.
 func TestFetchOverlong(t *testing.T) {
@@ -214,6 +228,9 @@ func TestFetchAfterTokenExpired(t *testing.T) {
 	}
 	if n := fake.Count("", "/token"); n != 1 {
 		t.Errorf("%d tokens for two reads, want 1", n)
+	}
+	if n := fake.Count("GET", "/blobs/"); n != 3 {
+		t.Errorf("%d requests for two reads, want 3: only the first is without a token", n)
 	}
 	fake.ExpireTokens()
 	fake.Reset()
@@ -275,7 +292,7 @@ func TestFetchInterruptedInTheBody(t *testing.T) {
 func TestFetchStalls(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", alphabet)
-	blob := repo(t, fake, Options{Timeout: 50 * time.Millisecond}).Blob(desc)
+	blob := repo(t, fake, Options{Timeout: 200 * time.Millisecond}).Blob(desc)
 
 	remove := fake.Inject(fakeregistry.Fault{Stall: true})
 	_, _, err := fetch(blob, 0, 4)
@@ -299,13 +316,13 @@ func TestFetchStalls(t *testing.T) {
 func TestFetchSlowReader(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddGenerated("app", 1, 1<<20)
-	const timeout = 20 * time.Millisecond
+	const timeout = 150 * time.Millisecond
 	body, _, err := repo(t, fake, Options{Timeout: timeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer body.Close()
-	time.Sleep(5 * timeout)
+	time.Sleep(2 * timeout)
 	if d, err := digest.FromReader(body); d != desc.Digest || err != nil {
 		t.Errorf("%s, %v; want %s", d, err, desc.Digest)
 	}
@@ -331,5 +348,13 @@ func TestFetchOverHTTP2(t *testing.T) {
 	fake.Inject(fakeregistry.Fault{Reset: true, Times: 1})
 	if _, _, err := fetch(blob, 0, 10); err != nil {
 		t.Errorf("after a stream was reset: %v", err)
+	}
+
+	fake.Inject(fakeregistry.Fault{Hang: true, CutAt: 2})
+	hasty := repoOf(t, dial(t, host, Options{CAFile: caFile, Timeout: 200 * time.Millisecond}), "app").Blob(desc)
+	_, _, err = fetch(hasty, 0, 10)
+	wantIs(t, err, context.DeadlineExceeded)
+	if errors.Is(err, context.Canceled) {
+		t.Errorf("error %v looks like an interrupt", err)
 	}
 }

@@ -52,10 +52,6 @@ func (c *metadataClient) Do(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode/100 != 2 {
 		return nil, statusError(resp)
 	}
-	// What is made of this answer later may name its address in an error.
-	shown := *resp.Request
-	shown.URL = withoutQuery(shown.URL)
-	resp.Request = &shown
 	return resp, nil
 }
 
@@ -99,8 +95,6 @@ func checkRedirect(from, to *url.URL) error {
 		return fmt.Errorf("redirect to %q refused: from https to http", withoutQuery(to))
 	case to.User != nil:
 		return fmt.Errorf("redirect to %q refused: it names a user", withoutQuery(to))
-	case to.Host == "":
-		return fmt.Errorf("redirect to %q refused: no host", withoutQuery(to))
 	}
 	return nil
 }

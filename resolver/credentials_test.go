@@ -120,7 +120,7 @@ func TestCredentialHelperHangs(t *testing.T) {
 	dir := t.TempDir()
 	started := filepath.Join(dir, "started")
 	end := filepath.Join(dir, "end")
-	script := fmt.Sprintf("touch %s; (while ! test -e %s; do sleep 0.02; done) & wait", started, end)
+	script := fmt.Sprintf("(touch %s; while ! test -e %s; do sleep 0.02; done) & wait", started, end)
 	r := dial(t, "example.com", Options{RegistryConfig: withHelper(t, script)})
 	t.Cleanup(func() {
 		writeFile(t, end, "", 0o600)

@@ -190,11 +190,12 @@ func TestParseManifestIsBounded(t *testing.T) {
 		fmt.Fprintf(&annotations, `"%d":"",`, i)
 	}
 	for name, content := range map[string]string{
-		"descriptors": `{"schemaVersion":2,"manifests":[` + list(maxDescriptors+1) + `]}`,
-		"empty":       `{"schemaVersion":2,"manifests":[` + strings.Repeat(`{},`, 1_000_000) + `{}]}`,
-		"values":      `{"schemaVersion":2,"x":[` + strings.Repeat(`0,`, maxElements) + `0]}`,
-		"annotations": `{"schemaVersion":2,"manifests":[],"annotations":{` + annotations.String() + `"x":""}}`,
-		"bytes":       `{"schemaVersion":2,"manifests":[]}` + strings.Repeat(" ", MaxManifest),
+		"descriptors":                `{"schemaVersion":2,"manifests":[` + list(maxDescriptors+1) + `]}`,
+		"empty":                      `{"schemaVersion":2,"manifests":[` + strings.Repeat(`{},`, 1_000_000) + `{}]}`,
+		"values":                     `{"schemaVersion":2,"x":[` + strings.Repeat(`0,`, maxElements) + `0]}`,
+		"annotations":                `{"schemaVersion":2,"manifests":[],"annotations":{` + annotations.String() + `"x":""}}`,
+		"annotations of descriptors": `{"schemaVersion":2,"manifests":[` + descriptor("x", `"annotations":{`+annotations.String()+`"x":""}`) + `]}`,
+		"bytes":                      `{"schemaVersion":2,"manifests":[]}` + strings.Repeat(" ", MaxManifest),
 	} {
 		if _, err := parse(typeIndex, content); !errors.Is(err, errdef.ErrSizeExceedsLimit) {
 			t.Errorf("%s: error %v", name, err)

@@ -21,7 +21,7 @@ func (r *Repository) askBlob(ctx context.Context, method string, d digest.Digest
 	ctx, cancel := context.WithCancelCause(ctx)
 	bound := r.registry.bound()
 	timer := time.AfterFunc(bound, func() { cancel(timeoutError{text: fmt.Sprintf("no answer within %s", bound)}) })
-	resp, err := r.askTargetOrRegistry(r.withScope(ctx), method, r.url("blobs", d.String()), byteRange)
+	resp, err := r.askTargetOrRegistry(ctx, method, r.url("blobs", d.String()), byteRange)
 	timer.Stop()
 	if err != nil {
 		cancel(nil)
@@ -92,7 +92,7 @@ func (r *Repository) follow(ctx context.Context, method string, address *url.URL
 		resp.Body.Close()
 		target, err := resp.Location()
 		if err != nil {
-			return nil, redact(fmt.Errorf("%s %q: redirect without a target: %w", method, withoutQuery(address), err))
+			return nil, fmt.Errorf("%s %q: redirect without a target: %w", method, withoutQuery(address), err)
 		}
 		if err := checkRedirect(address, target); err != nil {
 			return nil, err

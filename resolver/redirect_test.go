@@ -2,14 +2,17 @@ package resolver
 
 import (
 	"bytes"
+	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -29,8 +32,7 @@ func redirect(t *testing.T) redirected {
 	r.fake.RequireBasic("alice", "secret")
 	r.cdn = r.fake.NewCDN()
 	r.fake.RedirectBlobs(r.cdn, "http://"+serve(t, r.cdn))
-	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	r.repo = repo(t, r.fake, Options{Username: "alice", Password: "secret", Log: logger})
+	r.repo = repo(t, r.fake, Options{Username: "alice", Password: "secret", Log: debugLog(r.log)})
 	return r
 }
 
@@ -136,6 +138,45 @@ func TestRedirectTargetFails(t *testing.T) {
 	}
 }
 
+// A target that fails isn't asked first again.
+func TestRedirectTargetThatFailsIsForgotten(t *testing.T) {
+	for _, fault := range []fakeregistry.Fault{{Status: 500}, {Reset: true}} {
+		r := redirect(t)
+		desc := r.fake.AddBlob("app", alphabet)
+		if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
+			t.Fatal(err)
+		}
+		remove := r.cdn.Inject(fault)
+		if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err == nil {
+			t.Fatal("no error")
+		}
+		remove()
+		r.fake.Reset()
+		if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
+			t.Error(err)
+		}
+		if n := r.fake.Count("GET", "/blobs/"); n != 1 {
+			t.Errorf("the registry was asked %d times, want 1", n)
+		}
+	}
+}
+
+// Every hop answers in time, and all of them together don't.
+func TestRedirectsAreBoundedInTime(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		time.Sleep(timeout / 2)
+		http.Redirect(w, req, req.URL.Path, http.StatusFound)
+	}))
+	defer server.Close()
+	r := repoOf(t, dial(t, server.Listener.Addr().String(), Options{Timeout: timeout}), "app")
+	_, _, err := fetch(r.Blob(ocispec.Descriptor{Digest: sha256Digest, Size: 12}), 0, 4)
+	wantIs(t, err, context.DeadlineExceeded)
+	if !strings.Contains(fmt.Sprint(err), "600ms") {
+		t.Errorf("error %v doesn't say how long it took", err)
+	}
+}
+
 func TestRedirectTargetIgnoresRange(t *testing.T) {
 	r := redirect(t)
 	desc := r.fake.AddBlob("app", alphabet)
@@ -151,16 +192,23 @@ func to(address string) fakeregistry.Fault {
 }
 
 func TestRedirectIsRefused(t *testing.T) {
-	for _, address := range []string{
-		"ftp://cdn.example.com/?sig=hidden", "file:///etc/passwd?sig=hidden", "javascript:alert(1)", "http:///x?sig=hidden",
-		"http://user:hidden@cdn.example.com/", "http://%zz/?sig=hidden", "",
+	for address, says := range map[string]string{
+		"ftp://cdn.example.com/?sig=hidden":  "refused",
+		"file:///etc/passwd?sig=hidden":      "refused",
+		"javascript:alert(1)":                "refused",
+		"http://user:hidden@127.0.0.1:1/":    "names a user",
+		"http:///x?sig=hidden":               "Host",
+		"http://%zz/?sig=hidden":             "Location",
+		"":                                   "redirect without a target",
+		"https://127.0.0.1:1/?sig=hidden":    "127.0.0.1:1",
+		"http://127.0.0.1:1/?sig=hidden#x?y": "127.0.0.1:1",
 	} {
 		fake := fakeregistry.New()
 		desc := fake.AddBlob("app", alphabet)
 		fake.Inject(to(address))
 		_, _, err := fetch(repo(t, fake, Options{}).Blob(desc), 0, 4)
-		if err == nil || strings.Contains(err.Error(), "hidden") {
-			t.Errorf("%q: error %v", address, err)
+		if err == nil || strings.Contains(err.Error(), "hidden") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: error %v; want one that says %q", address, err, says)
 		}
 	}
 }
@@ -237,6 +285,42 @@ func TestRedirectAndCredentials(t *testing.T) {
 		if request.Header.Get("Authorization") != "" {
 			t.Error("another origin saw Authorization")
 		}
+	}
+}
+
+// Not even a credential of its own is sent to where a blob is redirected to: it
+// was the registry that chose the place.
+func TestRedirectTargetAsksForCredentials(t *testing.T) {
+	outside := fakeregistry.New()
+	outside.RequireBasic("alice", "secret")
+	outsideHost := serve(t, outside)
+	fake := fakeregistry.New()
+	desc := fake.AddBlob("app", alphabet)
+	fake.Inject(to("http://" + outsideHost + "/v2/x/blobs/y"))
+	file := filepath.Join(t.TempDir(), "config.json")
+	writeConfig(t, file, outsideHost, "alice", "secret")
+	_, _, err := fetch(repo(t, fake, Options{RegistryConfig: file}).Blob(desc), 0, 4)
+	wantStatus(t, err, 401)
+	for _, request := range outside.Requests() {
+		if request.Header.Get("Authorization") != "" {
+			t.Error("the target saw Authorization")
+		}
+	}
+}
+
+// The token service may be elsewhere, for blobs as for all else.
+func TestRedirectedTokenService(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBearer("", "", "", true)
+	desc := fake.AddBlob("app", alphabet)
+	r := repo(t, fake, Options{})
+	fake.Inject(fakeregistry.Fault{
+		Path:   "/token",
+		If:     func(req *http.Request) bool { return req.Host == r.registry.host },
+		Status: 307, Header: map[string]string{"Location": tokenService(t, fake) + "?scope=repository:app:pull"},
+	})
+	if got, _, err := fetch(r.Blob(desc), 0, 4); got != "abcd" || err != nil {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

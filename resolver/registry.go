@@ -127,8 +127,7 @@ func (r *Registry) connect(plain bool) error {
 	r.documents = r.newMetadataClient(MaxManifest)
 	r.listings = r.newMetadataClient(maxPage)
 	api.Client, api.PlainHTTP = r.listings, plain
-	api.RepositoryListPageSize, api.TagListPageSize = pageSize, pageSize
-	api.MaxMetadataBytes, api.TagListMaxPages = maxPage, maxPages
+	api.RepositoryListPageSize, api.MaxMetadataBytes = pageSize, maxPage
 	r.api = api
 
 	transport := r.retrying(r.deadlines)

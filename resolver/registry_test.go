@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -10,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -77,6 +79,11 @@ func repoOf(t *testing.T, r *Registry, name string) *Repository {
 	return repo
 }
 
+// debugLog logs everything to w.
+func debugLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // wantStatus fails unless err is an answer with that status.
 func wantStatus(t *testing.T, err error, status int) {
 	t.Helper()
@@ -115,6 +122,10 @@ func TestPing(t *testing.T) {
 			r.Inject(fakeregistry.Fault{Path: "/v2/", Status: 401, Header: map[string]string{
 				"WWW-Authenticate": `Bearer realm="` + tokenService(t, r) + `"`}})
 		}},
+		{name: "token service fails", prepare: func(r *fakeregistry.Registry) {
+			bearer(true)(r)
+			r.Inject(fakeregistry.Fault{Path: "/token", Status: 500})
+		}, status: 500},
 		{name: "forbidden", prepare: func(r *fakeregistry.Registry) {
 			r.Inject(fakeregistry.Fault{Path: "/v2/", Status: 403})
 		}, status: 403},
@@ -158,9 +169,12 @@ func TestPingRefusedConnectionFailsAtOnce(t *testing.T) {
 	}
 	host := listener.Addr().String()
 	_ = listener.Close()
-	r := dial(t, host, Options{})
-	r.backoff = time.Hour // a retry would never come
+	var log bytes.Buffer
+	r := dial(t, host, Options{Log: debugLog(&log)})
 	wantIs(t, r.Ping(t.Context()), syscall.ECONNREFUSED)
+	if log.Len() != 0 {
+		t.Errorf("it was tried again:\n%s", &log)
+	}
 }
 
 func TestUserAgent(t *testing.T) {

@@ -2,7 +2,9 @@ package resolver
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -160,6 +162,10 @@ func TestManifestIsBounded(t *testing.T) {
 	fake.Reset()
 	_, _, err := r.Manifest(t.Context(), larger.Digest)
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
+	var network net.Error
+	if errors.As(err, &network) {
+		t.Errorf("error %v looks like the network's", err)
+	}
 	// Nor where the length isn't said beforehand.
 	fake.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Length": ""}})
 	_, _, err = r.Manifest(t.Context(), larger.Digest)
@@ -185,12 +191,15 @@ func TestManifestFails(t *testing.T) {
 
 func TestErrorsNameTheObject(t *testing.T) {
 	fake := fakeregistry.New()
-	fake.Inject(fakeregistry.Fault{Status: 418, Body: []byte(`{"errors":[{"code":"DENIED","message":"a teapot","detail":{"x":"y"}}]}`)})
+	fake.Inject(fakeregistry.Fault{Status: 418, Body: []byte(`{"errors":[{"code":"DENIED","message":"not today","detail":{"x":"yyy"}}]}`)})
 	r := repo(t, fake, Options{})
-	_, err := r.Resolve(t.Context(), "v1")
-	for _, word := range []string{"resolve v1", r.registry.host + "/app", "418", "a teapot"} {
+	_, _, err := r.Manifest(t.Context(), sha256Digest)
+	for _, word := range []string{"manifest " + sha256Digest, r.registry.host + "/app", "418", "not today"} {
 		if !strings.Contains(fmt.Sprint(err), word) {
 			t.Errorf("error %v doesn't say %q", err, word)
 		}
+	}
+	if strings.Contains(fmt.Sprint(err), "yyy") {
+		t.Errorf("error %v holds the registry's detail", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -60,8 +59,7 @@ func TestRetryIsLogged(t *testing.T) {
 	fake.Inject(fakeregistry.Fault{Reset: true, Times: 1})
 	fake.Inject(fakeregistry.Fault{Status: 500, Times: 1})
 	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if _, err := repo(t, fake, Options{Log: logger}).BlobSize(t.Context(), desc.Digest); err != nil {
+	if _, err := repo(t, fake, Options{Log: debugLog(&log)}).BlobSize(t.Context(), desc.Digest); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
@@ -123,7 +121,7 @@ func TestRetryAfterTooLong(t *testing.T) {
 func TestRetryOfTimeouts(t *testing.T) {
 	fake := fakeregistry.New()
 	fake.AddArtifact("app", "v1", "", nil)
-	r := repo(t, fake, Options{Timeout: 100 * time.Millisecond})
+	r := repo(t, fake, Options{Timeout: 300 * time.Millisecond})
 
 	fake.Inject(fakeregistry.Fault{Stall: true, Times: 1})
 	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
@@ -147,7 +145,7 @@ func TestRetryOfRefusedConnection(t *testing.T) {
 	}
 	server.Close()
 	var log bytes.Buffer
-	r.log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.log = debugLog(&log)
 	if err := r.Ping(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
@@ -156,15 +154,26 @@ func TestRetryOfRefusedConnection(t *testing.T) {
 	}
 }
 
+func TestStallIsRetriedOnce(t *testing.T) {
+	r := connect(t, fakeregistry.New(), Options{})
+	policy := r.policy()
+	stall := timeoutError{"no answer", true}
+	for attempt, again := range []bool{true, false, false} {
+		if wait, err := policy.Retry(attempt, nil, stall); (wait >= 0) != again || err != nil {
+			t.Errorf("attempt %d: %s, %v; want another: %v", attempt, wait, err, again)
+		}
+	}
+}
+
 // A registry that goes on answering, but never to the end, ends as well.
 func TestOperationIsBounded(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddArtifact("app", "v1", "", nil)
-	fake.Inject(fakeregistry.Fault{Drip: 10 * time.Millisecond}) // some 200 bytes
-	r := repo(t, fake, Options{Timeout: 100 * time.Millisecond})
+	fake.Inject(fakeregistry.Fault{Drip: 5 * time.Millisecond}) // some 400 bytes
+	r := repo(t, fake, Options{Timeout: 200 * time.Millisecond})
 	_, _, err := r.Manifest(t.Context(), desc.Digest)
 	wantIs(t, err, context.DeadlineExceeded)
-	if !strings.Contains(fmt.Sprint(err), "300ms") {
+	if !strings.Contains(fmt.Sprint(err), "600ms") {
 		t.Errorf("error %v doesn't say how long it took", err)
 	}
 }

@@ -29,7 +29,6 @@ func (r *Repository) tags(ctx context.Context, n int, page func(tags []string) e
 		Reference:        registry.Reference{Registry: r.registry.host, Repository: r.name},
 		PlainHTTP:        r.registry.api.PlainHTTP,
 		TagListPageSize:  n,
-		TagListMaxPages:  maxPages,
 		MaxMetadataBytes: maxPage,
 	}
 	seen := newPages()

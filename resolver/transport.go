@@ -93,21 +93,14 @@ func (t *wholeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	defer resp.Body.Close()
-	if resp.ContentLength > t.limit {
-		return nil, t.tooLarge()
-	}
 	var content bytes.Buffer
 	if _, err := content.ReadFrom(io.LimitReader(resp.Body, t.limit+1)); err != nil {
 		return nil, err
 	}
 	if int64(content.Len()) > t.limit || bytes.Count(content.Bytes(), []byte(",")) > maxElements {
-		return nil, t.tooLarge()
+		return nil, fmt.Errorf("the answer has more than %d bytes or %d values: %w", t.limit, maxElements, errdef.ErrSizeExceedsLimit)
 	}
 	resp.Body = io.NopCloser(&content)
 	resp.ContentLength = int64(content.Len())
 	return resp, nil
-}
-
-func (t *wholeTransport) tooLarge() error {
-	return fmt.Errorf("the answer has more than %d bytes or %d values: %w", t.limit, maxElements, errdef.ErrSizeExceedsLimit)
 }
