@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"syscall"
@@ -210,23 +211,18 @@ func (n *namespaceNode) listCatalog(ctx context.Context, emit func([]fuse.DirEnt
 // errOver ends a walk through the catalog.
 var errOver = errors.New("no name below follows")
 
-// kind tells what is at a name: what the registry said within the tags' time
-// to live, or asks it.
+// kind tells what is at a name. That nothing is there isn't remembered, except
+// by the kernel for some seconds: who misses a name may be about to push it.
 func (t *tree) kind(ctx context.Context, name string) (resolver.Kind, error) {
-	if k, ok := t.kinds.Get(name); ok && time.Since(k.at) < t.tagTTL {
-		return k.kind, nil
-	}
-	return ask(ctx, t, "kind "+name, func(ctx context.Context) (resolver.Kind, error) {
+	kind, err := t.names.get(ctx, path.Join(t.registry.Host(), name), func(ctx context.Context) (resolver.Kind, error) {
 		kind, err := t.registry.Probe(ctx, name)
-		if err == nil && kind != resolver.KindNone {
-			t.kinds.Add(name, probed{kind: kind, at: time.Now()})
+		if err == nil && kind == resolver.KindNone {
+			err = fmt.Errorf("%s: %w", name, errdef.ErrNotFound)
 		}
 		return kind, err
 	})
-}
-
-// A probed is what a name was found to be.
-type probed struct {
-	kind resolver.Kind
-	at   time.Time
+	if errors.Is(err, errdef.ErrNotFound) {
+		return resolver.KindNone, nil
+	}
+	return kind, err
 }

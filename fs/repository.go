@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
@@ -17,19 +16,17 @@ import (
 
 // Bounds of what is remembered of one repository.
 const (
-	maxTags      = 4096
 	maxManifests = 4096
 	maxBlobs     = 16384
 )
 
-// A repository is what a mount knows of one repository: the tags it resolved
-// and the digests it met. All of it can be forgotten.
+// A repository is what a mount knows of one repository: the digests it met.
+// All of it can be forgotten.
 type repository struct {
 	tree   *tree
 	remote *resolver.Repository
 	name   string
 
-	tags      *lru.Cache[string, tagged]
 	manifests *lru.Cache[digest.Digest, struct{}]
 	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
 }
@@ -39,7 +36,6 @@ func newRepository(t *tree, remote *resolver.Repository) *repository {
 		tree:      t,
 		remote:    remote,
 		name:      remote.Name(),
-		tags:      newLRU[string, tagged](maxTags),
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
 		blobs:     newLRU[digest.Digest, ocispec.Descriptor](maxBlobs),
 	}
@@ -165,40 +161,13 @@ func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (
 	return resolver.ParseImageConfig(content)
 }
 
-// A tagged is what a tag meant when it was last asked for.
-type tagged struct {
-	digest digest.Digest
-	// at is when the registry said so, checked when it was last asked: later
-	// than at if it couldn't be reached.
-	at, checked time.Time
-}
-
-// resolve tells which digest a tag stands for. An answer holds for the tags'
-// time to live. If the registry can't be reached then, the last answer is used
-// until it is older than the allowed staleness.
+// resolve tells which digest a tag stands for.
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
-	last, known := r.tags.Get(tag)
-	if known && time.Since(last.checked) < r.tree.tagTTL {
-		return last.digest, nil
-	}
-	return ask(ctx, r.tree, "tag "+r.name+":"+tag, func(ctx context.Context) (digest.Digest, error) {
+	return r.tree.tags.get(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.remote.Resolve(ctx, tag)
-		now := time.Now()
 		if err == nil {
-			r.tags.Add(tag, tagged{digest: desc.Digest, at: now, checked: now})
 			r.manifests.Add(desc.Digest, struct{}{})
-			return desc.Digest, nil
 		}
-		if known && unreachable(err) && now.Sub(last.at) < r.tree.maxStale {
-			r.tree.log.Warn("registry not reached, the tag's last digest is used", "reference", r.reference(tag),
-				"digest", last.digest, "age", now.Sub(last.at).Round(time.Second), "error", err)
-			last.checked = now
-			r.tags.Add(tag, last)
-			return last.digest, nil
-		}
-		if !unreachable(err) {
-			r.tags.Remove(tag)
-		}
-		return "", err
+		return desc.Digest, err
 	})
 }

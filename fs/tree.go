@@ -9,6 +9,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hashicorp/golang-lru/v2"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/orasfs/orasfs/cache"
@@ -18,7 +19,8 @@ import (
 // Bounds of what a mount remembers. They bound memory, not what can be read:
 // what was forgotten is asked for again.
 const (
-	maxKinds        = 4096
+	maxNames        = 4096
+	maxTags         = 16384
 	maxRepositories = 1024
 	maxArtifacts    = 64
 )
@@ -35,7 +37,8 @@ type tree struct {
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
-	kinds        *lru.Cache[string, probed]
+	names        *answers[resolver.Kind]
+	tags         *answers[digest.Digest]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
 
@@ -62,7 +65,8 @@ func newTree(ctx context.Context, o Options) *tree {
 		patience: 3 * o.Timeout,
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
-	t.kinds = newLRU[string, probed](maxKinds)
+	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
+	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
 	return t
