@@ -36,7 +36,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	}
 	flags.SortFlags = false
 
-	flags.BoolVar(&f.plainHTTP, "plain-http", false, "talk HTTP to the registry (to localhost it is tried without asking)")
+	flags.BoolVar(&f.plainHTTP, "plain-http", false, "talk HTTP to the registry (automatic for localhost)")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
 	flags.StringVar(&f.caFile, "ca-file", "", "trust the certificate authorities in `FILE` (PEM) too")
 	flags.StringVarP(&f.username, "username", "u", "", "log in to the registry as `USER`")

@@ -31,10 +31,13 @@ func resolveMountpoint(path string) (string, error) {
 	if err == nil {
 		return resolved, nil
 	}
-	// Behind a link there is a mount whose daemon is dead.
+	// Behind a link there is a mount that doesn't answer us: its daemon is
+	// dead, or it is another user's.
 	var failed *iofs.PathError
-	if errors.Is(err, syscall.ENOTCONN) && errors.As(err, &failed) {
-		return failed.Path, nil
+	if errors.As(err, &failed) {
+		if m, err := mountAt(failed.Path); err == nil && m != nil {
+			return failed.Path, nil
+		}
 	}
 	if errors.Is(err, iofs.ErrNotExist) {
 		return "", fmt.Errorf("mountpoint %s doesn't exist: create it with mkdir -p", path)
