@@ -141,7 +141,7 @@ func (d *disk) discard(e *entry) bool {
 		return true
 	}
 	if e.journal {
-		f, err := os.OpenFile(e.path+".journal", os.O_RDWR, 0)
+		f, err := openRegular(e.path+".journal", os.O_RDWR)
 		if err != nil {
 			return false
 		}

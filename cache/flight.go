@@ -136,7 +136,7 @@ func (c *content) plan(f Fetcher, first int, out [][]byte) (plan, error) {
 			}
 			fl = c.claim(i, p.runs[len(p.runs)-1])
 		}
-		if fl.run != nil {
+		if fl.data == nil {
 			fl.run.want(i)
 		}
 		p.flying[i] = fl

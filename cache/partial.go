@@ -48,7 +48,7 @@ func (d *disk) openComplete(k Key) *store {
 			d.touch(path, info)
 			return s
 		}
-	case opened || errors.Is(err, os.ErrNotExist):
+	case opened || errors.Is(err, os.ErrNotExist) || errors.Is(err, errIrregular):
 		d.counts.wrongOnDisk.Add(1)
 		d.log.Warn("a blob on disk lacks its checksums and is removed", "digest", k.Digest, "path", path)
 		s.unlink()
@@ -105,14 +105,34 @@ func (d *disk) newStore(k Key, dataPath, journalPath string) *store {
 	}
 }
 
+// errIrregular is that something else than a file has a file's name.
+var errIrregular = errors.New("not a regular file")
+
+// openRegular opens a file, and neither follows a link nor waits for the other
+// end of a pipe.
+func openRegular(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600) //nolint:gosec // the path is the cache's own
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: %w", path, errIrregular)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // open opens both files, the journal first unless it is open.
 func (s *store) open(flag int) (err error) {
 	if s.journal == nil {
-		if s.journal, err = os.OpenFile(s.journPath, flag, 0o600); err != nil {
+		if s.journal, err = openRegular(s.journPath, flag); err != nil {
 			return err
 		}
 	}
-	if s.data, err = os.OpenFile(s.dataPath, flag, 0o600); err != nil {
+	if s.data, err = openRegular(s.dataPath, flag); err != nil {
 		return errors.Join(err, s.journal.Close())
 	}
 	return nil
@@ -123,7 +143,7 @@ func (s *store) open(flag int) (err error) {
 // its locking isn't the partial's any more: then it is done again.
 func (s *store) openLocked() error {
 	for range 10 {
-		f, err := os.OpenFile(s.journPath, os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := openRegular(s.journPath, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return err
 		}

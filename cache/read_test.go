@@ -165,7 +165,6 @@ func TestPartialIsResumed(t *testing.T) {
 	}
 }
 
-
 func TestTwoReadersFetchEachChunkOnce(t *testing.T) {
 	for kind, options := range kinds {
 		if kind == "tinyMemory" || kind == "tinyDisk" {

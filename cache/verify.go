@@ -209,6 +209,9 @@ func (c *content) there(i int) []byte {
 func (c *content) bring(p *pass, i int) ([]byte, error) {
 	p.ahead.read(c.grid.offset(i), int64(c.grid.length(i)))
 	chunks, err := c.chunks(p.ctx, p.fetcher, i, i)
+	if p.ctx.Err() != nil {
+		return nil, context.Cause(p.ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
