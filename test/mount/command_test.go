@@ -16,7 +16,7 @@ import (
 
 // patience is how long a command may take. It bounds a hang, it measures
 // nothing: machines are noisy.
-const patience = 5 * time.Second
+const patience = 2 * time.Minute
 
 // A result is what a command left.
 type result struct {
@@ -33,7 +33,7 @@ func environment(more ...string) []string {
 		return strings.HasPrefix(name, "ORASFS_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY")
 	})
 	// The last of two variables of one name counts.
-	env = append(env, "LC_ALL=C", "TZ=UTC", "DOCKER_CONFIG="+filepath.Join(filepath.Dir(orasfs), "no-credentials"))
+	env = append(env, "LC_ALL=C", "TZ=UTC", "GORACE=atexit_sleep_ms=0", "DOCKER_CONFIG="+filepath.Join(filepath.Dir(orasfs), "no-credentials"))
 	return append(env, more...)
 }
 

@@ -36,14 +36,15 @@ var mounts atomic.Int64
 // the end of the test nothing may be left, whatever happened.
 func prepare(t testing.TB, target string, flags ...string) *mount {
 	t.Helper()
+	id := fmt.Sprintf("%d-%d", os.Getpid(), mounts.Add(1))
 	m := &mount{
 		binary: orasfs,
 		target: target,
 		flags:  flags,
 		dir:    filepath.Join(t.TempDir(), "mnt"),
 		cache:  filepath.Join(t.TempDir(), "cache"),
-		mark:   fmt.Sprintf("ORASTEST_MARK=%d-%d", os.Getpid(), mounts.Add(1)),
-		races:  filepath.Join(t.TempDir(), "race"),
+		mark:   "ORASTEST_MARK=" + id,
+		races:  filepath.Join(filepath.Dir(orasfs), "race-"+id), // TempDir's name may hold a comma, which ends an option
 	}
 	if err := os.Mkdir(m.dir, 0o755); err != nil {
 		t.Fatal(err)

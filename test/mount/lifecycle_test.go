@@ -110,7 +110,9 @@ func TestKilledDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the daemon has gone", func() bool { return len(m.daemons(t)) == 0 })
-	fails(t, "not connected", "ls", m.dir)
+	eventually(t, "the mount is dead", func() bool {
+		return strings.Contains(try(t, "ls", m.dir).stderr, "not connected")
+	})
 	m.refused(t, m.command(), 1, "orasfs umount")
 	if r := finish(t, m.umountCommand()); r.code != 0 {
 		t.Fatalf("umount of a dead mount: exit code %d\n%s%s", r.code, r.stdout, r.stderr)

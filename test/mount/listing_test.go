@@ -77,8 +77,10 @@ func TestLongLists(t *testing.T) {
 			}
 		})
 	}
-	if grown := m.peak(t) - before; grown > 96*mib {
-		t.Errorf("the lists took %d MiB of the daemon's memory", grown/mib)
+	grown := m.peak(t) - before
+	t.Logf("the lists took %d MiB of the daemon's memory", grown/mib)
+	if grown > 128*mib {
+		t.Errorf("that is more than a bounded number of names takes")
 	}
 }
 

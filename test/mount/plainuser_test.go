@@ -50,18 +50,20 @@ func newUser(t testing.TB) *user {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &user{home: home}
-	for text, id := range map[string]*uint32{made.Uid: &u.id, made.Gid: &u.group} {
-		n, err := strconv.ParseUint(text, 10, 32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		*id = uint32(n)
-	}
+	u := &user{id: number(t, made.Uid), group: number(t, made.Gid), home: home}
 	if err := errors.Join(os.Chmod(home, 0o755), os.Chown(home, int(u.id), int(u.group))); err != nil {
 		t.Fatal(err)
 	}
 	return u
+}
+
+func number(t testing.TB, text string) uint32 {
+	t.Helper()
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(n)
 }
 
 // runs makes a command one of this user's.
