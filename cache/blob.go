@@ -98,6 +98,9 @@ const (
 	maxIdleChunks = 1 << 20
 )
 
+// maxSuspects bounds the keys of blobs that are remembered for having been wrong.
+const maxSuspects = 4096
+
 // content is the one for k, with one handle more.
 func (c *Cache) content(k Key) *content {
 	c.mu.Lock()
@@ -121,6 +124,7 @@ func (c *Cache) content(k Key) *content {
 		handles: 1,
 		users:   1,
 		flights: make(map[int]*flight),
+		suspect: c.suspects.Contains(k),
 	}
 	c.contents[k] = fresh
 	return fresh
@@ -160,8 +164,10 @@ func (c *Cache) wake(idle *content) {
 	}
 }
 
-// forget lets the next Blob of a content that failed start afresh.
+// forget lets the next Blob of a content that failed start afresh, as a
+// suspect: what is read of it must not complete what was read of the failed one.
 func (c *Cache) forget(failed *content) {
+	c.suspects.Add(failed.key, struct{}{})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.contents[failed.key] == failed {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/semaphore"
 )
@@ -107,6 +108,8 @@ type Cache struct {
 
 	idle       *list.List // of *content that nobody uses, the latest first
 	idleChunks int        // what they cost
+
+	suspects *lru.Cache[Key, struct{}] // what didn't match its digest; has its own lock
 }
 
 // Open makes a cache. It creates Options.Dir, with mode 0700, and looks
@@ -114,6 +117,10 @@ type Cache struct {
 func Open(o Options) (*Cache, error) {
 	o.setDefaults()
 	memory, err := newMemory(o.Memory)
+	if err != nil {
+		return nil, err
+	}
+	suspects, err := lru.New[Key, struct{}](maxSuspects)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +133,7 @@ func Open(o Options) (*Cache, error) {
 		aheadSlots: semaphore.NewWeighted(int64(max(1, o.Concurrency-1))),
 		contents:   make(map[Key]*content),
 		idle:       list.New(),
+		suspects:   suspects,
 		documents:  make(map[digest.Digest]*flight),
 	}
 	if o.Dir != "" {

@@ -18,6 +18,11 @@ type content struct {
 	id    uint64 // of its chunks in memory; never used again
 	grid  grid
 
+	// suspect is that these bytes, asked for earlier, didn't match the digest:
+	// now none is handed out before all are verified. A program may have got
+	// the error for a part it didn't look at (a kernel reads ahead), and go on.
+	suspect bool
+
 	rests *list.Element // in cache.idle, nil while in use; guarded by cache.mu
 	size  int           // what it costs there, in chunks; likewise
 

@@ -39,6 +39,7 @@ type disk struct {
 	used      atomic.Int64 // bytes, by the last scan and what was written since
 	unscanned atomic.Int64 // bytes written since the last scan
 	unchecked atomic.Int64 // bytes written since free space was last looked at
+	pending   atomic.Int64 // bytes that are reserved and not written yet
 	warned    occasionally
 
 	evicting sync.Mutex // guards what follows, and is held while making room
@@ -144,8 +145,8 @@ func (d *disk) writeWhole(path string, data []byte) bool {
 	if err == nil {
 		err = renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Join(d.root, "tmp")))
 	}
+	d.settle(onDiskSize(len(data)), err == nil)
 	if err != nil {
-		d.used.Add(-onDiskSize(len(data)))
 		d.warn("the cache can't be written", path, err)
 	}
 	return err == nil

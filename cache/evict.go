@@ -32,14 +32,23 @@ const (
 )
 
 // reserve makes room for n bytes and counts them as used; false if there is no
-// room to be made.
+// room to be made. Who gets true calls settle when it has written them.
 func (d *disk) reserve(n int64) bool {
+	d.pending.Add(n)
 	used, unscanned, unchecked := d.used.Add(n), d.unscanned.Add(n), d.unchecked.Add(n)
 	if used <= d.limit && unscanned <= d.limit/scanShare && unchecked <= d.checkFree || d.makeRoom() {
 		return true
 	}
-	d.used.Add(-n)
+	d.settle(n, false)
 	return false
+}
+
+// settle ends a reservation of n bytes: they were written, or they weren't.
+func (d *disk) settle(n int64, written bool) {
+	d.pending.Add(-n)
+	if !written {
+		d.used.Add(-n)
+	}
 }
 
 // makeRoom evicts if the cache is over its limit or the file system nearly
@@ -62,11 +71,14 @@ func (d *disk) makeRoom() bool {
 	return true
 }
 
-// shortage is how many bytes the file system has too few of. One that can't
-// tell has enough.
+// shortage is how many bytes the file system has too few of once what is
+// reserved is written. One that can't tell has enough.
 func (d *disk) shortage() int64 {
 	size, free := d.space()
-	return size/keepFree - free
+	if size == 0 {
+		return 0
+	}
+	return size/keepFree + d.pending.Load() - free
 }
 
 // space is the file system's size and what is free of it, in bytes; 0 and 0 if

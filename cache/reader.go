@@ -39,7 +39,7 @@ func (r *Reader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("read of blob %s: %w", c.key.Digest, errClosed)
 	}
 	defer c.leave()
-	if c.cache.options.Verify == VerifyFull {
+	if c.suspect || c.cache.options.Verify == VerifyFull {
 		if err := c.verify(ctx, r.fetcher); err != nil {
 			return 0, err
 		}

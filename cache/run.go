@@ -211,6 +211,9 @@ func (r *run) attempt() error {
 	c := r.content
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	defer cancel(nil)
+	if !c.needs(r) {
+		return errAgain
+	}
 	off, n := r.rest()
 	limit := fetchTimeouts * c.cache.options.Timeout
 	timer := time.AfterFunc(limit, func() { cancel(tooSlow("no answer", limit)) })

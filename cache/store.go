@@ -137,13 +137,13 @@ func (s *store) write(i int, data []byte, verified bool) bool {
 		return false
 	}
 	_, err := s.data.WriteAt(data, s.grid.offset(i))
+	s.disk.settle(size, err == nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && !s.complete {
 		_, err = s.journal.WriteAt(journalRecord(s.header, i, crc), s.end)
 	}
 	if err != nil {
-		s.disk.used.Add(-size)
 		s.broken = true
 		s.disk.warn("the cache can't be written: going on without it for this blob", s.dataPath, err)
 		return false

@@ -26,12 +26,7 @@ func (c *content) fromStart(r *run, off int64) (skip int64, mine bool) {
 	defer c.mu.Unlock()
 	if c.head != nil && c.head != r {
 		c.becomeStream(c.head)
-		for i, fl := range c.flights {
-			if fl.run == r && fl.data == nil && i >= c.head.next {
-				fl.run = c.head
-				c.head.want(i)
-			}
-		}
+		c.yield(r)
 		return 0, false
 	}
 	switch {
@@ -44,6 +39,38 @@ func (c *content) fromStart(r *run, off int64) (skip int64, mine bool) {
 		c.head = r
 	}
 	return 0, true
+}
+
+// needs says whether r still has to make a request: not when the blob's stream
+// brings, or has brought, all that r was to bring. So a run that waited for its
+// slot while the source turned out to ignore ranges doesn't ask for all of the
+// blob once more.
+func (c *content) needs(r *run) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.whole {
+		return true
+	}
+	if c.streaming() {
+		c.yield(r)
+	}
+	for _, fl := range c.flights {
+		if fl.run == r && fl.data == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// yield leaves to the blob's stream what it will still bring of r's chunks.
+// c.mu is held.
+func (c *content) yield(r *run) {
+	for i, fl := range c.flights {
+		if fl.run == r && fl.data == nil && i >= c.head.next {
+			fl.run = c.head
+			c.head.want(i)
+		}
+	}
 }
 
 // goesOn says whether b, a body that began at byte 0, has more than was asked

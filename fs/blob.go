@@ -38,6 +38,8 @@ func (n *node) newBlob(ctx context.Context, r *repository, desc ocispec.Descript
 	return n.NewInode(ctx, &blobNode{node: node{tree: n.tree}, repo: r, desc: desc, modified: modified}, id)
 }
 
+func (n *blobNode) reference() string { return n.repo.reference(n.desc.Digest.String()) }
+
 // Getattr implements fusefs.NodeGetattrer.
 func (n *blobNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	n.tree.file(&out.Attr, n.desc.Size, n.modified)
@@ -61,13 +63,20 @@ func (n *blobNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Er
 // verified. Otherwise a program could read a part from pages that were kept
 // and the rest from us, and we would never see that it has read the whole, and
 // that it must not succeed unless the digest is right.
-func (n *blobNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *blobNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
 	}
 	blob, err := n.repo.open(n.desc)
 	if err != nil {
-		return nil, 0, n.tree.errno(n.tree.ctx, "open blob", n.repo.reference(n.desc.Digest.String()), err)
+		return nil, 0, n.tree.errno(ctx, "open blob", n.reference(), err)
+	}
+	// Of a file without bytes the kernel reads none, so that this is where an
+	// empty blob is found not to be one.
+	if n.desc.Size == 0 {
+		if _, err := blob.ReadAll(ctx); err != nil {
+			return nil, 0, n.tree.contentErrno(ctx, "open blob", n.reference(), errors.Join(err, blob.Close()))
+		}
 	}
 	var keep uint32
 	if blob.Verified() {
@@ -92,7 +101,7 @@ var (
 func (o *openBlob) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := o.reader.ReadAt(ctx, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, o.node.tree.errno(ctx, "read blob", o.node.repo.reference(o.node.desc.Digest.String()), err)
+		return nil, o.node.tree.contentErrno(ctx, "read blob", o.node.reference(), err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
 }
@@ -100,5 +109,5 @@ func (o *openBlob) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadR
 // Release implements fusefs.FileReleaser.
 func (o *openBlob) Release(context.Context) syscall.Errno {
 	err := errors.Join(o.reader.Close(), o.blob.Close())
-	return o.node.tree.errno(o.node.tree.ctx, "close blob", o.node.repo.reference(o.node.desc.Digest.String()), err)
+	return o.node.tree.errno(o.node.tree.ctx, "close blob", o.node.reference(), err)
 }

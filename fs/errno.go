@@ -43,6 +43,20 @@ func (t *tree) errno(ctx context.Context, operation, reference string, err error
 	return code
 }
 
+// contentErrno is errno for the content of something whose name is there: if
+// the registry doesn't have it, that is a failure.
+func (t *tree) contentErrno(ctx context.Context, operation, reference string, err error) syscall.Errno {
+	if err != nil && errnoOf(err) == syscall.ENOENT {
+		err = missingError{err}
+	}
+	return t.errno(ctx, operation, reference, err)
+}
+
+// A missingError is content that ought to be there.
+type missingError struct{ cause error }
+
+func (e missingError) Error() string { return "it is gone: " + e.cause.Error() }
+
 var errnoNames = map[syscall.Errno]string{
 	syscall.EACCES:    "EACCES",
 	syscall.ETIMEDOUT: "ETIMEDOUT",
