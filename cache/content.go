@@ -158,7 +158,15 @@ func (c *content) save(i int, data []byte) {
 			c.mu.Unlock()
 		}
 	case store != nil:
-		if store.write(i, data, verified) && verified {
+		if !store.write(i, data, verified) {
+			return
+		}
+		// Looked at anew: whichever of this write and the end of the hashing
+		// comes last settles the blob.
+		c.mu.Lock()
+		verified = c.verified
+		c.mu.Unlock()
+		if verified {
 			c.settle()
 		}
 	}
