@@ -37,7 +37,13 @@ func (c *Cache) Blob(k Key, f Fetcher) (*Blob, error) {
 	if k.Size < 0 || k.Size > maxBlob {
 		return nil, fmt.Errorf("blob %s: its size %d isn't in 0 to %d", k.Digest, k.Size, int64(maxBlob))
 	}
-	return &Blob{content: c.content(k), fetcher: f}, nil
+	b := &Blob{content: c.content(k), fetcher: f}
+	if unpacks(f) {
+		b.content.mu.Lock()
+		b.content.ignoresRange = true
+		b.content.mu.Unlock()
+	}
+	return b, nil
 }
 
 // ReadAll is all of a blob of at most SmallBlob bytes, verified. The error

@@ -105,6 +105,7 @@ type Cache struct {
 	lastID    uint64
 	contents  map[Key]*content
 	documents map[digest.Digest]*flight
+	kept      map[string]*flight
 
 	idle       *list.List // of *content that nobody uses, the latest first
 	idleChunks int        // what they cost
@@ -135,6 +136,7 @@ func Open(o Options) (*Cache, error) {
 		idle:       list.New(),
 		suspects:   suspects,
 		documents:  make(map[digest.Digest]*flight),
+		kept:       make(map[string]*flight),
 	}
 	if o.Dir != "" {
 		if c.disk, err = openDisk(o.Dir, o.Size, o.Log, &c.counts); err != nil {

@@ -26,6 +26,7 @@ import (
 //	                           chunks that are there; ORIGIN stands for who
 //	                           sent them. With one more part in its name it is
 //	                           one process's own, since another one fills the first
+//	indexes/NAME               what was found out about a blob, see PutIndex
 //	tmp/                       files being written
 //
 // Everything may be deleted at any time.
@@ -53,7 +54,7 @@ const touchEvery = time.Minute
 
 func openDisk(dir string, limit int64, log *slog.Logger, counts *counters) (*disk, error) {
 	d := &disk{root: filepath.Join(dir, formatVersion), limit: limit, log: log, counts: counts}
-	for _, sub := range []string{"manifests", "blobs", "partial", "tmp"} {
+	for _, sub := range []string{"manifests", "blobs", "partial", "indexes", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(d.root, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("cache directory %s: %w", dir, err)
 		}

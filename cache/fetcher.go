@@ -17,3 +17,17 @@ type Fetcher interface {
 	// waits, which then returns.
 	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
 }
+
+// An Unpacker is a Fetcher that makes its blob of others, which it may read from
+// the cache that asks it: it takes no slot of Options.Concurrency, since those
+// others will. It always sends the whole blob.
+type Unpacker interface {
+	Fetcher
+	// Unpacks does nothing; it tells what the fetcher is.
+	Unpacks()
+}
+
+func unpacks(f Fetcher) bool {
+	_, ok := f.(Unpacker)
+	return ok
+}

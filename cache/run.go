@@ -112,7 +112,7 @@ func (r *run) fetch() {
 
 // takeSlot waits for one of the slots that bound the fetches at once.
 func (r *run) takeSlot() error {
-	if r.slot {
+	if r.slot || unpacks(r.fetcher) {
 		return nil
 	}
 	err := r.content.cache.slots.Acquire(r.ctx, 1)
