@@ -43,17 +43,30 @@ func (r *Registry) newAuthClient(c *http.Client) *auth.Client {
 // Do returns a successful answer or an error: one that wraps an
 // *errcode.ErrorResponse for any other answer. The answer's body is in memory.
 func (c *metadataClient) Do(req *http.Request) (*http.Response, error) {
+	resp, err := c.answer(req)
+	if err == nil && resp.StatusCode/100 != 2 {
+		return nil, statusError(resp)
+	}
+	return resp, err
+}
+
+// answer is what a registry answers, whatever its status.
+func (c *metadataClient) answer(req *http.Request) (*http.Response, error) {
 	ctx, cancel := withBound(req.Context(), c.bound)
 	defer cancel()
 	resp, err := c.auth.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, requestError(ctx, req, err)
 	}
-	if resp.StatusCode/100 != 2 {
-		return nil, statusError(resp)
-	}
 	return resp, nil
 }
+
+// An answerClient is for oras-go where it looks at the status itself: a registry
+// that has no referrers API answers 404.
+type answerClient struct{ *metadataClient }
+
+// Do implements remote.Client.
+func (c answerClient) Do(req *http.Request) (*http.Response, error) { return c.answer(req) }
 
 // withBound ends an operation after d.
 func withBound(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 )
@@ -14,6 +15,9 @@ import (
 type ImageConfig struct {
 	Created  time.Time        // zero where there is none, or none that can be read
 	Platform ocispec.Platform // OS, Architecture and Variant
+	// DiffIDs are the digests of the layers' tars, the lowest first; what is no
+	// digest is "".
+	DiffIDs []digest.Digest
 }
 
 const (
@@ -37,6 +41,9 @@ func ParseImageConfig(content []byte) (ImageConfig, error) {
 		OS           string          `json:"os"`
 		Architecture string          `json:"architecture"`
 		Variant      string          `json:"variant"`
+		RootFS       struct {
+			DiffIDs []digest.Digest `json:"diff_ids"`
+		} `json:"rootfs"`
 	}
 	if err := json.Unmarshal(content, &doc); err != nil {
 		return ImageConfig{}, fmt.Errorf("image config: %w", err)
@@ -44,6 +51,14 @@ func ParseImageConfig(content []byte) (ImageConfig, error) {
 	config := ImageConfig{Platform: ocispec.Platform{
 		OS: bounded(doc.OS), Architecture: bounded(doc.Architecture), Variant: bounded(doc.Variant),
 	}}
+	if len(doc.RootFS.DiffIDs) <= maxDescriptors {
+		config.DiffIDs = doc.RootFS.DiffIDs
+	}
+	for i, d := range config.DiffIDs {
+		if checkDigest(d) != nil {
+			config.DiffIDs[i] = ""
+		}
+	}
 	var created string
 	if json.Unmarshal(doc.Created, &created) == nil {
 		if t, err := time.Parse(time.RFC3339, created); err == nil {

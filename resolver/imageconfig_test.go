@@ -2,10 +2,12 @@ package resolver
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 )
@@ -17,7 +19,7 @@ func TestParseImageConfig(t *testing.T) {
 		name, content string
 		want          ImageConfig
 	}{
-		{"all", `{"created":"2015-10-31T22:22:56.015925234Z","os":"linux","architecture":"arm","variant":"v7","rootfs":{"type":"layers"}}`, ImageConfig{created, arm}},
+		{"all", `{"created":"2015-10-31T22:22:56.015925234Z","os":"linux","architecture":"arm","variant":"v7","rootfs":{"type":"layers","diff_ids":["` + sha256Digest + `","nonsense"]}}`, ImageConfig{created, arm, []digest.Digest{sha256Digest, ""}}},
 		{"another zone", `{"created":"2015-11-01T00:22:56.015925234+02:00"}`, ImageConfig{Created: created}},
 		{"nothing", `{}`, ImageConfig{}},
 		{"broken time", `{"created":"yesterday","os":"linux","architecture":"arm","variant":"v7"}`, ImageConfig{Platform: arm}},
@@ -28,7 +30,7 @@ func TestParseImageConfig(t *testing.T) {
 	for _, test := range tests {
 		got, err := ParseImageConfig([]byte(test.content))
 		if err != nil || !got.Created.Equal(test.want.Created) || got.Platform.OS != test.want.Platform.OS ||
-			got.Platform.Architecture != test.want.Platform.Architecture || got.Platform.Variant != test.want.Platform.Variant {
+			got.Platform.Architecture != test.want.Platform.Architecture || got.Platform.Variant != test.want.Platform.Variant || !slices.Equal(got.DiffIDs, test.want.DiffIDs) {
 			t.Errorf("%s: %+v, %v; want %+v", test.name, got, err, test.want)
 		}
 	}
