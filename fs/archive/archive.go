@@ -1,0 +1,73 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A Blob is the bytes of a layer. ReadAt is io.ReaderAt's with a context: fewer
+// bytes than asked for come with an error, io.EOF at the end.
+type Blob interface {
+	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+}
+
+// A Store keeps what an archive made, for as long as it likes.
+type Store interface {
+	// Keep returns the bytes of that key: those that it holds in memory, or
+	// what fill makes, which is called once however many ask. They are shared,
+	// and nobody changes them.
+	Keep(ctx context.Context, key string, fill func(context.Context) ([]byte, error)) ([]byte, error)
+	// Index returns what PutIndex was given under that key, if it is still there.
+	Index(key string) ([]byte, bool)
+	PutIndex(key string, index []byte)
+	// Derive returns the blob with that digest and size, which unpack makes of
+	// a layer as a whole, from its first byte on. What Derive returns is in use
+	// until it is closed.
+	Derive(d digest.Digest, size int64, unpack func(context.Context) (io.ReadCloser, error)) (DerivedBlob, error)
+}
+
+// A DerivedBlob is a Blob that is closed after use.
+type DerivedBlob interface {
+	Blob
+	io.Closer
+}
+
+// A Source is a blob that may be an archive, and what is known of it.
+type Source struct {
+	Blob        Blob
+	Digest      digest.Digest
+	Size        int64 // bytes
+	MediaType   string
+	Annotations map[string]string // its descriptor's
+	// DiffID is the digest of the tar, where an image's config gives it; "" is
+	// unknown. A tar that doesn't match it is refused.
+	DiffID digest.Digest
+	// ZTOC is the layer's SOCI table of contents, verified; nil where there is
+	// none.
+	ZTOC []byte
+
+	Store Store
+	Log   *slog.Logger
+}
+
+// errUntrusted marks a table of contents that can't be used: it is missing,
+// damaged, doesn't match its digest or has lost something. The layer is then
+// read as the tar it is.
+var errUntrusted = errors.New("the table of contents isn't used")
+
+// Errors of archives.
+var (
+	// ErrFormat is the error of a blob that is none of the formats, or breaks
+	// its format's rules.
+	ErrFormat = errors.New("not a valid archive")
+	// ErrTooLarge is the error of an archive beyond the bounds: maxEntries,
+	// maxIndex.
+	ErrTooLarge = errors.New("archive too large")
+	// ErrDigest is the error of content that doesn't match the digest that an
+	// index or an image's config gives.
+	ErrDigest = errors.New("content doesn't match its digest")
+)

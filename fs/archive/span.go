@@ -1,0 +1,44 @@
+package archive
+
+import "crypto/sha256"
+
+// A span is a part of the stream that is fetched, inflated and verified as
+// one.
+type span struct {
+	stream   int64 // offset of its first byte in the stream
+	length   int64 // bytes in the stream, at most maxSpan
+	blob     int64 // offset in the blob where its compressed bytes begin
+	packed   int64 // compressed bytes, at most maxPacked
+	codec    codec
+	bits     uint8  // deflate: bits of the first byte that belong to what is before
+	skip     int64  // inflated bytes before the span's own; at most maxSpan
+	window   []byte // deflate: up to 32 KiB of the stream before the span
+	digestOf digestOf
+	digest   [sha256.Size]byte
+}
+
+// Bounds of a span, in bytes. It is held in memory whole.
+const (
+	maxSpan   = 64 << 20
+	maxPacked = maxSpan + maxSpan/64
+)
+
+// A codec is how a span's bytes are compressed.
+type codec uint8
+
+const (
+	codecStored  codec = iota // as they are
+	codecDeflate              // RFC 1951 from a checkpoint, on into further gzip members
+	codecGzip                 // gzip members
+	codecZstd                 // zstd frames
+	codecZero                 // zeros, which nobody stores
+)
+
+// A digestOf says of which bytes a span's digest is.
+type digestOf uint8
+
+const (
+	digestOfNothing  digestOf = iota // zeros only
+	digestOfInflated                 // of the span's bytes
+	digestOfPacked                   // of its compressed bytes
+)

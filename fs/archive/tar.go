@@ -1,0 +1,290 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// tarIndex indexes a plain tar: it reads the headers and skips the contents.
+func tarIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
+	in := &tarRanges{ctx: ctx, blob: s.Blob, size: s.Size}
+	return stream{layout: layoutPlain, size: s.Size}, scanTar(in, b)
+}
+
+// tarRanges reads a tar from where it lies.
+type tarRanges struct {
+	ctx  context.Context
+	blob Blob
+	off  int64
+	size int64
+}
+
+// Read implements tarInput.
+func (r *tarRanges) Read(p []byte) (int, error) {
+	if r.off >= r.size {
+		return 0, io.EOF
+	}
+	n, err := r.blob.ReadAt(r.ctx, p[:min(int64(len(p)), r.size-r.off)], r.off)
+	r.off += int64(n)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// Skip implements tarInput.
+func (r *tarRanges) Skip(n int64) error {
+	if n > r.size-r.off {
+		return io.ErrUnexpectedEOF
+	}
+	r.off += n
+	return nil
+}
+
+// tarInput is the bytes of a tar, in order.
+type tarInput interface {
+	io.Reader
+	// Skip leaves out n bytes. Fewer are io.ErrUnexpectedEOF.
+	Skip(n int64) error
+}
+
+const tarBlock = 512
+
+// Bounds of what a tar says beside the headers proper, in bytes and in parts
+// of a sparse file.
+const (
+	maxPAX       = 1 << 20
+	maxSparse    = 1 << 16
+	maxSparseMap = 4 << 20
+)
+
+// scanTar gives the builder every entry of a tar (POSIX.1-2001 pax and ustar,
+// GNU tar, Unix V7).
+func scanTar(in tarInput, b *builder) error {
+	t := &tarScanner{in: in, global: paxRecords{}}
+	for {
+		e, err := t.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errSkipped):
+			b.skip(err)
+		case err != nil:
+			return fmt.Errorf("tar, at byte %d: %w", t.off, err)
+		default:
+			if err := b.add(*e); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// A tarScanner reads one entry after the other.
+type tarScanner struct {
+	in     tarInput
+	off    int64 // of what comes next
+	pad    int64 // bytes to the next header
+	global paxRecords
+}
+
+func badTar(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrFormat, fmt.Sprintf(format, args...))
+}
+
+func (t *tarScanner) read(p []byte) error {
+	n, err := io.ReadFull(t.in, p)
+	t.off += int64(n)
+	return err
+}
+
+func (t *tarScanner) skip(n int64) error {
+	if err := t.in.Skip(n); err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	t.off += n
+	return nil
+}
+
+// header reads the next block that isn't the end; io.EOF is the end: two blocks
+// of zeros, or nothing.
+func (t *tarScanner) header() (tarHeader, error) {
+	if err := t.skip(t.pad); err != nil {
+		return nil, err
+	}
+	t.pad = 0
+	h := make(tarHeader, tarBlock)
+	for zeros := 0; ; zeros++ {
+		err := t.read(h)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, io.EOF
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, badTar("it ends in a header")
+		case err != nil:
+			return nil, err
+		}
+		if !isZero(h) {
+			if zeros > 0 {
+				return nil, badTar("a block of zeros between entries")
+			}
+			return h, h.check()
+		}
+		if zeros == 1 {
+			return nil, io.EOF
+		}
+	}
+}
+
+func isZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// body reads the content of a header that describes another one.
+func (t *tarScanner) body(h tarHeader, most int64) ([]byte, error) {
+	size, err := h.number(124, 12)
+	if err != nil || size < 0 || size > most {
+		return nil, badTar("a header of %d bytes", size)
+	}
+	p := make([]byte, size)
+	if err := t.read(p); err != nil {
+		return nil, badContent(err)
+	}
+	t.pad = padding(size)
+	return p, nil
+}
+
+func badContent(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return badTar("it ends in an entry")
+	}
+	return err
+}
+
+func padding(size int64) int64 { return -size & (tarBlock - 1) }
+
+// next is the next entry. Its content is left in the input.
+func (t *tarScanner) next() (*entry, error) {
+	local, long := paxRecords{}, map[byte]string{}
+	for announced := false; ; announced = true {
+		h, err := t.header()
+		if err != nil {
+			if errors.Is(err, io.EOF) && announced {
+				return nil, badTar("it ends where an entry is announced")
+			}
+			return nil, err
+		}
+		switch h.flag() {
+		case 'x', 'X', 'g':
+			body, err := t.body(h, maxPAX)
+			if err != nil {
+				return nil, err
+			}
+			records := &local
+			if h.flag() == 'g' {
+				records = &t.global
+			}
+			if err := records.parse(body); err != nil {
+				return nil, err
+			}
+		case 'L', 'K':
+			body, err := t.body(h, maxPAX)
+			if err != nil {
+				return nil, err
+			}
+			long[h.flag()] = cString(body)
+		default:
+			return t.entry(h, &local, long)
+		}
+	}
+}
+
+// entry makes the entry of a header and of what came before it.
+func (t *tarScanner) entry(h tarHeader, local *paxRecords, long map[byte]string) (*entry, error) {
+	e, size, err := h.entry()
+	if err != nil {
+		return nil, err
+	}
+	if name, ok := long['L']; ok {
+		e.name = name
+	}
+	if link, ok := long['K']; ok {
+		e.link = link
+	}
+	for _, records := range []*paxRecords{&t.global, local} {
+		if err := records.apply(e, &size); err != nil {
+			return nil, err
+		}
+	}
+	if size < 0 {
+		return nil, badTar("entry %.100q of %d bytes", e.name, size)
+	}
+	if e.typ == TypeRegular && strings.HasSuffix(e.name, "/") {
+		e.typ = TypeDir // Unix V7
+	}
+	if e.typ != TypeRegular && h.flag() != 'D' && e.typ != 0 {
+		size = 0 // whatever the header says: nothing else has content
+	}
+	e.size = size
+	if err := t.content(h, e, local); err != nil {
+		return nil, err
+	}
+	switch {
+	case e.typ == 0:
+		return nil, skipped(e.name, "type %q", h.flag())
+	case e.typ != TypeRegular:
+		e.size, e.extents = 0, nil
+	}
+	return e, nil
+}
+
+// content finds where the bytes of an entry are, and passes over them.
+func (t *tarScanner) content(h tarHeader, e *entry, local *paxRecords) error {
+	packed := e.size
+	var data []extent
+	var err error
+	switch {
+	case h.flag() == 'S':
+		data, e.size, err = t.sparseGNU(h)
+	case e.typ == TypeRegular && local.sparse():
+		before := t.off
+		data, e.size, err = t.sparsePAX(e, local)
+		packed -= t.off - before
+	default:
+		data = whole(0, packed)
+	}
+	if err != nil {
+		return err
+	}
+	// A file's parts lie one after the other in the archive.
+	at, total := t.off, int64(0)
+	for i := range data {
+		data[i].stream = at + total
+		total += data[i].length
+	}
+	if packed < 0 || total > packed {
+		return badTar("a sparse file's parts are longer than it")
+	}
+	e.extents = data
+	if err := t.skip(packed); err != nil {
+		return err
+	}
+	t.pad = padding(t.off)
+	return nil
+}
+
+// cString is b up to its first NUL.
+func cString(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
