@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/resolver"
@@ -20,6 +21,7 @@ type artifact struct {
 	repo     *repository
 	created  time.Time
 	platform string
+	diffIDs  []digest.Digest // of an image, as its config gives them
 
 	files  *folder
 	layers []layer
@@ -40,11 +42,13 @@ func newArtifact(ctx context.Context, r *repository, m *resolver.Manifest) *arti
 			a.created = config.Created
 		}
 		a.platform = platformString(config.Platform)
+		a.diffIDs = config.DiffIDs
 	}
 	a.layers = nameLayers(m.Layers)
 	a.files = titledFiles(m.Layers, func(title string, err error) {
 		r.tree.log.Warn("title left out of files", "reference", r.reference(m.Digest.String()), "title", title, "error", err)
 	})
+	a.addChart(ctx)
 	return a
 }
 
@@ -82,6 +86,13 @@ func configName(mediaType string) string {
 type layer struct {
 	name string
 	desc ocispec.Descriptor
+}
+
+// number is the name of the opened layer: the digits that the raw one's begins
+// with.
+func (l layer) number() string {
+	number, _, _ := strings.Cut(l.name, "-")
+	return number
 }
 
 // nameLayers numbers the layers from 0, with two digits or as many as the last

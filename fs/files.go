@@ -49,7 +49,10 @@ func (n *filesNode) folder(ctx context.Context) (*artifact, *folder, syscall.Err
 
 // identity is the identity of an entry. A layer's is the same in layers/.
 func (n *filesNode) identity(name string, e fileEntry) fusefs.StableAttr {
-	if e.folder == nil {
+	switch {
+	case e.unpacked:
+		return n.repo.identity(syscall.S_IFDIR, "unpacked", n.digest.String(), strconv.Itoa(e.layer))
+	case e.folder == nil:
 		return layerIdentity(n.repo, n.digest, e.layer)
 	}
 	return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.below(name)...)...)
@@ -71,6 +74,9 @@ func (n *filesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 		return nil, syscall.ENOENT
 	}
 	id := n.identity(name, e)
+	if e.unpacked {
+		return n.newView(ctx, a.layerView(e.layer, e.path), id, out), 0
+	}
 	if e.folder == nil {
 		return n.newBlob(ctx, n.repo, a.Layers[e.layer], a.created, id, out), 0
 	}

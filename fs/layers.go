@@ -12,7 +12,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// A layersNode is layers/ of a manifest: every layer in order, raw.
+// A layersNode is layers/ of a manifest: every layer in order, raw, and beside
+// it, where it is an archive, opened.
 type layersNode struct {
 	node
 	repo    *repository
@@ -40,10 +41,16 @@ func (n *layersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 		return nil, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
 	}
 	// A name begins with its layer's number.
-	number, _, _ := strings.Cut(name, "-")
+	number, _, raw := strings.Cut(name, "-")
 	i, err := strconv.Atoi(number)
-	if err != nil || i < 0 || i >= len(a.layers) || a.layers[i].name != name {
+	if err != nil || i < 0 || i >= len(a.layers) || raw && a.layers[i].name != name {
 		return nil, syscall.ENOENT
+	}
+	if !raw {
+		if name != a.layers[i].number() || !a.opens(ctx, i) {
+			return nil, syscall.ENOENT
+		}
+		return n.newView(ctx, a.layerView(i, ""), openedIdentity(n.repo, n.digest, i), out), 0
 	}
 	return n.newBlob(ctx, n.repo, a.layers[i].desc, a.created, layerIdentity(n.repo, n.digest, i), out), 0
 }
@@ -54,9 +61,17 @@ func (n *layersNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHa
 	if err != nil {
 		return nil, 0, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
 	}
-	list := make([]fuse.DirEntry, len(a.layers))
+	var list []fuse.DirEntry
 	for i, l := range a.layers {
-		list[i] = entry(l.name, layerIdentity(n.repo, n.digest, i))
+		list = append(list, entry(l.name, layerIdentity(n.repo, n.digest, i)))
+		if a.opens(ctx, i) {
+			list = append(list, entry(l.number(), openedIdentity(n.repo, n.digest, i)))
+		}
 	}
 	return n.openImmutable(list...)
+}
+
+// openedIdentity is the identity of an opened layer's directory.
+func openedIdentity(r *repository, manifest digest.Digest, index int) fusefs.StableAttr {
+	return r.identity(syscall.S_IFDIR, "opened", manifest.String(), strconv.Itoa(index))
 }

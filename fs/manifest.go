@@ -73,6 +73,8 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		n.tree.directory(&out.Attr, a.created)
 		keep(out, forever)
 		return n.NewInode(ctx, l, n.part(syscall.S_IFDIR, name)), 0
+	case name == "rootfs" && a.isImage():
+		return n.newView(ctx, a.rootfs(), n.part(syscall.S_IFDIR, name), out), 0
 	}
 	return nil, syscall.ENOENT
 }
@@ -90,6 +92,9 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 	}
 	if !a.IsIndex() {
 		list = append(list, entry("files", n.part(syscall.S_IFDIR, "files")), entry("layers", n.part(syscall.S_IFDIR, "layers")))
+	}
+	if a.isImage() {
+		list = append(list, entry("rootfs", n.part(syscall.S_IFDIR, "rootfs")))
 	}
 	return n.openImmutable(list...)
 }

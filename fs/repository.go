@@ -150,12 +150,8 @@ func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
 
 // imageConfig reads and parses an image's config.
 func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (resolver.ImageConfig, error) {
-	blob, err := r.open(desc)
+	content, err := r.small(ctx, desc)
 	if err != nil {
-		return resolver.ImageConfig{}, err
-	}
-	content, err := blob.ReadAll(ctx)
-	if err := errors.Join(err, blob.Close()); err != nil {
 		return resolver.ImageConfig{}, fmt.Errorf("config %s: %w", desc.Digest, err)
 	}
 	return resolver.ParseImageConfig(content)

@@ -15,10 +15,13 @@ type folder struct {
 	children map[string]fileEntry
 }
 
-// A fileEntry is a folder, or a file: the layer with that index.
+// A fileEntry is a folder, or a file: the layer with that index, or, where
+// unpacked, a directory: what the layer holds below path.
 type fileEntry struct {
-	folder *folder
-	layer  int
+	folder   *folder
+	layer    int
+	unpacked bool
+	path     string
 }
 
 func newFolder() *folder {
@@ -38,7 +41,11 @@ func titledFiles(layers []ocispec.Descriptor, skipped func(title string, err err
 		}
 		elements, err := splitTitle(title)
 		if err == nil {
-			err = root.add(elements, i)
+			file := fileEntry{layer: i}
+			if desc.Annotations[annotationUnpack] == "true" {
+				file.unpacked, file.path = true, title
+			}
+			err = root.add(elements, file)
 		}
 		if err != nil {
 			skipped(title, err)
@@ -47,8 +54,12 @@ func titledFiles(layers []ocispec.Descriptor, skipped func(title string, err err
 	return root
 }
 
+// annotationUnpack marks what oras made of a directory: a tar of it, whose
+// names begin with the title.
+const annotationUnpack = "io.deis.oras.content.unpack"
+
 // add places a layer below the folder.
-func (f *folder) add(elements []string, layer int) error {
+func (f *folder) add(elements []string, file fileEntry) error {
 	for ; len(elements) > 1; elements = elements[1:] {
 		child, ok := f.children[elements[0]]
 		if !ok {
@@ -63,7 +74,7 @@ func (f *folder) add(elements []string, layer int) error {
 	if _, ok := f.children[elements[0]]; ok {
 		return errors.New("another layer has the same title")
 	}
-	f.put(elements[0], fileEntry{layer: layer})
+	f.put(elements[0], file)
 	return nil
 }
 

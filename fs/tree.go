@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/fs/archive"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -41,6 +42,8 @@ type tree struct {
 	tags         *answers[digest.Digest]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
+	images       *lru.Cache[string, *archive.Image]
+	layers       *lru.Cache[string, *archive.Layer]
 
 	// ctx ends with the mount.
 	ctx    context.Context
@@ -69,6 +72,8 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
+	t.images = newLRU[string, *archive.Image](maxImages)
+	t.layers = newLRU[string, *archive.Layer](maxLayers)
 	return t
 }
 
@@ -127,15 +132,23 @@ func (t *tree) repository(name string) (*repository, error) {
 // question further along each time it comes back. So do must put its answer
 // where the next asker looks first.
 func ask[T any](ctx context.Context, t *tree, key string, do func(context.Context) (T, error)) (T, error) {
+	return await(ctx, t, key, func(ctx context.Context) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, t.patience)
+		defer cancel()
+		return do(ctx)
+	})
+}
+
+// await is ask for what may take as long as it makes progress: a layer that is
+// read as a whole. What it waits for has deadlines of its own.
+func await[T any](ctx context.Context, t *tree, key string, do func(context.Context) (T, error)) (T, error) {
 	var none T
 	result := t.once.DoChan(key, func() (any, error) {
 		if !t.begin() {
 			return none, context.Canceled
 		}
 		defer t.running.Done()
-		ctx, cancel := context.WithTimeout(t.ctx, t.patience)
-		defer cancel()
-		return do(ctx)
+		return do(t.ctx)
 	})
 	select {
 	case r := <-result:

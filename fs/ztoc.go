@@ -1,0 +1,103 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/fs/archive"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+const (
+	// minIndexed is the size in bytes below which nobody is asked for a SOCI
+	// index that the image's manifest doesn't name: soci leaves out layers of
+	// less than 10 MiB unless it is told otherwise, and such a one is here soon.
+	minIndexed = 1 << 20
+	// maxZTOC bounds a zTOC, in bytes: it holds a window of 32 KiB for each
+	// 4 MiB of a layer, and its files.
+	maxZTOC = 256 << 20
+)
+
+// ztoc is the SOCI table of contents of a layer, nil where there is none or none
+// is needed. That it can't be had is no failure: the layer is read without.
+func (a *artifact) ztoc(ctx context.Context, s *archive.Source) []byte {
+	named := a.Annotations[archive.SOCIIndexDigest] != ""
+	if !a.isImage() || !strings.HasSuffix(s.MediaType, "gzip") || !named && s.Size < minIndexed || s.Indexed() {
+		return nil
+	}
+	index, err := a.sociIndex(ctx)
+	if err != nil {
+		a.repo.tree.log.Warn("SOCI index not read", "reference", a.repo.reference(a.Digest.String()), "error", err)
+	}
+	desc, ok := index[s.Digest]
+	if !ok {
+		return nil
+	}
+	ztoc, err := a.repo.content(ctx, desc, maxZTOC)
+	if err != nil {
+		a.repo.tree.log.Warn("zTOC not read", "reference", a.repo.reference(desc.Digest.String()), "layer", s.Digest, "error", err)
+		return nil
+	}
+	return ztoc
+}
+
+// sociIndex are the zTOCs of the image's layers, by the layers' digests. The
+// manifest names the index (v2), or the index refers to the manifest (v1).
+func (a *artifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+	if named, ok := a.Annotations[archive.SOCIIndexDigest]; ok {
+		d, err := parseDigest(named)
+		if err != nil {
+			return nil, err
+		}
+		return a.repo.ztocs(ctx, d)
+	}
+	found, err := a.repo.remote.Referrers(ctx, resolver.Subject(a.Manifest), archive.MediaTypeSOCIIndexV1)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return a.repo.ztocs(ctx, found[0].Digest)
+}
+
+func (r *repository) ztocs(ctx context.Context, index digest.Digest) (map[digest.Digest]ocispec.Descriptor, error) {
+	content, mediaType, err := r.document(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	m, err := resolver.ParseManifest(index, mediaType, content)
+	if err != nil {
+		return nil, err
+	}
+	return archive.ZTOCs(m.Layers), nil
+}
+
+// small is the verified content of a blob of at most 4 MiB.
+func (r *repository) small(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	blob, err := r.open(desc)
+	if err != nil {
+		return nil, err
+	}
+	content, err := blob.ReadAll(ctx)
+	return content, errors.Join(err, blob.Close())
+}
+
+// content is all of a blob of at most so many bytes, verified.
+func (r *repository) content(ctx context.Context, desc ocispec.Descriptor, most int64) (content []byte, err error) {
+	if desc.Size > most {
+		return nil, fmt.Errorf("blob %s has %d bytes, at most %d are read", desc.Digest, desc.Size, most)
+	}
+	blob, err := r.openRead(desc)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, blob.Close()) }()
+	content = make([]byte, desc.Size)
+	if n, err := blob.ReadAt(ctx, content, 0); n < len(content) {
+		return nil, err
+	}
+	return content, nil
+}
