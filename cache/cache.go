@@ -95,7 +95,8 @@ type Cache struct {
 	// free, and leaves one free (see startAhead): a reader's demand goes first.
 	slots      *semaphore.Weighted
 	aheadSlots *semaphore.Weighted
-	ahead      atomic.Int64 // bytes of all read-ahead windows together
+	ahead      atomic.Int64        // bytes of all read-ahead windows together
+	filling    *semaphore.Weighted // bytes of what is being made, see Keep
 
 	ctx    context.Context // of fetches: it outlives the reader that began one
 	cancel context.CancelCauseFunc
@@ -132,6 +133,7 @@ func Open(o Options) (*Cache, error) {
 		seed:       maphash.MakeSeed(),
 		slots:      semaphore.NewWeighted(int64(o.Concurrency)),
 		aheadSlots: semaphore.NewWeighted(int64(max(1, o.Concurrency-1))),
+		filling:    semaphore.NewWeighted(maxFilling),
 		contents:   make(map[Key]*content),
 		idle:       list.New(),
 		suspects:   suspects,

@@ -28,7 +28,7 @@ func TestKeepFillsOnce(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 4 {
 		readers.Go(func() {
-			if data, err := c.Keep(t.Context(), "key", fill); err != nil || string(data) != "kept" {
+			if data, err := c.Keep(t.Context(), "key", 4, fill); err != nil || string(data) != "kept" {
 				t.Errorf("%q, %v", data, err)
 			}
 		})
@@ -36,12 +36,12 @@ func TestKeepFillsOnce(t *testing.T) {
 	<-began
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Keep(ctx, "key", fill); !errors.Is(err, context.Canceled) {
+	if _, err := c.Keep(ctx, "key", 4, fill); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
 	}
 	close(proceed)
 	readers.Wait()
-	if data, err := c.Keep(t.Context(), "key", fill); err != nil || string(data) != "kept" {
+	if data, err := c.Keep(t.Context(), "key", 4, fill); err != nil || string(data) != "kept" {
 		t.Errorf("%q, %v", data, err)
 	}
 	if n := fills.Load(); n != 1 {
@@ -52,10 +52,10 @@ func TestKeepFillsOnce(t *testing.T) {
 func TestKeepRemembersNoError(t *testing.T) {
 	c := open(t, Options{})
 	failed := errors.New("failed")
-	if _, err := c.Keep(t.Context(), "key", func(context.Context) ([]byte, error) { return nil, failed }); !errors.Is(err, failed) {
+	if _, err := c.Keep(t.Context(), "key", 1, func(context.Context) ([]byte, error) { return nil, failed }); !errors.Is(err, failed) {
 		t.Errorf("%v", err)
 	}
-	data, err := c.Keep(t.Context(), "key", func(context.Context) ([]byte, error) { return []byte("x"), nil })
+	data, err := c.Keep(t.Context(), "key", 1, func(context.Context) ([]byte, error) { return []byte("x"), nil })
 	if err != nil || string(data) != "x" {
 		t.Errorf("%q, %v", data, err)
 	}

@@ -16,8 +16,11 @@
 //	        │       └── 5f05…/                 manifest.go; immutable
 //	        │           ├── manifest.json      document.go
 //	        │           ├── config.json        blob.go; config where it isn't JSON
-//	        │           ├── files/             files.go; titled layers
-//	        │           └── layers/            layers.go; every layer in order, raw
+//	        │           ├── files/             files.go; titled layers, oras' directories
+//	        │           │                      unpacked, a Helm chart (chart.go)
+//	        │           ├── layers/            layers.go; every layer in order, raw
+//	        │           │   └── 00/            entry.go; the same, opened
+//	        │           └── rootfs/            rootfs.go; an image's layers applied
 //	        └── _blobs/                        blobs.go
 //	            └── sha256/
 //	                └── e4ff…                  blob.go
@@ -31,6 +34,11 @@
 // _tags lists the tags of the registry, _manifests and _blobs what this mount
 // has met, a bounded number of each.
 //
+// What is in an archive is found out by package archive when somebody looks into
+// it (view.go, opened.go), and kept in the cache: listing a manifest's directory
+// reads nothing of its layers, except that the first bytes tell whether a layer
+// of something that is no image is an archive.
+//
 // # Attributes
 //
 // The mount is read-only, nosuid and nodev. Files are 0444, directories 0555,
@@ -39,12 +47,21 @@
 // image config's created, else 1970. Extended attributes are those of
 // descriptors and manifests: xattr.go.
 //
+// Entries of archives have the archive's own modes, owners, times and extended
+// attributes. Setuid bits are shown, and nosuid disarms them. A directory that
+// shows an archive (rootfs, layers/00) has the manifest's attributes until
+// somebody looks into it.
+//
 // # Identity
 //
 // An inode's number is a hash of what it is (inode.go): a layer of a manifest
 // is one inode under files/ and layers/, a blob by digest is one inode. Two
 // manifests don't share the inode of a layer, because its annotations and its
 // time are theirs; below the kernel they share the cached bytes.
+//
+// A file of an archive is one inode in whatever image its layer is, unless the
+// image gives it other names than its layer does (view.go). So two tags of an
+// image share the files of their base, and diff doesn't read them.
 //
 // # What the kernel keeps
 //
@@ -56,9 +73,10 @@
 //
 // A name has at most 255 bytes. Titles that can't be a path below files/ are
 // left out, with a line in the log; the layer is in layers/ all the same. Hard
-// link counts are 1 although an inode may have two names. Extended attributes
-// are at most 64 KiB each and 64 KiB of names; what is longer stays in
-// manifest.json.
+// link counts are 1 although an inode may have two names, but those of an
+// archive's files are right. Extended attributes are at most 64 KiB each and 64
+// KiB of names; what is longer stays in manifest.json. A layer of more than a
+// million entries isn't opened (package archive has its bounds).
 //
 // # Errors
 //

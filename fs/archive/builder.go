@@ -59,7 +59,7 @@ func (b *builder) add(e entry) error {
 	for _, x := range e.xattrs {
 		b.memory += int64(len(x.Name) + len(x.Value))
 	}
-	if b.entries > maxEntries || b.memory > 4*maxIndex {
+	if b.entries > maxEntries || b.memory > maxIndex {
 		return fmt.Errorf("%w: more than %d entries, or their names and attributes take too much", ErrTooLarge, maxEntries)
 	}
 	err := b.place(e)
@@ -268,7 +268,7 @@ func (b *builder) addSpan(s span) error {
 	if n := len(b.spans); n > 0 && s.stream != b.spans[n-1].stream+b.spans[n-1].length || n == 0 && s.stream != 0 {
 		return fmt.Errorf("%w: a span at %d isn't next", ErrFormat, s.stream)
 	}
-	if b.memory += int64(len(s.window)) + 128; b.memory > 4*maxIndex {
+	if b.memory += int64(len(s.window)) + 128; b.memory > maxIndex {
 		return fmt.Errorf("%w: its spans take too much", ErrTooLarge)
 	}
 	b.spans = append(b.spans, s)

@@ -256,7 +256,7 @@ func (m *memoryStore) counts() storeCounts {
 }
 
 // Keep implements Store.
-func (m *memoryStore) Keep(ctx context.Context, key string, fill func(context.Context) ([]byte, error)) ([]byte, error) {
+func (m *memoryStore) Keep(ctx context.Context, key string, cost int64, fill func(context.Context) ([]byte, error)) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked.keeps++

@@ -15,7 +15,7 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	var member deflateStart
 	m.options = []flate.ReaderOpt{flate.WithEobCallback(func(at flate.InflateCheckpoint) {
 		blob, here := member.locate(at, c.position()), member.stream+at.UncompressedOffset
-		if !at.Final && c.length(here) >= spanTarget {
+		if !at.Final && c.length(here) >= spanTarget(here) {
 			end := blob
 			if at.BitOffset > 0 {
 				end++ // the byte belongs to both
@@ -27,7 +27,7 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	})}
 	m.began = func() {
 		member = deflateStart{stream: m.produced, blob: c.position()}
-		if !c.begun || c.length(member.stream) >= spanTarget {
+		if !c.begun || c.length(member.stream) >= spanTarget(member.stream) {
 			c.cut(member.stream, member.blob, span{stream: member.stream, blob: member.blob, codec: codecDeflate})
 		}
 	}

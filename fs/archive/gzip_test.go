@@ -140,7 +140,7 @@ func TestReadOfIndexedTakesTwoSpans(t *testing.T) {
 	if _, err := n.ReadAt(t.Context(), make([]byte, 5), 0); err != nil {
 		t.Fatal(err)
 	}
-	if got := blob.read(); len(got) != 1 || got[0].length > 2*spanTarget {
+	if got := blob.read(); len(got) != 1 || got[0].length > 2*minSpanTarget {
 		t.Errorf("a small read took %v", got)
 	}
 }
@@ -199,7 +199,7 @@ func TestBomb(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		for i := range l.index.spans.len() {
-			if length := l.index.span(i).length; length > maxZstdSpan {
+			if length := l.index.span(i).length; length > maxSpanTarget {
 				t.Errorf("%s: a span of %d bytes", name, length)
 			}
 		}

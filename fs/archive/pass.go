@@ -10,10 +10,19 @@ import (
 	"io"
 )
 
-// spanTarget is how much of the stream a span of our own has, about, in bytes:
-// a small read inflates that much, and each span costs a window of up to 32 KiB
-// in the index.
-const spanTarget = 2 << 20
+// Bounds of how much of the stream a span of our own has, about, in bytes: a
+// small read inflates that much, and each span costs a window of up to 32 KiB in
+// the index.
+const (
+	minSpanTarget = 2 << 20
+	maxSpanTarget = 16 << 20
+)
+
+// spanTarget grows with the offset in the stream, so that the windows of a huge
+// layer stay within the index's bounds.
+func spanTarget(at int64) int64 {
+	return min(minSpanTarget+at/1024, maxSpanTarget)
+}
 
 // maxStream bounds what a layer unpacks to, in bytes.
 const maxStream = 1 << 40

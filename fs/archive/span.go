@@ -17,9 +17,10 @@ type span struct {
 	digest   [sha256.Size]byte
 }
 
-// Bounds of a span, in bytes. It is held in memory whole.
+// Bounds of a span, in bytes. It is held in memory whole. Writers of tables of
+// contents make chunks of 4 MiB at most; soci's spans are 4 MiB compressed.
 const (
-	maxSpan   = 64 << 20
+	maxSpan   = 32 << 20
 	maxPacked = maxSpan + maxSpan/64
 )
 

@@ -45,7 +45,7 @@ func (z *zstdFrames) Read(p []byte) (int, error) {
 			if err := z.frames.next(); err != nil {
 				return 0, err // io.EOF among them
 			}
-			if !z.cutter.begun || z.cutter.length(z.at) >= spanTarget {
+			if !z.cutter.begun || z.cutter.length(z.at) >= spanTarget(z.at) {
 				z.cutter.cut(z.at, position, span{stream: z.at, blob: position, codec: codecZstd})
 			}
 			if err := z.decoder.Reset(z.frames); err != nil {
@@ -55,7 +55,8 @@ func (z *zstdFrames) Read(p []byte) (int, error) {
 		}
 		n, err := z.decoder.Read(p)
 		z.at += int64(n)
-		if z.cutter.length(z.at) > maxZstdSpan {
+		// A longer frame would have to be decompressed for one byte of it.
+		if z.cutter.length(z.at) > maxSpanTarget {
 			z.cutter.giveUp()
 		}
 		if !errors.Is(err, io.EOF) {
@@ -67,10 +68,6 @@ func (z *zstdFrames) Read(p []byte) (int, error) {
 		}
 	}
 }
-
-// maxZstdSpan is how much of the stream may have to be decompressed for one
-// byte of it. Where a frame is longer, the layer is unpacked as a whole.
-const maxZstdSpan = 16 << 20
 
 // Magic numbers of frames (RFC 8878, 3.1). Those of skippable ones end in any
 // digit.
