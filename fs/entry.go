@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,7 +34,7 @@ var (
 // Getattr implements fusefs.NodeGetattrer.
 func (n *entryNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	fillAttr(&out.Attr, n.entry.Attr())
-	out.SetTimeout(forever)
+	out.SetTimeout(keepFor(n.entry))
 	return 0
 }
 
@@ -54,23 +53,34 @@ func fillAttr(out *fuse.Attr, a archive.Attr) {
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	return n.lookup(ctx, n.view, n.entry, name, out)
-}
-
-// lookup looks up an entry of the directory dir, which n shows.
-func (n *node) lookup(ctx context.Context, v *view, dir archive.Node, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	entry, ok := dir.Lookup(name)
+	entry, ok := n.entry.Lookup(name)
+	if n.entry.Image().Partial() {
+		var err error
+		if entry, ok, err = n.view.find(ctx, n.entry.Path(), name); err != nil {
+			return nil, n.tree.contentErrno(ctx, "look up", n.view.reference()+" "+n.entry.Path(), err)
+		}
+	}
 	if !ok {
 		return nil, syscall.ENOENT
 	}
-	fillAttr(&out.Attr, entry.Attr())
-	keep(out, forever)
-	return n.NewInode(ctx, &entryNode{node: node{tree: n.tree}, view: v, entry: entry}, v.identity(entry)), 0
+	return n.newEntry(ctx, n.view, entry, out), 0
 }
 
-// OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *entryNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	return n.opendir(n.view, n.entry)
+// newEntry makes the inode of an entry in the directory n.
+func (n *node) newEntry(ctx context.Context, v *view, entry archive.Node, out *fuse.EntryOut) *fusefs.Inode {
+	fillAttr(&out.Attr, entry.Attr())
+	keep(out, keepFor(entry))
+	return n.NewInode(ctx, &entryNode{node: node{tree: n.tree}, view: v, entry: entry}, v.identity(entry))
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler. All of the directory is
+// known, or waited for.
+func (n *entryNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	dir, err := n.view.whole(ctx, n.entry)
+	if err != nil {
+		return nil, 0, n.tree.contentErrno(ctx, "list", n.view.reference()+" "+n.entry.Path(), err)
+	}
+	return n.opendir(n.view, dir)
 }
 
 // opendir lists the directory dir, which n shows.
@@ -141,97 +151,7 @@ var _ fusefs.FileReader = (*openEntry)(nil)
 func (o *openEntry) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := o.entry.ReadAt(ctx, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, o.tree.contentErrno(ctx, "read", o.view.reference+" "+o.entry.Path(), err)
+		return nil, o.tree.contentErrno(ctx, "read", o.view.reference()+" "+o.entry.Path(), err)
 	}
 	return fuse.ReadResultData(dest[:n]), 0
-}
-
-// A viewNode is the directory that a view shows.
-type viewNode struct {
-	node
-	view *view
-	attr atomic.Pointer[archive.Attr] // the tree's own, once it is open
-}
-
-var (
-	_ fusefs.NodeGetattrer      = (*viewNode)(nil)
-	_ fusefs.NodeLookuper       = (*viewNode)(nil)
-	_ fusefs.NodeOpendirHandler = (*viewNode)(nil)
-	_ fusefs.NodeGetxattrer     = (*viewNode)(nil)
-	_ fusefs.NodeListxattrer    = (*viewNode)(nil)
-)
-
-// newView makes the inode of a view in the directory n.
-func (n *node) newView(ctx context.Context, v *view, id fusefs.StableAttr, out *fuse.EntryOut) *fusefs.Inode {
-	n.tree.directory(&out.Attr, v.created)
-	out.SetEntryTimeout(forever)
-	return n.NewInode(ctx, &viewNode{node: node{tree: n.tree}, view: v}, id)
-}
-
-// root is the directory itself, opened if need be.
-func (n *viewNode) root(ctx context.Context) (archive.Node, syscall.Errno) {
-	root, err := n.view.root(ctx)
-	if err != nil {
-		return root, n.tree.contentErrno(ctx, "open archive", n.view.reference, err)
-	}
-	attr := root.Attr()
-	n.attr.Store(&attr)
-	return root, 0
-}
-
-// Getattr implements fusefs.NodeGetattrer. Until somebody looks into the
-// directory its attributes are the manifest's: telling the true ones may cost
-// all of a layer.
-func (n *viewNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if attr := n.attr.Load(); attr != nil {
-		fillAttr(&out.Attr, *attr)
-		out.SetTimeout(forever)
-		return 0
-	}
-	n.tree.directory(&out.Attr, n.view.created)
-	return 0
-}
-
-// Lookup implements fusefs.NodeLookuper.
-func (n *viewNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	root, errno := n.root(ctx)
-	if errno != 0 {
-		return nil, errno
-	}
-	return n.lookup(ctx, n.view, root, name, out)
-}
-
-// OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *viewNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	root, errno := n.root(ctx)
-	if errno != 0 {
-		return nil, 0, errno
-	}
-	return n.opendir(n.view, root)
-}
-
-// xattrs are those of the tree's directory; none before it is open.
-func (n *viewNode) xattrs(ctx context.Context) xattrs {
-	x := xattrs{}
-	if n.attr.Load() == nil {
-		return x
-	}
-	root, errno := n.root(ctx)
-	if errno != 0 {
-		return x
-	}
-	for _, a := range root.Xattrs() {
-		x[a.Name] = a.Value
-	}
-	return x
-}
-
-// Getxattr implements fusefs.NodeGetxattrer.
-func (n *viewNode) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
-	return n.xattrs(ctx).get(name, dest)
-}
-
-// Listxattr implements fusefs.NodeListxattrer.
-func (n *viewNode) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	return n.xattrs(ctx).list(dest)
 }

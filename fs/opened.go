@@ -6,82 +6,26 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs/archive"
 )
 
-// Bounds of the archives that a mount remembers while nobody looks into them.
-// Those that the kernel knows something of stay beyond.
-const (
-	maxImages = 16
-	maxLayers = 64
-	// openAtOnce is how many layers of an image are opened at the same time.
-	openAtOnce = 4
-)
+// maxLayers bounds the layers that a mount remembers while nobody looks into
+// them. Those that the kernel knows something of stay beyond.
+const maxLayers = 64
 
-// image opens an image's layers, each over those before it.
-func (r *repository) image(ctx context.Context, d digest.Digest) (*archive.Image, error) {
-	key := r.name + "@" + d.String()
-	if m, ok := r.tree.images.Get(key); ok {
-		return m, nil
-	}
-	return await(ctx, r.tree, "image "+key, func(ctx context.Context) (*archive.Image, error) {
-		a, err := r.artifact(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		layers := make([]*archive.Layer, len(a.Layers))
-		opening, ctx := errgroup.WithContext(ctx)
-		opening.SetLimit(openAtOnce)
-		for i := range layers {
-			opening.Go(func() (err error) {
-				layers[i], err = a.layer(ctx, i)
-				return err
-			})
-		}
-		if err := opening.Wait(); err != nil {
-			return nil, err
-		}
-		m := archive.NewImage(layers)
-		r.tree.images.Add(key, m)
-		return m, nil
-	})
-}
-
-// layerTree opens layer i of a manifest by itself.
-func (r *repository) layerTree(ctx context.Context, d digest.Digest, i int) (*archive.Image, error) {
-	key := r.name + "@" + d.String() + "/" + strconv.Itoa(i)
-	if m, ok := r.tree.images.Get(key); ok {
-		return m, nil
-	}
-	return await(ctx, r.tree, "tree "+key, func(ctx context.Context) (*archive.Image, error) {
-		a, err := r.artifact(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		l, err := a.layer(ctx, i)
-		if err != nil {
-			return nil, err
-		}
-		m := archive.NewTree(l)
-		r.tree.images.Add(key, m)
-		return m, nil
-	})
-}
-
-// layer opens layer i. Two manifests of a repository that have the same layer
-// share it.
-func (a *artifact) layer(ctx context.Context, i int) (*archive.Layer, error) {
+// layer opens layer i, telling passed what is known of it on the way. Two
+// manifests of a repository that have the same layer share it.
+func (a *artifact) layer(ctx context.Context, i int, passed func(*archive.Layer)) (*archive.Layer, error) {
 	r, desc := a.repo, a.Layers[i]
 	source := &archive.Source{
 		Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType, Annotations: desc.Annotations,
-		DiffID: a.diffID(i), Store: r.archives(), Log: r.tree.log.With("reference", r.reference(a.Digest.String())),
+		DiffID: a.diffID(i), Store: r.archives(), Passed: passed,
+		Log: r.tree.log.With("reference", r.reference(a.Digest.String())),
 	}
 	key := fmt.Sprintf("%s@%s %s", r.name, source.TOCKey(), source.DiffID)
 	if l, ok := r.tree.layers.Get(key); ok {
@@ -95,19 +39,24 @@ func (a *artifact) layer(ctx context.Context, i int) (*archive.Layer, error) {
 		source.Blob = blob
 		source.ZTOC = a.ztoc(ctx, source)
 		l, err := archive.Open(ctx, source)
+		source.Passed = nil
 		if err != nil {
 			return nil, errors.Join(err, blob.Close())
 		}
-		// It is in use for as long as anything refers to it: the kernel may
-		// know of files in it, whatever is remembered here.
-		runtime.SetFinalizer(l, func(l *archive.Layer) {
-			if err := errors.Join(l.Close(), blob.Close()); err != nil {
-				r.tree.log.Debug("close layer", "digest", desc.Digest, "error", err)
-			}
-		})
+		// Both are in use for as long as anything refers to them: the kernel may
+		// know of files in a layer, whatever is remembered here.
+		runtime.SetFinalizer(source, func(*archive.Source) { r.tree.closeUnused(desc, blob) })
+		runtime.SetFinalizer(l, func(l *archive.Layer) { r.tree.closeUnused(desc, l) })
 		r.tree.layers.Add(key, l)
 		return l, nil
 	})
+}
+
+// closeUnused closes what nobody refers to any more.
+func (t *tree) closeUnused(desc ocispec.Descriptor, c io.Closer) {
+	if err := c.Close(); err != nil {
+		t.log.Debug("close layer", "digest", desc.Digest, "error", err)
+	}
 }
 
 // diffID is the digest of layer i's tar, "" where the image's config doesn't

@@ -45,27 +45,11 @@ func mayOpen(mediaType string) bool {
 }
 
 // rootfs shows the image's layers applied.
-func (a *artifact) rootfs() *view {
-	return a.view("", func(ctx context.Context) (*archive.Image, error) {
-		return a.repo.image(ctx, a.Digest)
-	})
-}
+func (a *artifact) rootfs() *view { return a.layerView(allLayers, "") }
 
 // layerView shows what is below a path in layer i.
 func (a *artifact) layerView(i int, path string) *view {
-	return a.view(path, func(ctx context.Context) (*archive.Image, error) {
-		return a.repo.layerTree(ctx, a.Digest, i)
-	})
-}
-
-func (a *artifact) view(path string, open func(context.Context) (*archive.Image, error)) *view {
-	return &view{
-		reference: a.repo.reference(a.Digest.String()),
-		manifest:  a.Digest,
-		created:   a.created,
-		open:      open,
-		path:      path,
-	}
+	return &view{repo: a.repo, manifest: a.Digest, layer: i, path: path, created: a.created}
 }
 
 // opens tells whether layer i is shown opened. An image's layers are archives;

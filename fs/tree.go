@@ -43,6 +43,7 @@ type tree struct {
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
 	images       *lru.Cache[string, *archive.Image]
+	openings     openings
 	layers       *lru.Cache[string, *archive.Layer]
 
 	// ctx ends with the mount.

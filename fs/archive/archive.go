@@ -49,6 +49,10 @@ type Source struct {
 	// ZTOC is the layer's SOCI table of contents, verified; nil where there is
 	// none.
 	ZTOC []byte
+	// Passed, if not nil, is called while the layer is indexed in one pass: with
+	// what the pass has come by so far, each time with more. It must not wait.
+	// The layer that Open returns in the end is another one.
+	Passed func(*Layer)
 
 	Store Store
 	Log   *slog.Logger

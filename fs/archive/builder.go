@@ -31,6 +31,9 @@ type builder struct {
 
 	// hide are names at the root that belong to the format and not to the tree.
 	hide map[string]bool
+	// added, if not nil, is called after each entry with the offset in the
+	// stream up to which the tar has been read.
+	added func(off int64) error
 }
 
 // A bnode is a node of a tree in the making. Several names may lead to one,
@@ -39,8 +42,8 @@ type bnode struct {
 	entry
 	children map[string]*bnode // of a directory
 	implied  bool              // a directory that no entry names
-	number   uint32            // in the index
-	numbered bool
+	number   uint32            // in the index that writer makes
+	writer   *indexWriter
 }
 
 func newBuilder(skip func(error)) *builder {

@@ -34,6 +34,7 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	if err := m.next(); err != nil {
 		return stream{}, badContentOf("gzip", err)
 	}
+	showPassed(s, b, c)
 	size, sum, err := indexPass(ctx, m, b)
 	if err != nil {
 		return stream{}, badContentOf("gzip", err)

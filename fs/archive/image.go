@@ -29,6 +29,19 @@ type Image struct {
 	links map[ref]uint32 // how many names a file has, where that had to be counted
 }
 
+// Partial tells whether there is more in the image than it shows, because a
+// layer is still being indexed. What it shows as a file is the image's, unless
+// its layer has another one of that name further on; and so is a directory that
+// an entry names, but for what is in it.
+func (m *Image) Partial() bool {
+	for _, l := range m.layers {
+		if l.partial {
+			return true
+		}
+	}
+	return false
+}
+
 // A ref is an inode of a layer.
 type ref struct{ layer, inode int }
 
@@ -279,6 +292,9 @@ func (m *Image) resolve(dir, path string) (Node, bool) {
 	}
 	return m.at(elements)
 }
+
+// At is what is at a path from the root that has no link in it.
+func (m *Image) At(path string) (Node, bool) { return m.at(pathElements(path)) }
 
 // at is what is at a path without any link in it.
 func (m *Image) at(path []string) (Node, bool) {

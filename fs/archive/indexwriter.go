@@ -23,6 +23,8 @@ type stream struct {
 type indexWriter struct {
 	inodes  []*bnode
 	parents []linkName // of directories, by inode
+	counts  []uint32   // of directories' entries, by inode
+	end     int64      // of the stream: files beyond it are left out
 	dirents []byte
 	extents []byte
 	spans   []byte
@@ -37,9 +39,9 @@ type linkName struct{ dir, dirent uint32 }
 
 // finish makes the index of all that the builder was given.
 func (b *builder) finish(at stream) ([]byte, error) {
-	w := &indexWriter{names: map[*bnode][]linkName{}, shared: map[string]uint32{}}
-	b.root.number, b.root.numbered = 0, true
-	w.inodes, w.parents = []*bnode{b.root}, make([]linkName, 1)
+	w := &indexWriter{names: map[*bnode][]linkName{}, shared: map[string]uint32{}, end: at.size}
+	b.root.number, b.root.writer = 0, w
+	w.inodes, w.parents, w.counts = []*bnode{b.root}, make([]linkName, 1), make([]uint32, 1)
 	for i := 0; i < len(w.inodes); i++ {
 		w.children(uint32(i)) //nolint:gosec // at most maxEntries and their directories
 	}
@@ -81,10 +83,14 @@ func (w *indexWriter) children(dir uint32) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.children)) {
 		child := n.children[name]
+		if child.end() > w.end {
+			continue
+		}
+		w.counts[dir]++
 		link := linkName{dir, uint32(len(w.dirents) / direntSize)} //nolint:gosec // at most maxEntries and their directories
-		if !child.numbered {
-			child.number, child.numbered = uint32(len(w.inodes)), true //nolint:gosec // at most maxEntries and their directories
-			w.inodes, w.parents = append(w.inodes, child), append(w.parents, link)
+		if child.writer != w {
+			child.number, child.writer = uint32(len(w.inodes)), w //nolint:gosec // at most maxEntries and their directories
+			w.inodes, w.parents, w.counts = append(w.inodes, child), append(w.parents, link), append(w.counts, 0)
 		}
 		if child.typ != TypeDir {
 			w.names[child] = append(w.names[child], link)
@@ -93,6 +99,15 @@ func (w *indexWriter) children(dir uint32) {
 		d = binary.LittleEndian.AppendUint32(d, child.number)
 		w.dirents = binary.LittleEndian.AppendUint32(d, uint32(len(name))) //nolint:gosec // at most maxName
 	}
+}
+
+// end is where a file's content ends in the stream.
+func (n *bnode) end() int64 {
+	if len(n.extents) == 0 {
+		return 0
+	}
+	last := n.extents[len(n.extents)-1]
+	return last.stream + last.length
 }
 
 // put adds a string to the heap. Short ones occur often: the names of
@@ -126,10 +141,10 @@ func (w *indexWriter) records() ([]byte, error) {
 		switch n.typ {
 		case TypeDir:
 			le.PutUint32(r[36:], dirent)
-			le.PutUint32(r[40:], uint32(len(n.children))) //nolint:gosec // likewise
+			le.PutUint32(r[40:], w.counts[i])
 			le.PutUint32(r[44:], w.parents[i].dir)
 			le.PutUint32(r[48:], w.parents[i].dirent)
-			dirent += uint32(len(n.children)) //nolint:gosec // likewise
+			dirent += w.counts[i]
 			if n.implied {
 				r[60] |= inodeImplied
 			}

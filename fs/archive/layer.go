@@ -16,18 +16,20 @@ type Layer struct {
 	source   *Source
 	index    *index
 	identity string
+	keep     string // under which its spans are kept
+	partial  bool   // it is what a pass has come by
 
 	derived DerivedBlob // where the stream isn't read from the blob itself
 }
 
 func newLayer(s *Source, x *index, key string) (*Layer, error) {
-	l := &Layer{source: s, index: x, identity: s.key(key)}
+	l := &Layer{source: s, index: x, identity: s.key(key), keep: s.key(key)}
 	if x.layout != layoutDerived {
 		return l, nil
 	}
 	var err error
 	d := digest.NewDigestFromBytes(digest.SHA256, x.digest)
-	l.derived, err = s.Store.Derive(d, x.size, l.unpack)
+	l.derived, err = s.Store.Derive(d, x.size, s.unpack)
 	return l, err
 }
 
@@ -47,8 +49,7 @@ func (l *Layer) Identity() string { return l.identity }
 func (l *Layer) Size() int { return len(l.index.raw) }
 
 // unpack is the stream from its first byte on.
-func (l *Layer) unpack(ctx context.Context) (io.ReadCloser, error) {
-	s := l.source
+func (s *Source) unpack(ctx context.Context) (io.ReadCloser, error) {
 	f, err := detect(ctx, s)
 	if err != nil {
 		return nil, err
@@ -154,7 +155,7 @@ func readFull(ctx context.Context, blob Blob, p []byte, off int64) error {
 
 // spanData is the bytes of span i, inflated once while they are remembered.
 func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
-	return l.source.Store.Keep(ctx, l.identity+"/"+strconv.Itoa(i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
+	return l.source.Store.Keep(ctx, l.keep+"/"+strconv.Itoa(i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
 		window, err := inflateWindow(s.window)
 		if err != nil {
 			return nil, err
@@ -179,5 +180,6 @@ func inflateWindow(packed []byte) ([]byte, error) {
 }
 
 // Verified tells whether the layer's bytes are checked one by one when they are
-// read; those of a plain tar are as good as its blob.
-func (l *Layer) Verified() bool { return l.index.layout != layoutPlain }
+// read, against what was verified as a whole; those of a plain tar are as good
+// as its blob, and so is what a pass has come by.
+func (l *Layer) Verified() bool { return l.index.layout != layoutPlain && !l.partial }

@@ -27,6 +27,12 @@ func (n Node) Name() string {
 	return name
 }
 
+// Image is the image that the node is of.
+func (n Node) Image() *Image { return n.image }
+
+// Implied tells whether no entry names the directory.
+func (n Node) Implied() bool { return !n.empty() && n.inode().implied() }
+
 // Type is what the node is.
 func (n Node) Type() Type {
 	if n.empty() {

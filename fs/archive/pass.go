@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 )
 
 // Bounds of how much of the stream a span of our own has, about, in bytes: a
@@ -219,8 +220,10 @@ type spanCutter struct {
 	in      *bufio.Reader // what reads from blob
 	begun   bool
 	current span // the one that has begun
-	spans   []span
-	tooLong bool // some span would be beyond the bounds: there are none
+
+	mu      sync.Mutex // guards what follows
+	spans   []span     // grows at its end only
+	tooLong bool       // some span would be beyond the bounds: there are none
 }
 
 func newSpanCutter(ctx context.Context, s *Source) *spanCutter {
@@ -236,13 +239,16 @@ func (c *spanCutter) position() int64 { return c.blob.end() - int64(c.in.Buffere
 func (c *spanCutter) cut(streamEnd, blobEnd int64, next span) {
 	s := c.current
 	s.length, s.packed = streamEnd-s.stream, blobEnd-s.blob
-	if c.begun && s.length > 0 && !c.tooLong {
+	if c.begun && s.length > 0 && !c.blob.off {
 		sum, ok := c.blob.sum(s.blob, blobEnd)
-		if !ok || s.length > maxSpan || s.packed > maxPacked {
+		if ok && s.length <= maxSpan && s.packed <= maxPacked {
+			s.digest, s.digestOf = sum, digestOfPacked
+			c.mu.Lock()
+			c.spans = append(c.spans, s)
+			c.mu.Unlock()
+		} else {
 			c.giveUp()
 		}
-		s.digest, s.digestOf = sum, digestOfPacked
-		c.spans = append(c.spans, s)
 	}
 	c.current, c.begun = next, true
 	c.blob.forget(next.blob)
@@ -250,13 +256,22 @@ func (c *spanCutter) cut(streamEnd, blobEnd int64, next span) {
 
 // giveUp is for a stream that can't be cut: it will be unpacked as a whole.
 func (c *spanCutter) giveUp() {
+	c.mu.Lock()
 	c.tooLong, c.spans = true, nil
+	c.mu.Unlock()
 	c.blob.stop()
+}
+
+// cutSoFar are the spans that have ended; others may follow while they are read.
+func (c *spanCutter) cutSoFar() []span {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.spans
 }
 
 // length is how much of the stream the span has that has begun.
 func (c *spanCutter) length(at int64) int64 {
-	if !c.tooLong && c.blob.end()-c.current.blob > maxPacked+streamBuffer {
+	if !c.blob.off && c.blob.end()-c.current.blob > maxPacked+streamBuffer {
 		c.giveUp() // before it takes more memory
 	}
 	return at - c.current.stream

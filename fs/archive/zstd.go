@@ -20,6 +20,7 @@ func zstdIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 		return stream{}, badContentOf("zstd", err)
 	}
 	defer d.free()
+	showPassed(s, b, c)
 	size, sum, err := indexPass(ctx, &zstdFrames{decoder: d, frames: f, cutter: c}, b)
 	if err != nil {
 		return stream{}, badContentOf("zstd", err)

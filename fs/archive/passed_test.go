@@ -1,0 +1,59 @@
+package archive
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+// What a pass has come by is right, and grows.
+func TestPassed(t *testing.T) {
+	content := mixed(40<<20, 8)
+	files := []file{{name: "first", content: "1"}, {name: "d/"}}
+	for i := range 400 {
+		files = append(files, file{name: fmt.Sprintf("d/%03d", i), content: string(content[i*100_000:][:100_000])})
+	}
+	tarball := pack(t, append(files, file{name: "last", hard: "first"})...)
+	for name, packed := range map[string][]byte{"gzip": members(t, tarball, 3, 6), "zstd": frames(t, tarball, 50)} {
+		s := source(packed)
+		seen, shown := 0, 0
+		s.Passed = func(l *Layer) {
+			shown++
+			m := NewImage([]*Layer{l})
+			if !m.Partial() || l.Verified() {
+				t.Errorf("%s: it seems to be all", name)
+			}
+			if _, ok := m.At("first"); !ok {
+				t.Errorf("%s: what came first isn't there", name)
+			}
+			d, _ := m.At("d")
+			count := 0
+			for n := range d.Entries("") {
+				var i int
+				if _, err := fmt.Sscanf(n.Name(), "%d", &i); err != nil {
+					t.Fatal(err)
+				}
+				if i != count {
+					t.Fatalf("%s: %s comes after %d others", name, n.Name(), count)
+				}
+				count++
+			}
+			if count <= seen {
+				t.Errorf("%s: %d files after %d", name, count, seen)
+			}
+			seen = count
+			n, _ := m.At(fmt.Sprintf("d/%03d", count-1))
+			p := make([]byte, 100_000)
+			if _, err := n.ReadAt(t.Context(), p, 0); err != nil || !bytes.Equal(p, content[(count-1)*100_000:][:100_000]) {
+				t.Errorf("%s: file %d: %v", name, count-1, err)
+			}
+		}
+		m := NewImage([]*Layer{openLayer(t, s)})
+		if shown < 3 || m.Partial() {
+			t.Errorf("%s: shown %d times", name, shown)
+		}
+		if n, ok := m.At("last"); !ok || n.Attr().Links != 2 {
+			t.Errorf("%s: in the end: %v", name, n)
+		}
+	}
+}
