@@ -59,6 +59,7 @@ var shown = []string{
 	"$ ls -lh oci/team/models/tiny:2025.06/files/", "64M Jun  1  2025 weights.bin",
 	"$ tail -c 16",
 	"$ readlink oci/library/base/_tags/1.0 oci/library/base/_tags/latest",
+	"$ cat oci/library/base:latest/rootfs/etc/os-release\nNAME=demo\n",
 }
 
 func checkShown(t *testing.T, printed string) {
