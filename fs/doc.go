@@ -35,9 +35,9 @@
 // has met, a bounded number of each.
 //
 // What is in an archive is found out by package archive when somebody looks into
-// it (view.go, opened.go), and kept in the cache: listing a manifest's directory
-// reads nothing of its layers, except that the first bytes tell whether a layer
-// of something that is no image is an archive.
+// it (view.go, opening.go), and kept in the cache: listing a manifest's directory
+// reads nothing of its layers. So which of them are listed opened goes by what
+// the manifest says (openable.go).
 //
 // # Attributes
 //

@@ -47,7 +47,11 @@ func (n *layersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 		return nil, syscall.ENOENT
 	}
 	if !raw {
-		if name != a.layers[i].number() || !a.opens(ctx, i) {
+		opens, err := a.opens(ctx, i)
+		if err != nil {
+			return nil, n.tree.contentErrno(ctx, "look into layer", n.repo.reference(a.layers[i].desc.Digest.String()), err)
+		}
+		if name != a.layers[i].number() || !opens {
 			return nil, syscall.ENOENT
 		}
 		return n.newView(ctx, a.layerView(i, ""), openedIdentity(n.repo, n.digest, i), out), 0
@@ -64,7 +68,7 @@ func (n *layersNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHa
 	var list []fuse.DirEntry
 	for i, l := range a.layers {
 		list = append(list, entry(l.name, layerIdentity(n.repo, n.digest, i)))
-		if a.opens(ctx, i) {
+		if a.listsOpened(i) {
 			list = append(list, entry(l.number(), openedIdentity(n.repo, n.digest, i)))
 		}
 	}
