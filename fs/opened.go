@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -68,21 +69,73 @@ func (a *artifact) diffID(i int) digest.Digest {
 	return a.diffIDs[i]
 }
 
-// A readBlob is a blob that is open for reading.
+// A readBlob is a blob that is open for reading. Where its content turns out to
+// be wrong, it is opened anew: what is asked for next is fetched again.
 type readBlob struct {
-	*cache.Reader
-	blob *cache.Blob
+	open func() (*cache.Blob, error)
+
+	mu     sync.Mutex // guards what follows
+	blob   *cache.Blob
+	reader *cache.Reader
 }
 
-// Close ends both.
-func (b readBlob) Close() error { return errors.Join(b.Reader.Close(), b.blob.Close()) }
+func newReadBlob(open func() (*cache.Blob, error)) (*readBlob, error) {
+	b := &readBlob{open: open}
+	_, err := b.current()
+	return b, err
+}
 
-func (r *repository) openRead(desc ocispec.Descriptor) (readBlob, error) {
-	blob, err := r.open(desc)
-	if err != nil {
-		return readBlob{}, err
+// current is the reader of now.
+func (b *readBlob) current() (*cache.Reader, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reader == nil {
+		blob, err := b.open()
+		if err != nil {
+			return nil, err
+		}
+		b.blob, b.reader = blob, blob.Reader()
 	}
-	return readBlob{blob.Reader(), blob}, nil
+	return b.reader, nil
+}
+
+// ReadAt implements archive.Blob.
+func (b *readBlob) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	r, err := b.current()
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.ReadAt(ctx, p, off)
+	if errors.Is(err, cache.ErrDigest) {
+		err = errors.Join(err, b.close(r))
+	}
+	return n, err
+}
+
+// Verified tells whether the blob's bytes are known to be right.
+func (b *readBlob) Verified() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.blob != nil && b.blob.Verified()
+}
+
+// Close implements io.Closer.
+func (b *readBlob) Close() error { return b.close(nil) }
+
+// close closes the reader, if it is still that one; nil is any.
+func (b *readBlob) close(r *cache.Reader) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reader == nil || r != nil && r != b.reader {
+		return nil
+	}
+	err := errors.Join(b.reader.Close(), b.blob.Close())
+	b.blob, b.reader = nil, nil
+	return err
+}
+
+func (r *repository) openRead(desc ocispec.Descriptor) (*readBlob, error) {
+	return newReadBlob(func() (*cache.Blob, error) { return r.open(desc) })
 }
 
 // archives is where what is made of a repository's archives is kept.
@@ -98,11 +151,9 @@ type archiveStore struct {
 
 // Derive implements archive.Store.
 func (s archiveStore) Derive(d digest.Digest, size int64, unpack func(context.Context) (io.ReadCloser, error)) (archive.DerivedBlob, error) {
-	blob, err := s.Blob(cache.Key{Origin: s.origin, Digest: d, Size: size}, unpacker(unpack))
-	if err != nil {
-		return nil, err
-	}
-	return readBlob{blob.Reader(), blob}, nil
+	return newReadBlob(func() (*cache.Blob, error) {
+		return s.Blob(cache.Key{Origin: s.origin, Digest: d, Size: size}, unpacker(unpack))
+	})
 }
 
 // An unpacker is the fetcher of a blob that is another one, unpacked.

@@ -5,7 +5,7 @@ import "github.com/orasfs/orasfs/resolver"
 // isImage tells whether a manifest is an image's, so that its layers can be
 // applied: the config says so, and every layer is of a kind that layers are.
 func (a *artifact) isImage() bool {
-	if a.Config == nil || !resolver.IsImageConfig(a.Config.MediaType) || len(a.Layers) == 0 {
+	if a.Config == nil || !resolver.IsImageConfig(a.Config.MediaType) {
 		return false
 	}
 	for _, desc := range a.Layers {

@@ -56,11 +56,23 @@ func (a *artifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Des
 		}
 		return a.repo.ztocs(ctx, d)
 	}
+	// Which one it was is kept: what was read with it must be there while the
+	// registry is down.
+	kept := "soci-" + digest.FromString(a.repo.reference(a.Digest.String())).Encoded()
+	if name, ok := a.repo.tree.cache.Index(kept); ok {
+		if d, err := parseDigest(string(name)); err == nil {
+			return a.repo.ztocs(ctx, d)
+		}
+	}
 	found, err := a.repo.remote.Referrers(ctx, resolver.Subject(a.Manifest), archive.MediaTypeSOCIIndexV1)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	return a.repo.ztocs(ctx, found[0].Digest)
+	index, err := a.repo.ztocs(ctx, found[0].Digest)
+	if err == nil {
+		a.repo.tree.cache.PutIndex(kept, []byte(found[0].Digest))
+	}
+	return index, err
 }
 
 func (r *repository) ztocs(ctx context.Context, index digest.Digest) (map[digest.Digest]ocispec.Descriptor, error) {

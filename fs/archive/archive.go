@@ -11,6 +11,9 @@ import (
 
 // A Blob is the bytes of a layer. ReadAt is io.ReaderAt's with a context: fewer
 // bytes than asked for come with an error, io.EOF at the end.
+//
+// One that has the method Verified() bool tells by it whether its bytes are
+// known to match its digest; of another, reading all of it is what finds out.
 type Blob interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -62,9 +63,19 @@ func NewImage(layers []*Layer) *Image {
 		m.settle(k, below)
 	}
 	if len(layers) > 0 {
-		layers[0].hardlinks(func(inode int, _ string) { m.gone[ref{0, inode}] = true })
+		layers[0].hardlinks(func(inode int, path string) { m.leaveOut(ref{0, inode}, path) })
 	}
 	return m
+}
+
+// leaveOut takes a hard link that leads to nothing out of the tree.
+func (m *Image) leaveOut(r ref, path string) {
+	m.gone[r] = true
+	l := m.layers[r.layer]
+	if !l.partial {
+		l.source.Log.Warn("an entry is left out", "layer", l.source.Digest, "entry", path,
+			"error", "a hard link to "+strconv.Quote(l.index.inode(r.inode).target())+", which is no file")
+	}
 }
 
 func newImage(layers []*Layer) *Image {
@@ -92,7 +103,7 @@ func (m *Image) settle(k int, below *Image) {
 		target, ok := below.Walk(l.index.inode(inode).target())
 		r := ref{k, inode}
 		if !ok || target.Type() == TypeDir {
-			m.gone[r] = true
+			m.leaveOut(r, path)
 			return
 		}
 		m.alias[r] = target.at
@@ -153,22 +164,23 @@ func (m *Image) directory(path string, parts []ref) Node {
 		}
 		slices.SortStableFunc(parts, func(a, b ref) int { return b.layer - a.layer })
 	}
-	if !m.raw {
-		for i, p := range parts {
-			if _, ok := m.index(p).child(p.inode, opaque); ok {
-				parts = parts[:i+1]
-				break
-			}
-		}
-	}
-	n := Node{image: m, path: path, parts: parts}
+	n := Node{image: m, path: path}
 	if len(parts) == 0 { // an image without layers
 		return n
 	}
+	// Its attributes are the topmost entry's that names it. What hides its
+	// content doesn't hide those.
 	n.at = parts[0]
 	for _, p := range parts {
 		if !m.index(p).inode(p.inode).implied() {
 			n.at = p
+			break
+		}
+	}
+	n.parts = parts
+	for i, p := range parts {
+		if _, ok := m.index(p).child(p.inode, opaque); ok && !m.raw {
+			n.parts = parts[:i+1]
 			break
 		}
 	}

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -161,7 +162,11 @@ func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
 			return nil, err
 		}
 		s.window = window
-		return l.source.inflate(ctx, s)
+		data, err := l.source.inflate(ctx, s)
+		if errors.Is(err, ErrDigest) {
+			err = l.source.blame(ctx, err)
+		}
+		return data, err
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -105,6 +106,9 @@ func (s *Source) known(key string) (*index, error) {
 // layer's table of contents, or in one pass through it. It may take as long as
 // all of the blob needs to arrive.
 func Open(ctx context.Context, s *Source) (*Layer, error) {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
 	l, err := open(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("open layer %s: %w", s.Digest, err)
@@ -131,14 +135,30 @@ func open(ctx context.Context, s *Source) (*Layer, error) {
 		s.Log.Info("the layer is read without its table of contents", "layer", s.Digest, "format", f.name, "reason", err)
 	}
 	f, err := detect(ctx, s)
-	if err != nil {
-		return nil, err
+	var x *index
+	if err == nil {
+		x, err = s.build(ctx, f)
 	}
-	x, err := s.build(ctx, f)
+	if errors.Is(err, ErrFormat) || errors.Is(err, ErrDigest) {
+		err = s.blame(ctx, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return newLayer(s, x, "")
+}
+
+// blame finds out whose fault an archive is that isn't one. A blob that may be
+// another than its digest says is read to its end: then whoever gives its bytes
+// finds that out and drops them, which is the error. Otherwise it is err.
+func (s *Source) blame(ctx context.Context, err error) error {
+	if v, ok := s.Blob.(interface{ Verified() bool }); ok && v.Verified() {
+		return err
+	}
+	if _, reading := io.Copy(io.Discard, newBlobReader(ctx, s.Blob, 0, s.Size)); reading != nil {
+		return fmt.Errorf("%w: %w", reading, err)
+	}
+	return err
 }
 
 // detect tells a format by how its bytes begin: media types and names mislead.

@@ -24,19 +24,19 @@ func TestPull(t *testing.T) {
 	}
 }
 
-// TestDirectory shows a directory that oras packed as the archive it pushed.
+// TestDirectory shows a directory that oras packed: unpacked in files, and in
+// layers the archive that it pushed.
 func TestDirectory(t *testing.T) {
 	r := startDistribution(t)
-	r.push(t, folder(t, map[string]string{"site/index.html": "<p>\n", "site/css/a.css": "p {}\n"}), "site:v1", "site")
+	site := map[string]string{"site/index.html": "<p>\n", "site/css/a.css": "p {}\n"}
+	r.push(t, folder(t, site), "site:v1", "site")
 	m := mountRegistry(t, r.host)
-
-	archive := m.path("site/_tags/v1/files/site")
-	if kind := m.stat(t, "%F", "site/_tags/v1/files/site"); kind != "regular file" {
-		t.Fatalf("the directory is a %s", kind)
-	}
-	for _, name := range []string{"site/index.html", "site/css/a.css"} {
-		if output(t, "tar", "-xzOf", archive, name) == "" {
-			t.Errorf("%s in the archive is empty", name)
+	for name, content := range site {
+		if got := m.cat(t, "site/_tags/v1/files", name); got != content {
+			t.Errorf("files/%s holds %q", name, got)
+		}
+		if got := output(t, "tar", "-xzOf", m.path("site/_tags/v1/layers/00-site"), name); got != content {
+			t.Errorf("the raw layer's %s holds %q", name, got)
 		}
 	}
 }

@@ -152,21 +152,21 @@ func TestRootfs(t *testing.T) {
 			manifest, _ := fixtureManifest(t, f.addFixture(t, c.fixture), tag)
 			m := mountRegistry(t, f.host)
 			rootfs := m.path(manifestPath(c.fixture, manifest), "rootfs")
-			same := func() {
-				t.Helper()
-				if c.spec[0] == "" {
-					sameBase(t, rootfs, c.allowed...)
-				} else {
-					sameTree(t, fixtureSpec(t, c.spec), rootfs, c.allowed...)
-				}
+			output(t, "ls", rootfs) // its own attributes are the manifest's until somebody looks in
+			if c.spec[0] == "" {
+				sameBase(t, rootfs, c.allowed...)
+			} else {
+				sameTree(t, fixtureSpec(t, c.spec), rootfs, c.allowed...)
 			}
-			same()
 			f.Reset()
-			same()
+			sum := sumOfTar(t, rootfs)
 			f.asksNothing(t, "a second time")
 			m.restart(t)
 			f.Reset()
-			same()
+			output(t, "ls", rootfs)
+			if got := sumOfTar(t, rootfs); got != sum {
+				t.Errorf("after a restart tar makes another archive of it: %s, not %s", got, sum)
+			}
 			f.asksNothing(t, "after a restart")
 		})
 	}
