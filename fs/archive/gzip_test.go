@@ -74,8 +74,8 @@ func frames(t testing.TB, data []byte, n int) []byte {
 // TestRandomReads reads anywhere in files of layers packed in every way, fresh
 // and with the index that was kept.
 func TestRandomReads(t *testing.T) {
-	content := mixed(24<<20, 7)
-	tarball := pack(t, file{name: "a", content: string(content[:15<<20])}, file{name: "b", content: string(content[15<<20:])})
+	content := mixed(10<<20, 7)
+	tarball := pack(t, file{name: "a", content: string(content[:6<<20])}, file{name: "b", content: string(content[6<<20:])})
 	for name, packed := range map[string][]byte{
 		"tar":               tarball,
 		"gzip":              members(t, tarball, 1, 6),
@@ -104,17 +104,17 @@ func TestRandomReads(t *testing.T) {
 func readAnywhere(t *testing.T, m *Image, content []byte) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
-		name, want := "a", content[:15<<20]
+	for range 40 {
+		name, want := "a", content[:6<<20]
 		if r.IntN(2) == 0 {
-			name, want = "b", content[15<<20:]
+			name, want = "b", content[6<<20:]
 		}
 		n, ok := m.Walk(name)
 		if !ok {
 			t.Fatalf("%s isn't there", name)
 		}
 		off := r.IntN(len(want))
-		p := make([]byte, 1+r.IntN(300_000))
+		p := make([]byte, 1+r.IntN(200_000))
 		got, err := n.ReadAt(t.Context(), p, int64(off))
 		if err != nil && !errors.Is(err, io.EOF) {
 			t.Fatalf("%d bytes at %d of %s: %v", len(p), off, name, err)
@@ -127,7 +127,7 @@ func readAnywhere(t *testing.T, m *Image, content []byte) {
 
 // Once a layer is indexed, a small read takes at most two spans of it.
 func TestReadOfIndexedTakesTwoSpans(t *testing.T) {
-	tarball := pack(t, file{name: "a", content: string(mixed(20<<20, 3))}, file{name: "b", content: "small"})
+	tarball := pack(t, file{name: "a", content: string(mixed(9<<20, 3))}, file{name: "b", content: "small"})
 	s := source(members(t, tarball, 1, 6))
 	openLayer(t, s)
 	blob := &memoryBlob{data: s.Blob.(*memoryBlob).data}
@@ -190,12 +190,12 @@ func TestBrokenCompression(t *testing.T) {
 
 // A bomb costs time, as it must to be told, and no memory.
 func TestBomb(t *testing.T) {
-	bomb := pack(t, file{name: "zeros", content: string(make([]byte, 100<<20))})
+	bomb := pack(t, file{name: "zeros", content: string(make([]byte, 40<<20))})
 	for name, packed := range map[string][]byte{"gzip": members(t, bomb, 1, 9), "zstd": frames(t, bomb, 1)} {
 		l := openLayer(t, source(packed))
 		n, _ := NewTree(l).Walk("zeros")
 		p := []byte(strings.Repeat("x", 1000))
-		if _, err := n.ReadAt(t.Context(), p, 90<<20); err != nil || !isZero(p) {
+		if _, err := n.ReadAt(t.Context(), p, 35<<20); err != nil || !isZero(p) {
 			t.Errorf("%s: %v", name, err)
 		}
 		for i := range l.index.spans.len() {

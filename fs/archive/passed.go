@@ -17,20 +17,23 @@ func showPassed(s *Source, b *builder, c *spanCutter) {
 	if s.Passed == nil {
 		return
 	}
-	next, shown := int64(firstShown), 0
+	next, shown, end := int64(firstShown), 0, int64(0)
 	b.added = func(off int64) error {
 		if off < next {
 			return nil
 		}
 		next = off + off/shownShare
-		spans := c.cutSoFar()
-		if len(spans) == 0 {
+		soFar := *b
+		soFar.spans = c.cutSoFar()
+		if len(soFar.spans) == 0 {
 			return nil
 		}
-		last := spans[len(spans)-1]
-		soFar := *b
-		soFar.spans = spans
-		raw, err := soFar.finish(stream{layout: layoutSpans, size: last.stream + last.length})
+		last := soFar.spans[len(soFar.spans)-1]
+		if last.stream+last.length == end {
+			return nil // no more than last time
+		}
+		end = last.stream + last.length
+		raw, err := soFar.finish(stream{layout: layoutSpans, size: end})
 		if err != nil {
 			return err
 		}
