@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // zstdIndex indexes a tar in zstd frames. It decompresses all of it once; where
@@ -171,4 +174,30 @@ func (f *frameReader) block() error {
 		f.left += 4
 	}
 	return nil
+}
+
+// maxZstdWindow bounds what a frame may ask to be remembered, in bytes: what
+// zstd -d takes without being told to take more (zstd --ultra, 27 bits).
+const maxZstdWindow = 128 << 20
+
+// zstdDecoders are kept for reuse: each has buffers of its own.
+var zstdDecoders = sync.Pool{}
+
+// A zstdReader decompresses frames one after the other, skippable ones left
+// out (RFC 8878, 3.1).
+type zstdReader struct{ *zstd.Decoder }
+
+func newZstdReader(r io.Reader) (zstdReader, error) {
+	if d, ok := zstdDecoders.Get().(*zstd.Decoder); ok {
+		return zstdReader{d}, d.Reset(r)
+	}
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+	return zstdReader{d}, err
+}
+
+// free gives the decoder back; it doesn't refer to what it read any more.
+func (z zstdReader) free() {
+	if z.Reset(nil) == nil {
+		zstdDecoders.Put(z.Decoder)
+	}
 }
