@@ -196,8 +196,11 @@ func (w *workplace) measure(ctx context.Context, runs int) ([][]time.Duration, e
 	return times, nil
 }
 
-// shell times a script.
+// shell times a script. What was written before it isn't on its account.
 func (w *workplace) shell(ctx context.Context, script string, args ...string) (time.Duration, error) {
+	if err := w.run(ctx, "sync"); err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	err := w.run(ctx, "bash", append([]string{"-euo", "pipefail", "-c", script}, args...)...)
 	return time.Since(began), err

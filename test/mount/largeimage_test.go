@@ -31,6 +31,9 @@ func manyFiles(t testing.TB, names int) image {
 	make := func(from, to int) []item {
 		var items []item
 		for n := from; n < to; n++ {
+			if n%10_000 == 0 {
+				items = append(items, directory(fmt.Sprintf("srv/%02d/", n/10_000)))
+			}
 			if n%100 == 0 {
 				items = append(items, directory(filepath.Dir(name(n))+"/"))
 			}
@@ -48,7 +51,8 @@ func manyFiles(t testing.TB, names int) image {
 		}
 		return items
 	}
-	lower, upper := make(0, names*6/10), make(names*6/10, names*9/10)
+	lower := append([]item{directory("srv/")}, make(0, names*6/10)...)
+	upper := make(names*6/10, names*9/10)
 	last := make(names*9/10, names)
 	for n := 0; n < names*6/10; n += 50 {
 		changed := regular(name(n), "changed\n")

@@ -41,14 +41,27 @@ func bulky(t testing.TB) []item {
 // sameItems fails the test unless a directory holds the files among the items.
 func sameItems(t testing.TB, dir string, items []item) {
 	t.Helper()
+	if wrong, failed := readAll(t, dir, items); len(wrong)+len(failed) > 0 {
+		t.Errorf("other content have %q, errors are %q", wrong, failed)
+	}
+}
+
+// readAll reads the files among the items and tells which hold something else
+// and which are errors.
+func readAll(t testing.TB, dir string, items []item) (wrong, failed []string) {
+	t.Helper()
 	for _, i := range items {
 		if i.Typeflag != tar.TypeReg {
 			continue
 		}
-		if r := try(t, "cat", filepath.Join(dir, i.Name)); r.code != 0 || r.stdout != i.content {
-			t.Errorf("%s: exit code %d, %d bytes, not the %d that it holds\n%s", i.Name, r.code, len(r.stdout), len(i.content), r.stderr)
+		switch r := try(t, "cat", filepath.Join(dir, i.Name)); {
+		case r.code != 0:
+			failed = append(failed, i.Name)
+		case r.stdout != i.content:
+			wrong = append(wrong, i.Name)
 		}
 	}
+	return wrong, failed
 }
 
 // TestLazyFormats reads one small file of an image whose layer carries a table
