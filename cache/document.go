@@ -76,8 +76,14 @@ func (c *Cache) fetchDocument(d digest.Digest, fl *flight, fetch func(context.Co
 	}
 	c.mu.Lock()
 	fl.land(data, err)
+	if err != nil {
+		delete(c.documents, d) // nobody who comes now is to get this error
+	}
 	c.mu.Unlock()
-	if err == nil && c.disk != nil {
+	if err != nil {
+		return
+	}
+	if c.disk != nil {
 		c.disk.writeWhole(c.disk.document(d), data)
 	}
 	c.mu.Lock()

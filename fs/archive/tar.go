@@ -30,10 +30,13 @@ func (r *tarRanges) Read(p []byte) (int, error) {
 	}
 	n, err := r.blob.ReadAt(r.ctx, p[:min(int64(len(p)), r.size-r.off)], r.off)
 	r.off += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
+	switch {
+	case err == nil || errors.Is(err, io.EOF) && n > 0:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		return n, io.ErrUnexpectedEOF // the blob is shorter than its size
 	}
-	return n, err
+	return n, readError{err}
 }
 
 // Skip implements tarInput.
@@ -109,7 +112,7 @@ func (t *tarScanner) read(p []byte) error {
 
 func (t *tarScanner) skip(n int64) error {
 	if err := t.in.Skip(n); err != nil {
-		return fmt.Errorf("%w: %w", ErrFormat, err)
+		return badContent(err)
 	}
 	t.off += n
 	return nil
@@ -126,9 +129,9 @@ func (t *tarScanner) header() (tarHeader, error) {
 	for zeros := 0; ; zeros++ {
 		err := t.read(h)
 		switch {
-		case errors.Is(err, io.EOF):
+		case isEnd(err) && errors.Is(err, io.EOF):
 			return nil, io.EOF
-		case errors.Is(err, io.ErrUnexpectedEOF):
+		case isEnd(err):
 			return nil, badTar("it ends in a header")
 		case err != nil:
 			return nil, err
@@ -169,10 +172,16 @@ func (t *tarScanner) body(h tarHeader, most int64) ([]byte, error) {
 }
 
 func badContent(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if isEnd(err) {
 		return badTar("it ends in an entry")
 	}
 	return err
+}
+
+// isEnd tells the end of the tar from a blob that couldn't be read to there.
+func isEnd(err error) bool {
+	var reading readError
+	return (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && !errors.As(err, &reading)
 }
 
 func padding(size int64) int64 { return -size & (tarBlock - 1) }
