@@ -23,8 +23,9 @@ type artifact struct {
 	platform string
 	diffIDs  []digest.Digest // of an image, as its config gives them
 
-	files  *folder
-	layers []layer
+	files     *folder
+	layers    []layer
+	platforms []string // names of an index's manifests; "" is one that was there before
 }
 
 // newArtifact names the parts of a manifest. What can't be had (the time of an
@@ -45,6 +46,7 @@ func newArtifact(ctx context.Context, r *repository, m *resolver.Manifest) *arti
 		a.diffIDs = config.DiffIDs
 	}
 	a.layers = nameLayers(m.Layers)
+	a.platforms = namePlatforms(m.Manifests)
 	a.files = titledFiles(m.Layers, func(title string, err error) {
 		r.tree.log.Warn("title left out of files", "reference", r.reference(m.Digest.String()), "title", title, "error", err)
 	})

@@ -20,12 +20,14 @@
 //	        │           │                      unpacked, a Helm chart (chart.go)
 //	        │           ├── layers/            layers.go; every layer in order, raw
 //	        │           │   └── 00/            entry.go; the same, opened
-//	        │           └── rootfs/            rootfs.go; an image's layers applied
+//	        │           ├── rootfs/            rootfs.go; an image's layers applied
+//	        │           └── platforms/         platforms.go; of an index
 //	        └── _blobs/                        blobs.go
 //	            └── sha256/
 //	                └── e4ff…                  blob.go
 //
-// An index has only its manifest.json. Names that aren't listed but resolve:
+// An index has its manifest.json, its platforms, and links to what the manifest
+// for the host has. Names that aren't listed but resolve:
 // NAME:TAG and NAME@DIGEST beside NAME, TAG and ALGORITHM:HEX in _manifests,
 // ALGORITHM:HEX in _blobs, all of them links, and everything that the registry
 // can't or doesn't list. A registry without a catalog can't tell a namespace

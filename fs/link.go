@@ -24,12 +24,17 @@ var (
 // link makes the inode of a link in the directory parent. Its entry holds for
 // the time valid.
 func (n *node) link(ctx context.Context, name, target string, valid time.Duration, out *fuse.EntryOut) *fusefs.Inode {
-	parent := n.StableAttr()
-	id := identity(syscall.S_IFLNK, "link", strconv.FormatUint(parent.Ino, 16), strconv.FormatUint(parent.Gen, 16), name, target)
+	id := n.linkIdentity(name, target)
 	l := &linkNode{node: node{tree: n.tree}, target: target}
 	n.tree.symlink(&out.Attr, len(target), time.Time{})
 	keep(out, valid)
 	return n.NewInode(ctx, l, id)
+}
+
+// linkIdentity is the identity of a link in the directory n.
+func (n *node) linkIdentity(name, target string) fusefs.StableAttr {
+	parent := n.StableAttr()
+	return identity(syscall.S_IFLNK, "link", strconv.FormatUint(parent.Ino, 16), strconv.FormatUint(parent.Gen, 16), name, target)
 }
 
 // Getattr implements fusefs.NodeGetattrer.

@@ -2,6 +2,8 @@ package fs
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,7 +64,7 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	case a.Config != nil && name == configName(a.Config.MediaType):
 		return n.newBlob(ctx, n.repo, *a.Config, a.created, n.part(syscall.S_IFREG, name), out), 0
 	case a.IsIndex():
-		return nil, syscall.ENOENT
+		return n.lookupInIndex(ctx, a, name, out)
 	case name == "files":
 		f := &filesNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
 		n.tree.directory(&out.Attr, a.created)
@@ -79,22 +81,59 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	return nil, syscall.ENOENT
 }
 
+// lookupInIndex looks up what only an index has: its platforms, and links to
+// what the manifest for the host has.
+func (n *manifestNode) lookupInIndex(ctx context.Context, a *artifact, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if name == "platforms" {
+		p := &platformsNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
+		n.tree.directory(&out.Attr, a.created)
+		keep(out, forever)
+		return n.NewInode(ctx, p, n.part(syscall.S_IFDIR, name)), 0
+	}
+	if !slices.Contains(indexLinks, name) {
+		return nil, syscall.ENOENT
+	}
+	names, at, err := a.parts(ctx)
+	if err != nil {
+		return nil, n.tree.errno(ctx, "read manifest of the platform", n.repo.reference(n.digest.String()), err)
+	}
+	if !slices.Contains(names, name) {
+		return nil, syscall.ENOENT
+	}
+	return n.link(ctx, name, at+"/"+name, forever, out), 0
+}
+
+// indexLinks are the names that may be links in an index.
+var indexLinks = []string{"config.json", "config", "files", "layers", "rootfs"}
+
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	a, errno := n.artifact(ctx)
 	if errno != 0 {
 		return nil, 0, errno
 	}
+	names, at, err := a.parts(ctx)
+	if err != nil {
+		// The index itself is here: it is shown without the links.
+		n.tree.log.Warn("manifest of the platform not read", "reference", n.repo.reference(n.digest.String()), "error", err)
+	}
 	list := []fuse.DirEntry{entry("manifest.json", n.part(syscall.S_IFREG, "manifest.json"))}
-	if a.Config != nil {
-		name := configName(a.Config.MediaType)
-		list = append(list, entry(name, n.part(syscall.S_IFREG, name)))
+	if a.IsIndex() {
+		list = append(list, entry("platforms", n.part(syscall.S_IFDIR, "platforms")))
 	}
-	if !a.IsIndex() {
-		list = append(list, entry("files", n.part(syscall.S_IFDIR, "files")), entry("layers", n.part(syscall.S_IFDIR, "layers")))
+	for _, name := range names {
+		id := n.part(syscall.S_IFDIR, name)
+		switch {
+		case a.IsIndex():
+			id = n.linkIdentity(name, at+"/"+name)
+		case strings.HasPrefix(name, "config"):
+			id = n.part(syscall.S_IFREG, name)
+		}
+		list = append(list, entry(name, id))
 	}
-	if a.isImage() {
-		list = append(list, entry("rootfs", n.part(syscall.S_IFDIR, "rootfs")))
+	if err != nil {
+		d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
+		return d, 0, 0 // not to be kept
 	}
 	return n.openImmutable(list...)
 }

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"runtime"
 	"sync"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/cache"
@@ -34,6 +36,9 @@ type Options struct {
 	// whole registry.
 	Prefix string
 	Cache  *cache.Cache
+	// Platform is the one whose manifest an index shows as its own; the zero
+	// value is linux on the host's architecture.
+	Platform ocispec.Platform
 
 	// TagTTL is how long a tag, and a name, holds before it is asked for again.
 	TagTTL time.Duration
@@ -51,6 +56,12 @@ type Options struct {
 }
 
 func (o *Options) setDefaults() {
+	if o.Platform.OS == "" {
+		o.Platform.OS = "linux"
+	}
+	if o.Platform.Architecture == "" {
+		o.Platform.Architecture = runtime.GOARCH
+	}
 	if o.TagTTL == 0 {
 		o.TagTTL = DefaultTagTTL
 	}

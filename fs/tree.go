@@ -10,6 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/orasfs/orasfs/cache"
@@ -33,6 +34,7 @@ type tree struct {
 	log      *slog.Logger
 	owner    fuse.Owner
 
+	platform ocispec.Platform // of the host, or who is asked for
 	tagTTL   time.Duration
 	maxStale time.Duration
 	// patience bounds an operation that outlives the request that began it.
@@ -64,6 +66,7 @@ func newTree(ctx context.Context, o Options) *tree {
 		cache:    o.Cache,
 		log:      o.Log,
 		owner:    o.owner(),
+		platform: o.Platform,
 		tagTTL:   o.TagTTL,
 		maxStale: o.MaxStale,
 		patience: 3 * o.Timeout,

@@ -23,6 +23,7 @@ type mountFlags struct {
 	tagTTL, maxStale       time.Duration
 	timeout                time.Duration
 	verify, logFormat      choice
+	platform               platform
 	options                []string
 	foreground, verbose    bool
 }
@@ -42,6 +43,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.username, "username", "u", "", "log in to the registry as `USER`")
 	flags.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password or token from standard input")
 	flags.StringVar(&f.registryConfig, "registry-config", "", "credentials `FILE` (default ORAS's and Docker's)")
+	flags.Var(&f.platform, "platform", "the `OS/ARCH[/VARIANT]` that an index shows as its own (default the host's)")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "`N` fetches at once, 1 to 256")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a request that gets no byte for this long")
 

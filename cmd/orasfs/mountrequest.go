@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/orasfs/orasfs/cache"
@@ -19,6 +20,7 @@ type mountRequest struct {
 	registry   resolver.Options
 	cache      cache.Options
 
+	platform         ocispec.Platform
 	tagTTL, maxStale time.Duration
 	allowOther       bool
 	kernelOptions    []string
@@ -71,6 +73,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 			Concurrency: f.concurrency,
 			Timeout:     f.timeout,
 		},
+		platform:      f.platform.Platform,
 		tagTTL:        orAtOnce(f.tagTTL),
 		maxStale:      orAtOnce(f.maxStale),
 		allowOther:    options.allowOther,

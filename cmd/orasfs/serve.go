@@ -38,6 +38,7 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		Registry:     registry,
 		Prefix:       r.target.Name,
 		Cache:        content,
+		Platform:     r.platform,
 		TagTTL:       r.tagTTL,
 		MaxStale:     r.maxStale,
 		Timeout:      r.registry.Timeout,

@@ -226,8 +226,7 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestOtherDocuments shows an index, and a document of a kind that isn't
-// opened, with manifest.json alone.
+// TestOtherDocuments shows an index of what has no platform.
 func TestOtherDocuments(t *testing.T) {
 	f := serveFake(t)
 	child := f.AddArtifact("app", "child", "application/vnd.example", nil)
@@ -239,7 +238,7 @@ func TestOtherDocuments(t *testing.T) {
 	}
 	f.AddManifest("app", "index", index.MediaType, document)
 	m := mountRegistry(t, f.host)
-	if got := m.ls(t, "app:index/"); !slices.Equal(got, []string{"manifest.json"}) {
+	if got := m.ls(t, "app:index/"); !slices.Equal(got, []string{"manifest.json", "platforms"}) {
 		t.Errorf("the index lists %q", got)
 	}
 	if got := m.cat(t, "app:index/manifest.json"); got != string(document) {
