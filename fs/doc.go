@@ -21,7 +21,9 @@
 //	        │           ├── layers/            layers.go; every layer in order, raw
 //	        │           │   └── 00/            entry.go; the same, opened
 //	        │           ├── rootfs/            rootfs.go; an image's layers applied
-//	        │           └── platforms/         platforms.go; of an index
+//	        │           ├── platforms/         platforms.go; of an index
+//	        │           ├── referrers/         referrers.go; what refers to it, by type
+//	        │           └── subject -> ../a948…
 //	        └── _blobs/                        blobs.go
 //	            └── sha256/
 //	                └── e4ff…                  blob.go
@@ -67,8 +69,8 @@
 //
 // # What the kernel keeps
 //
-// What a digest names holds for ever, tags and names for the tags' time to
-// live, and names that aren't there for some seconds. Pages of a blob are kept
+// What a digest names holds for ever, tags, names and referrers for the tags'
+// time to live, and names that aren't there for some seconds. Pages of a blob are kept
 // from one open to the next once its digest has been verified (blob.go).
 //
 // # Limits

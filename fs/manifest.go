@@ -61,6 +61,13 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		n.tree.file(&out.Attr, a.Size, a.created)
 		keep(out, forever)
 		return n.NewInode(ctx, d, n.part(syscall.S_IFREG, name)), 0
+	case name == "referrers":
+		r := &referrersNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
+		n.tree.directory(&out.Attr, a.created)
+		keep(out, forever)
+		return n.NewInode(ctx, r, n.part(syscall.S_IFDIR, name)), 0
+	case name == "subject" && a.Subject != nil:
+		return n.link(ctx, name, n.beside(a.Subject.Digest), forever, out), 0
 	case a.Config != nil && name == configName(a.Config.MediaType):
 		return n.newBlob(ctx, n.repo, *a.Config, a.created, n.part(syscall.S_IFREG, name), out), 0
 	case a.IsIndex():
@@ -79,6 +86,14 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		return n.newView(ctx, a.rootfs(), n.part(syscall.S_IFDIR, name), out), 0
 	}
 	return nil, syscall.ENOENT
+}
+
+// beside is the way from here to another manifest of the repository.
+func (n *manifestNode) beside(d digest.Digest) string {
+	if d.Algorithm() == n.digest.Algorithm() {
+		return "../" + d.Encoded()
+	}
+	return "../../" + digestPath(d)
 }
 
 // lookupInIndex looks up what only an index has: its platforms, and links to
@@ -130,6 +145,10 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 			id = n.part(syscall.S_IFREG, name)
 		}
 		list = append(list, entry(name, id))
+	}
+	list = append(list, entry("referrers", n.part(syscall.S_IFDIR, "referrers")))
+	if a.Subject != nil {
+		list = append(list, entry("subject", n.linkIdentity("subject", n.beside(a.Subject.Digest))))
 	}
 	if err != nil {
 		d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}

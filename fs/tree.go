@@ -23,6 +23,7 @@ import (
 const (
 	maxNames        = 4096
 	maxTags         = 16384
+	maxReferrers    = 64 // manifests whose referrers are remembered
 	maxRepositories = 1024
 	maxArtifacts    = 64
 )
@@ -42,6 +43,7 @@ type tree struct {
 
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
+	referrers    *answers[[]referrer]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
 	images       *lru.Cache[string, *archive.Image]
@@ -74,6 +76,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
+	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
 	t.images = newLRU[string, *archive.Image](maxImages)

@@ -50,7 +50,7 @@ var shown = []string{
 	"$ orasfs mount localhost:",
 	"$ ls oci", "hello", "library", "team",
 	"$ readlink oci/hello/_tags/v1", "../_manifests/sha256/",
-	"$ ls oci/hello/_tags/v1/", "config.json\nfiles\nlayers\nmanifest.json\n",
+	"$ ls oci/hello/_tags/v1/", "config.json\nfiles\nlayers\nmanifest.json\nreferrers\n",
 	"$ cat oci/hello/_tags/v1/manifest.json", `"artifactType":"application/vnd.example.greeting.v1"`,
 	"$ cat oci/hello:v1/files/greeting.txt\nhello world\n",
 	"$ find oci/team/site:v2/files/", "oci/team/site:v2/files/docs/readme.md\n",
