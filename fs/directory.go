@@ -29,6 +29,11 @@ type directory struct {
 	// without asking anybody whether it is there.
 	listed func(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno)
 
+	// request is that of the last call of Readdirent, and gave tells whether that
+	// call gave an entry: see interrupted.
+	request context.Context
+	gave    bool
+
 	next  uint64 // place of the next entry
 	pages chan page
 	stop  context.CancelFunc
@@ -101,6 +106,24 @@ func (d *directory) end() {
 
 // Readdirent implements fusefs.FileReaddirenter.
 func (d *directory) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
+	entry, errno := d.read(ctx)
+	if errno == syscall.EINTR && d.partial(ctx) {
+		errno = 0 // what the request has is its answer; the next one goes on
+	}
+	d.request, d.gave = ctx, entry != nil
+	return entry, errno
+}
+
+// partial tells whether go-fuse has entries for the request already. Then the
+// request must not fail with an interrupt: go-fuse would remember that error,
+// answer with it each time that a buffer is full, and lose an entry each time.
+//
+// Within one request it has what it was given. At the start of another it has
+// one if the last call gave an entry and none followed it: that one didn't fit.
+func (d *directory) partial(ctx context.Context) bool { return d.gave || d.request == ctx }
+
+// read is the next entry, nil at the end.
+func (d *directory) read(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 	if d.stop == nil {
 		d.start()
 	}
@@ -134,8 +157,9 @@ func (d *directory) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 		d.end()
 		d.start()
 	}
+	d.request, d.gave = nil, false // go-fuse drops what didn't fit
 	for d.next < off {
-		entry, errno := d.Readdirent(ctx)
+		entry, errno := d.read(ctx)
 		if errno != 0 {
 			return errno
 		}
