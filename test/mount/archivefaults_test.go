@@ -143,6 +143,7 @@ func TestArchiveInterrupted(t *testing.T) {
 // TestArchiveStalled has the registry stall while a layer is indexed: readers
 // get an error in bounded time, and the content when it answers again.
 func TestArchiveStalled(t *testing.T) {
+	t.Parallel()
 	items := bulky(t)
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)
@@ -160,6 +161,7 @@ func TestArchiveStalled(t *testing.T) {
 // TestArchiveOutage kills the registry after an image was read: it goes on
 // working by its digest and its tag, after a restart too.
 func TestArchiveOutage(t *testing.T) {
+	t.Parallel()
 	items := bulky(t)
 	f := serveFake(t)
 	path := f.addImage("app", "v1", imageOf(t, gzipLayer(t, tarOf(t, items...)), zstdLayer(t, tarOf(t, regular("etc/new", "new\n")))))

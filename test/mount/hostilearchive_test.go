@@ -380,6 +380,7 @@ const mostMemory = 64*mib + overhead
 
 // TestBombs has small layers become large ones.
 func TestBombs(t *testing.T) {
+	t.Parallel()
 	const size, part = 4 * gib, 64 * mib
 	zeros := regular("zeros", "").Header
 	zeros.Size = size
@@ -465,6 +466,7 @@ func zstdBomb(prefix []byte, zeros int64, exponent uint8) []byte {
 // TestTooManyEntries has a layer of 10 million entries, of which more than a
 // million have names of their own.
 func TestTooManyEntries(t *testing.T) {
+	t.Parallel()
 	const members, each, rounds = 16, 70_000, 9
 	header := tarOf(t, regular("n0000000", ""))[:512]
 	var round []byte

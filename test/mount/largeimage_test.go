@@ -87,6 +87,7 @@ func sumOfTar(t testing.TB, dir string) string {
 // TestManyFiles compares an image of 100,000 files with what umoci unpacks of
 // it, within the bounds of memory.
 func TestManyFiles(t *testing.T) {
+	t.Parallel()
 	needRoot(t) // umoci makes files of others
 	made := manyFiles(t, 100_000)
 	want := umociUnpack(t, made.layout(t), "latest")
@@ -118,6 +119,7 @@ func TestManyFiles(t *testing.T) {
 // TestLargeLayer reads a layer of 2 GiB from one end to the other, within the
 // bounds of memory.
 func TestLargeLayer(t *testing.T) {
+	t.Parallel()
 	const files, size = 32, 64 * mib
 	block := noise(t, 4, 16<<10)
 	file, err := os.Create(filepath.Join(t.TempDir(), "layer.tar.gz"))

@@ -21,6 +21,7 @@ func (f *fake) stall(path string) (release func()) {
 // digest and by its tag, after the tag's time to live too. What wasn't read is
 // an error, in bounded time.
 func TestRegistryKilled(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	pushed := r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	unread := r.push(t, folder(t, map[string]string{"unread.txt": "unread\n"}), "hello-artifact:v2", "unread.txt")
@@ -66,6 +67,7 @@ func TestRegistryKilled(t *testing.T) {
 
 // TestStale uses a tag's last digest only for as long as it may.
 func TestStale(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	m := mountRegistry(t, f.host, "--tag-ttl", "100ms", "--max-stale", "1s", "--timeout", "2s")
@@ -79,6 +81,7 @@ func TestStale(t *testing.T) {
 // TestStalledRegistry has a registry take every request and answer none: each
 // operation ends with an error, and so does the mount.
 func TestStalledRegistry(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, large)
 	f.addFile(t, "other", 2, small)
