@@ -23,6 +23,7 @@ type Store interface {
 	// Keep returns the bytes of that key: those that it holds in memory, or
 	// what fill makes, which is called once however many ask. They are shared,
 	// and nobody changes them. While fill runs it takes cost bytes of memory.
+	// Where ctx has ended, it is begun and not waited for.
 	Keep(ctx context.Context, key string, cost int64, fill func(context.Context) ([]byte, error)) ([]byte, error)
 	// Index returns what PutIndex was given under that key, if it is still there.
 	Index(key string) ([]byte, bool)

@@ -260,8 +260,8 @@ func (m *memoryStore) Keep(ctx context.Context, key string, cost int64, fill fun
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked.keeps++
-	if data, ok := m.kept[key]; ok {
-		return data, nil
+	if data, ok := m.kept[key]; ok || ctx.Err() != nil {
+		return data, ctx.Err()
 	}
 	m.asked.fills++
 	data, err := fill(ctx)

@@ -19,6 +19,7 @@ type Layer struct {
 	identity string
 	keep     string // under which its spans are kept
 	partial  bool   // it is what a pass has come by
+	ahead    spanAhead
 
 	derived DerivedBlob // where the stream isn't read from the blob itself
 }
@@ -138,6 +139,7 @@ func (l *Layer) readStream(ctx context.Context, p []byte, off int64) error {
 				return err
 			}
 			copy(here, data[off-s.stream:])
+			l.ahead.passed(l, i)
 		}
 		p, off = p[len(here):], off+int64(len(here))
 	}
