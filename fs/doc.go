@@ -38,6 +38,9 @@
 // _tags lists the tags of the registry, _manifests and _blobs what this mount
 // has met, a bounded number of each.
 //
+// A mount of one artifact shows what its files/ or rootfs/ shows, at its root
+// (pinned.go).
+//
 // What is in an archive is found out by package archive when somebody looks into
 // it (view.go, opening.go), and kept in the cache: listing a manifest's directory
 // reads nothing of its layers. So which of them are listed opened goes by what

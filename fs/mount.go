@@ -15,7 +15,6 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/resolver"
@@ -35,7 +34,11 @@ type Options struct {
 	// Prefix is the namespace or repository that the root shows; "" is the
 	// whole registry.
 	Prefix string
-	Cache  *cache.Cache
+	// Reference is a tag or a digest of the repository Prefix: then the root
+	// shows that artifact alone, as View says.
+	Reference string
+	View      View
+	Cache     *cache.Cache
 	// Platform is the one whose manifest an index shows as its own; the zero
 	// value is linux on the host's architecture.
 	Platform ocispec.Platform
@@ -78,7 +81,14 @@ func (o *Options) setDefaults() {
 
 // source names what is mounted, in /proc/mounts and df.
 func (o *Options) source() string {
-	return path.Join(o.Registry.Host(), o.Prefix)
+	source := path.Join(o.Registry.Host(), o.Prefix)
+	if o.Reference == "" {
+		return source
+	}
+	if _, err := parseDigest(o.Reference); err == nil {
+		return source + "@" + o.Reference
+	}
+	return source + ":" + o.Reference
 }
 
 // A Server is a mounted file system.
@@ -95,25 +105,18 @@ type Server struct {
 // until Unmount, or until somebody else unmounts it; the context ends with it
 // at the latest.
 //
-// If the prefix is a name that the registry doesn't have, the error is
-// errdef.ErrNotFound.
+// If the prefix or the reference is one that the registry doesn't have, the
+// error is errdef.ErrNotFound.
 func Mount(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
 	t := newTree(ctx, o)
-	if o.Prefix != "" {
-		kind, err := t.kind(ctx, o.Prefix)
-		if err == nil && kind == resolver.KindNone {
-			err = fmt.Errorf("%s: %w", o.source(), errdef.ErrNotFound)
-		}
-		if err != nil {
-			t.close()
-			return nil, err
-		}
+	root, id, err := t.root(ctx, o)
+	if err != nil {
+		t.close()
+		return nil, err
 	}
 	s := &Server{mountpoint: o.Mountpoint, tree: t, over: make(chan struct{})}
-	root := &namespaceNode{node: node{tree: t}, name: o.Prefix}
 	options := o.fuse()
-	id := t.namespaceIdentity(o.Prefix)
 	options.RootStableAttr = &id
 	server, err := fusefs.Mount(o.Mountpoint, root, options)
 	if err != nil {

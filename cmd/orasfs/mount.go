@@ -15,14 +15,18 @@ import (
 func newMountCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "mount [flags] TARGET MOUNTPOINT",
-		Short: "Mount a registry, or a namespace or repository of it",
-		Long: `Mount a registry (HOST[:PORT]), or a namespace or repository of it (HOST/NAME).
+		Short: "Mount a registry, a part of it, or one artifact",
+		Long: `Mount a registry (HOST[:PORT]), a namespace or repository of it (HOST/NAME), or
+one artifact (HOST/NAME:TAG, HOST/NAME@DIGEST). An artifact stays the one that
+the tag means when it is mounted; an image shows its root file system, any other
+its files.
 
 mount returns once the mount works; a daemon goes on behind. Credentials are
 those of ORAS and Docker, or --username with --password-stdin, or ORASFS_PASSWORD
 in the environment.`,
 		Example: `  orasfs mount localhost:5000 /mnt/oci
   orasfs mount ghcr.io/org/app /mnt/app
+  orasfs mount ghcr.io/org/model:v1 /models
   echo "$TOKEN" | orasfs mount -u me --password-stdin registry.example.com /mnt/oci
   orasfs mount -f -v -o allow_other,tag-ttl=5m localhost:5000 /mnt/oci`,
 		ValidArgsFunction: completeMountArgs,

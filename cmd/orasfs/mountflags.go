@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/orasfs/orasfs/fs"
 )
 
 // mountFlags are the flags of mount. Names that oras has mean what they mean
@@ -23,6 +25,7 @@ type mountFlags struct {
 	tagTTL, maxStale       time.Duration
 	timeout                time.Duration
 	verify, logFormat      choice
+	view                   choice
 	platform               platform
 	options                []string
 	foreground, verbose    bool
@@ -34,6 +37,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 		memory:    256 << 20,
 		verify:    choice{value: "lazy", words: []string{"lazy", "full"}},
 		logFormat: choice{value: "text", words: []string{"text", "json"}},
+		view:      choice{words: []string{string(fs.ViewFiles), string(fs.ViewRootFS)}},
 	}
 	flags.SortFlags = false
 
@@ -54,6 +58,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.maxStale, "max-stale", 24*time.Hour, "with the registry down, go on with a tag's last digest for this long")
 	flags.Var(&f.verify, "verify", "check a large blob while it is read, or in full before its first byte")
 
+	flags.Var(&f.view, "view", "of one artifact: its files, or an image's root file system (default rootfs of an image, files of any other)")
 	flags.StringArrayVarP(&f.options, "options", "o", nil, "mount `OPTIONS`, comma-separated: allow_other, default_permissions, noexec, any long flag by its name")
 	flags.BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more, and say where the log is")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/fs"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -154,10 +155,14 @@ func TestTargets(t *testing.T) {
 		mustRequest(t, "", target, "/mnt")
 	}
 	const digest = "sha256:a948904f2f0f479b8f8197694b30184b0d2ed1c1cd2a1ec0fb85d299a192a447"
-	for _, target := range []string{"localhost:5000/hello:v1", "localhost:5000/hello@" + digest} {
-		_, err := request(t, "", target, "/mnt")
-		wantError(t, err, "can't be mounted alone yet", "mount localhost:5000/hello and")
+	for target, reference := range map[string]string{"localhost:5000/hello:v1": "v1", "localhost:5000/hello@" + digest: digest} {
+		if r := mustRequest(t, "", "--view=files", "--platform=linux/arm/v7", target, "/mnt"); r.target.Reference != reference ||
+			r.view != fs.ViewFiles || r.platform.Variant != "v7" {
+			t.Errorf("%s: %+v", target, r)
+		}
 	}
+	_, err := request(t, "", "--view=files", "localhost:5000/hello", "/mnt")
+	wantError(t, err, "--view", "tag or a digest")
 	for _, target := range []string{"", "/hello", "localhost:5000/UPPER", "-x"} {
 		if _, err := request(t, "", "--", target, "/mnt"); err == nil {
 			t.Errorf("target %q is taken", target)

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/fs"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -21,6 +21,7 @@ type mountRequest struct {
 	cache      cache.Options
 
 	platform         ocispec.Platform
+	view             fs.View
 	tagTTL, maxStale time.Duration
 	allowOther       bool
 	kernelOptions    []string
@@ -39,9 +40,12 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	if err := f.absolute(); err != nil {
 		return nil, err
 	}
-	target, err := parseTarget(args[0])
+	target, err := resolver.ParseTarget(args[0])
 	if err != nil {
 		return nil, err
+	}
+	if f.view.value != "" && target.Reference == "" {
+		return nil, fmt.Errorf("--view is for one artifact: give %s a tag or a digest", args[0])
 	}
 	password, err := f.password(cmd.InOrStdin())
 	if err != nil {
@@ -74,6 +78,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 			Timeout:     f.timeout,
 		},
 		platform:      f.platform.Platform,
+		view:          fs.View(f.view.value),
 		tagTTL:        orAtOnce(f.tagTTL),
 		maxStale:      orAtOnce(f.maxStale),
 		allowOther:    options.allowOther,
@@ -88,18 +93,6 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 // orAtOnce keeps 0 from being taken for the default in fs.Options.
 func orAtOnce(d time.Duration) time.Duration {
 	return max(d, 1)
-}
-
-// parseTarget takes the targets that can be mounted.
-func parseTarget(text string) (resolver.Target, error) {
-	target, err := resolver.ParseTarget(text)
-	if err != nil {
-		return resolver.Target{}, err
-	}
-	if target.Reference != "" {
-		return resolver.Target{}, fmt.Errorf("%s: a tag or digest can't be mounted alone yet: mount %s and open it below the mountpoint", text, strings.TrimSuffix(target.Host+"/"+target.Name, "/"))
-	}
-	return target, nil
 }
 
 // check resolves the mountpoint and finds what would keep the mount from

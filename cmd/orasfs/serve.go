@@ -37,6 +37,8 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		Mountpoint:   r.mountpoint,
 		Registry:     registry,
 		Prefix:       r.target.Name,
+		Reference:    r.target.Reference,
+		View:         r.view,
 		Cache:        content,
 		Platform:     r.platform,
 		TagTTL:       r.tagTTL,

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 
 	"oras.land/oras-go/v2/errdef"
@@ -64,6 +65,8 @@ func (r *mountRequest) explainAnswer(answer *errcode.ErrorResponse) error {
 		return fmt.Errorf("%s wants a login (401): run oras login %s, or use --username and --password-stdin", host, host)
 	case answer.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%s denies access (403): check what the user may do, or log in as another with --username and --password-stdin", host)
+	case answer.StatusCode == http.StatusNotFound && r.target.Reference != "" && answer.URL != nil && strings.Contains(answer.URL.Path, "/manifests/"):
+		return fmt.Errorf("%s has no %s: check the name and the tag", host, strings.TrimPrefix(r.targetText, host+"/"))
 	case answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s isn't a registry, it has no /v2/: check the host and the port", host)
 	case answer.StatusCode == http.StatusBadRequest && answer.URL != nil && answer.URL.Scheme == "http":

@@ -111,7 +111,8 @@ func TestUsage(t *testing.T) {
 		"bad option":     func(m *mount) { m.flags = []string{"-o", "nonsense"} },
 		"writable":       func(m *mount) { m.flags = []string{"-o", "rw"} },
 		"bad target":     func(m *mount) { m.target = "host/UPPER" },
-		"tag not yet":    func(m *mount) { m.target += "/app:v1" },
+		"bad view":       func(m *mount) { m.target += "/app:v1"; m.flags = []string{"--view", "nonsense"} },
+		"view of many":   func(m *mount) { m.flags = []string{"--view", "files"} },
 		"too many words": func(m *mount) { m.flags = []string{"superfluous"} },
 	} {
 		t.Run(name, func(t *testing.T) {
