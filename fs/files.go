@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -14,11 +13,8 @@ import (
 // A filesNode is files/ of a manifest, or a folder in it: what `oras pull`
 // would write.
 type filesNode struct {
-	node
-	repo    *repository
-	digest  digest.Digest
-	path    []string // from files/ to this folder
-	created time.Time
+	manifestPart
+	path []string // from files/ to this folder
 }
 
 var (
@@ -27,18 +23,11 @@ var (
 	_ fusefs.NodeOpendirHandler = (*filesNode)(nil)
 )
 
-// Getattr implements fusefs.NodeGetattrer.
-func (n *filesNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, n.created)
-	out.SetTimeout(forever)
-	return 0
-}
-
 // folder is what the directory shows.
 func (n *filesNode) folder(ctx context.Context) (*artifact, *folder, syscall.Errno) {
-	a, err := n.repo.artifact(ctx, n.digest)
-	if err != nil {
-		return nil, nil, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
+	a, errno := n.artifact(ctx)
+	if errno != 0 {
+		return nil, nil, errno
 	}
 	f := a.files
 	for _, element := range n.path {
@@ -55,11 +44,11 @@ func (n *filesNode) identity(name string, e fileEntry) fusefs.StableAttr {
 	case e.folder == nil:
 		return layerIdentity(n.repo, n.digest, e.layer)
 	}
-	return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.below(name)...)...)
+	return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.pathOf(name)...)...)
 }
 
-// below is the path of an entry.
-func (n *filesNode) below(name string) []string {
+// pathOf is the path of an entry.
+func (n *filesNode) pathOf(name string) []string {
 	return append(n.path[:len(n.path):len(n.path)], name)
 }
 
@@ -80,10 +69,7 @@ func (n *filesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if e.folder == nil {
 		return n.newBlob(ctx, n.repo, a.Layers[e.layer], a.created, id, out), 0
 	}
-	n.tree.directory(&out.Attr, a.created)
-	keep(out, forever)
-	child := &filesNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, path: n.below(name), created: a.created}
-	return n.NewInode(ctx, child, id), 0
+	return n.newPart(ctx, &filesNode{n.below(), n.pathOf(name)}, id, forever, out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -14,12 +13,7 @@ import (
 
 // A layersNode is layers/ of a manifest: every layer in order, raw, and beside
 // it, where it is an archive, opened.
-type layersNode struct {
-	node
-	repo    *repository
-	digest  digest.Digest
-	created time.Time
-}
+type layersNode struct{ manifestPart }
 
 var (
 	_ fusefs.NodeGetattrer      = (*layersNode)(nil)
@@ -27,18 +21,11 @@ var (
 	_ fusefs.NodeOpendirHandler = (*layersNode)(nil)
 )
 
-// Getattr implements fusefs.NodeGetattrer.
-func (n *layersNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, n.created)
-	out.SetTimeout(forever)
-	return 0
-}
-
 // Lookup implements fusefs.NodeLookuper.
 func (n *layersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	a, err := n.repo.artifact(ctx, n.digest)
-	if err != nil {
-		return nil, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
+	a, errno := n.artifact(ctx)
+	if errno != 0 {
+		return nil, errno
 	}
 	// A name begins with its layer's number.
 	number, _, raw := strings.Cut(name, "-")
@@ -61,9 +48,9 @@ func (n *layersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *layersNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	a, err := n.repo.artifact(ctx, n.digest)
-	if err != nil {
-		return nil, 0, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
+	a, errno := n.artifact(ctx)
+	if errno != 0 {
+		return nil, 0, errno
 	}
 	var list []fuse.DirEntry
 	for i, l := range a.layers {

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -13,15 +12,7 @@ import (
 )
 
 // A manifestNode is the directory of a manifest or an index. It never changes.
-//
-// It holds no more than what attributes need: the rest is the artifact, which
-// is read again if it was forgotten.
-type manifestNode struct {
-	node
-	repo    *repository
-	digest  digest.Digest
-	created time.Time
-}
+type manifestNode struct{ manifestPart }
 
 var (
 	_ fusefs.NodeGetattrer      = (*manifestNode)(nil)
@@ -30,19 +21,6 @@ var (
 	_ fusefs.NodeGetxattrer     = (*manifestNode)(nil)
 	_ fusefs.NodeListxattrer    = (*manifestNode)(nil)
 )
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *manifestNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, n.created)
-	out.SetTimeout(forever)
-	return 0
-}
-
-// artifact is what the directory shows.
-func (n *manifestNode) artifact(ctx context.Context) (*artifact, syscall.Errno) {
-	a, err := n.repo.artifact(ctx, n.digest)
-	return a, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
-}
 
 // part is the identity of a part of the manifest.
 func (n *manifestNode) part(mode uint32, name string) fusefs.StableAttr {
@@ -62,10 +40,7 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		keep(out, forever)
 		return n.NewInode(ctx, d, n.part(syscall.S_IFREG, name)), 0
 	case name == "referrers":
-		r := &referrersNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
-		n.tree.directory(&out.Attr, a.created)
-		keep(out, forever)
-		return n.NewInode(ctx, r, n.part(syscall.S_IFDIR, name)), 0
+		return n.newPart(ctx, &referrersNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	case name == "subject" && a.Subject != nil:
 		return n.link(ctx, name, n.beside(a.Subject.Digest), forever, out), 0
 	case a.Config != nil && name == configName(a.Config.MediaType):
@@ -73,15 +48,9 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	case a.IsIndex():
 		return n.lookupInIndex(ctx, a, name, out)
 	case name == "files":
-		f := &filesNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
-		n.tree.directory(&out.Attr, a.created)
-		keep(out, forever)
-		return n.NewInode(ctx, f, n.part(syscall.S_IFDIR, name)), 0
+		return n.newPart(ctx, &filesNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	case name == "layers":
-		l := &layersNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
-		n.tree.directory(&out.Attr, a.created)
-		keep(out, forever)
-		return n.NewInode(ctx, l, n.part(syscall.S_IFDIR, name)), 0
+		return n.newPart(ctx, &layersNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	case name == "rootfs" && a.isImage():
 		return n.newView(ctx, a.rootfs(), n.part(syscall.S_IFDIR, name), out), 0
 	}
@@ -100,17 +69,14 @@ func (n *manifestNode) beside(d digest.Digest) string {
 // what the manifest for the host has.
 func (n *manifestNode) lookupInIndex(ctx context.Context, a *artifact, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if name == "platforms" {
-		p := &platformsNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, created: a.created}
-		n.tree.directory(&out.Attr, a.created)
-		keep(out, forever)
-		return n.NewInode(ctx, p, n.part(syscall.S_IFDIR, name)), 0
+		return n.newPart(ctx, &platformsNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	}
 	if !slices.Contains(indexLinks, name) {
 		return nil, syscall.ENOENT
 	}
 	names, at, err := a.parts(ctx)
 	if err != nil {
-		return nil, n.tree.errno(ctx, "read manifest of the platform", n.repo.reference(n.digest.String()), err)
+		return nil, n.tree.errno(ctx, "read manifest of the platform", n.reference(), err)
 	}
 	if !slices.Contains(names, name) {
 		return nil, syscall.ENOENT
@@ -130,7 +96,7 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 	names, at, err := a.parts(ctx)
 	if err != nil {
 		// The index itself is here: it is shown without the links.
-		n.tree.log.Warn("manifest of the platform not read", "reference", n.repo.reference(n.digest.String()), "error", err)
+		n.tree.log.Warn("manifest of the platform not read", "reference", n.reference(), "error", err)
 	}
 	list := []fuse.DirEntry{entry("manifest.json", n.part(syscall.S_IFREG, "manifest.json"))}
 	if a.IsIndex() {

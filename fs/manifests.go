@@ -97,7 +97,7 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
 	}
-	m := &manifestNode{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.created}
+	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.created}}
 	n.tree.directory(&out.Attr, a.created)
 	keep(out, forever)
 	return n.NewInode(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String())), 0

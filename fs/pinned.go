@@ -56,7 +56,7 @@ func (t *tree) pinned(ctx context.Context, o Options) (fusefs.InodeEmbedder, fus
 	}
 	id := a.repo.identity(syscall.S_IFDIR, "part", a.Digest.String(), string(view))
 	if view == ViewFiles {
-		return &filesNode{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.created}, id, nil
+		return &filesNode{manifestPart: manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.created}}, id, nil
 	}
 	if !a.isImage() {
 		return nil, id, fmt.Errorf("%s is no image: it has no %s", o.source(), view)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -17,25 +16,13 @@ import (
 
 // A platformsNode is platforms/ of an index: a link to each of its manifests,
 // called by its platform.
-type platformsNode struct {
-	node
-	repo    *repository
-	digest  digest.Digest
-	created time.Time
-}
+type platformsNode struct{ manifestPart }
 
 var (
 	_ fusefs.NodeGetattrer      = (*platformsNode)(nil)
 	_ fusefs.NodeLookuper       = (*platformsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*platformsNode)(nil)
 )
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *platformsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, n.created)
-	out.SetTimeout(forever)
-	return 0
-}
 
 // platformTarget is where a platform's link leads, from platforms/.
 func platformTarget(index, d digest.Digest) string {
@@ -47,9 +34,9 @@ func platformTarget(index, d digest.Digest) string {
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *platformsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	a, err := n.repo.artifact(ctx, n.digest)
-	if err != nil {
-		return nil, n.tree.errno(ctx, "read index", n.repo.reference(n.digest.String()), err)
+	a, errno := n.artifact(ctx)
+	if errno != 0 {
+		return nil, errno
 	}
 	i := slices.Index(a.platforms, name)
 	if i < 0 {
@@ -60,9 +47,9 @@ func (n *platformsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *platformsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	a, err := n.repo.artifact(ctx, n.digest)
-	if err != nil {
-		return nil, 0, n.tree.errno(ctx, "read index", n.repo.reference(n.digest.String()), err)
+	a, errno := n.artifact(ctx)
+	if errno != 0 {
+		return nil, 0, errno
 	}
 	var list []fuse.DirEntry
 	for i, name := range a.platforms {

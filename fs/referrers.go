@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -18,11 +17,8 @@ import (
 // A referrersNode is referrers/ of a manifest, or a folder in it: what refers to
 // the manifest, by artifact type. It changes, as tags do.
 type referrersNode struct {
-	node
-	repo    *repository
-	digest  digest.Digest
-	path    []string // from referrers/ to this folder
-	created time.Time
+	manifestPart
+	path []string // from referrers/ to this folder
 }
 
 var (
@@ -75,13 +71,6 @@ func (r *repository) placeReferrers(subject digest.Digest, found []ocispec.Descr
 	return list
 }
 
-// Getattr implements fusefs.NodeGetattrer.
-func (n *referrersNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, n.created)
-	out.SetTimeout(forever)
-	return 0
-}
-
 // target is where the link to a referrer in this folder leads: to the manifest
 // beside the subject.
 func (n *referrersNode) target(d digest.Digest) string {
@@ -102,7 +91,7 @@ type referrerEntry struct {
 func (n *referrersNode) entries(ctx context.Context) ([]referrerEntry, syscall.Errno) {
 	referrers, err := n.repo.referrers(ctx, n.digest)
 	if err != nil {
-		return nil, n.tree.errno(ctx, "list referrers", n.repo.reference(n.digest.String()), err)
+		return nil, n.tree.errno(ctx, "list referrers", n.reference(), err)
 	}
 	var list []referrerEntry
 	for _, r := range referrers {
@@ -125,10 +114,11 @@ func (n *referrersNode) identity(e referrerEntry) fusefs.StableAttr {
 	if e.digest != "" {
 		return n.linkIdentity(e.name, n.target(e.digest))
 	}
-	return n.repo.identity(syscall.S_IFDIR, "referrers", append([]string{n.digest.String()}, n.below(e.name)...)...)
+	return n.repo.identity(syscall.S_IFDIR, "referrers", append([]string{n.digest.String()}, n.pathOf(e.name)...)...)
 }
 
-func (n *referrersNode) below(name string) []string { return append(slices.Clip(n.path), name) }
+// pathOf is the path of an entry.
+func (n *referrersNode) pathOf(name string) []string { return append(slices.Clip(n.path), name) }
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *referrersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
@@ -143,10 +133,8 @@ func (n *referrersNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 	if e := list[i]; e.digest != "" {
 		return n.link(ctx, name, n.target(e.digest), n.tree.tagTTL, out), 0
 	}
-	child := &referrersNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, path: n.below(name), created: n.created}
-	n.tree.directory(&out.Attr, n.created)
-	keep(out, n.tree.tagTTL)
-	return n.NewInode(ctx, child, n.identity(list[i])), 0
+	child := &referrersNode{n.below(), n.pathOf(name)}
+	return n.newPart(ctx, child, n.identity(list[i]), n.tree.tagTTL, out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

@@ -1,0 +1,50 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
+)
+
+// A manifestPart is what a manifest's directory and those in it are made of. It
+// holds no more than what attributes need: the rest is the artifact, which is
+// read again if it was forgotten.
+type manifestPart struct {
+	node
+	repo    *repository
+	digest  digest.Digest
+	created time.Time
+}
+
+// Getattr implements fusefs.NodeGetattrer.
+func (p *manifestPart) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	p.tree.directory(&out.Attr, p.created)
+	out.SetTimeout(forever)
+	return 0
+}
+
+// reference names the manifest in errors and in the log.
+func (p *manifestPart) reference() string { return p.repo.reference(p.digest.String()) }
+
+// artifact is what the manifest says.
+func (p *manifestPart) artifact(ctx context.Context) (*artifact, syscall.Errno) {
+	a, err := p.repo.artifact(ctx, p.digest)
+	return a, p.tree.errno(ctx, "read manifest", p.reference(), err)
+}
+
+// below is what a directory in this one is made of.
+func (p *manifestPart) below() manifestPart {
+	return manifestPart{node: node{tree: p.tree}, repo: p.repo, digest: p.digest, created: p.created}
+}
+
+// newPart makes the inode of a directory of the manifest in this one, which the
+// kernel may keep for the time valid.
+func (p *manifestPart) newPart(ctx context.Context, part fusefs.InodeEmbedder, id fusefs.StableAttr, valid time.Duration, out *fuse.EntryOut) *fusefs.Inode {
+	p.tree.directory(&out.Attr, p.created)
+	keep(out, valid)
+	return p.NewInode(ctx, part, id)
+}
