@@ -78,11 +78,11 @@ func (n *blobNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, u
 			return nil, 0, n.tree.contentErrno(ctx, "open blob", n.reference(), errors.Join(err, blob.Close()))
 		}
 	}
-	var keep uint32
+	how := uint32(readOnly)
 	if blob.Verified() {
-		keep = fuse.FOPEN_KEEP_CACHE
+		how |= fuse.FOPEN_KEEP_CACHE
 	}
-	return &openBlob{node: n, blob: blob, reader: blob.Reader()}, keep, 0
+	return &openBlob{node: n, blob: blob, reader: blob.Reader()}, how, 0
 }
 
 // An openBlob is an open file of a blob.

@@ -44,7 +44,7 @@ func (n *documentNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 	if err != nil {
 		return nil, 0, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)
 	}
-	return document(content), fuse.FOPEN_KEEP_CACHE, 0
+	return document(content), readOnly | fuse.FOPEN_KEEP_CACHE, 0
 }
 
 // A document is an open manifest.json.

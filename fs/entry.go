@@ -135,11 +135,11 @@ func (n *entryNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, ui
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
 	}
-	var keep uint32
+	how := uint32(readOnly)
 	if n.entry.Verified() {
-		keep = fuse.FOPEN_KEEP_CACHE
+		how |= fuse.FOPEN_KEEP_CACHE
 	}
-	return &openEntry{n}, keep, 0
+	return &openEntry{n}, how, 0
 }
 
 // An openEntry is an open file of an archive.
