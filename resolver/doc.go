@@ -1,7 +1,7 @@
 // Package resolver answers what a reference is and where its bytes are: it
-// parses references and manifests, lists repositories and tags, resolves tags
-// to digests, finds the right credentials, and reads exact byte ranges of a
-// blob from a registry.
+// parses references and manifests, lists repositories, tags and referrers,
+// resolves tags to digests, finds the right credentials, and reads exact byte
+// ranges of a blob from a registry.
 //
 // It keeps no bytes: what it returns is held by the caller. It knows neither
 // the file system nor the cache.

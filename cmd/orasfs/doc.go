@@ -5,9 +5,10 @@
 //	orasfs version
 //	orasfs completion SHELL
 //
-// TARGET is HOST[:PORT] for a whole registry, or HOST[:PORT]/NAME for a
-// namespace or a repository of it. What the mountpoint then shows is described
-// in package fs.
+// TARGET is HOST[:PORT] for a whole registry, HOST[:PORT]/NAME for a namespace or
+// a repository of it, or HOST[:PORT]/NAME:TAG (or @DIGEST) for one artifact, which
+// stays the one that the tag means when it is mounted. What the mountpoint then
+// shows is described in package fs.
 //
 // mount returns once the mount answers; a daemon goes on behind and logs to a
 // file in the cache directory. With --foreground it is the command itself that

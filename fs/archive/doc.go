@@ -30,5 +30,6 @@
 // in the log. All that an archive can make large is bounded.
 //
 // A span's bytes are given out only if they have the span's digest. A plain tar
-// has none: there the blob vouches for its bytes, as for any part of a blob.
+// has none: there the blob vouches for its bytes, as for any part of a blob. So
+// it does for what is looked at while a pass goes on (passed.go).
 package archive

@@ -145,6 +145,26 @@ func TestReadOfIndexedTakesTwoSpans(t *testing.T) {
 	}
 }
 
+// Whoever reads all files in their order has each span inflated once, not once
+// for each file in it.
+func TestAllFilesInflateEachSpanOnce(t *testing.T) {
+	content := mixed(6<<20, 6)
+	var files []file
+	for i := range 300 {
+		files = append(files, file{name: fmt.Sprintf("%03d", i), content: string(content[i*20_000:][:20_000])})
+	}
+	s := source(members(t, pack(t, files...), 1, 6))
+	l := openLayer(t, s)
+	for n := range NewTree(l).Root().Entries("") {
+		if _, err := n.ReadAt(t.Context(), make([]byte, 20_000), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if fills, spans := s.Store.(*memoryStore).counts().fills, l.index.spans.len(); fills != spans || spans < 3 {
+		t.Errorf("%d spans were inflated %d times", spans, fills)
+	}
+}
+
 // Every span is checked: what changes in a layer after it was indexed is found.
 func TestChangedLayerIsFound(t *testing.T) {
 	tarball := pack(t, file{name: "a", content: string(mixed(3<<20, 4))})

@@ -47,9 +47,6 @@ func (l *Layer) Close() error {
 // the same if their numbers are.
 func (l *Layer) Identity() string { return l.identity }
 
-// Size is what the index takes, in bytes.
-func (l *Layer) Size() int { return len(l.index.raw) }
-
 // unpack is the stream from its first byte on.
 func (s *Source) unpack(ctx context.Context) (io.ReadCloser, error) {
 	f, err := detect(ctx, s)
