@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -35,8 +36,8 @@ func parseContentRange(s string) (contentRange, error) {
 	}
 	first, err1 := strconv.ParseInt(m[1], 10, 64)
 	last, err2 := strconv.ParseInt(m[2], 10, 64)
-	// The second comparison keeps the length from overflowing.
-	if err1 != nil || err2 != nil || last < first || last-first+1 <= 0 || (r.total >= 0 && last >= r.total) {
+	// The second comparison keeps the length, and the end, from overflowing.
+	if err1 != nil || err2 != nil || last < first || last == math.MaxInt64 || (r.total >= 0 && last >= r.total) {
 		return contentRange{}, fmt.Errorf("invalid Content-Range %q: no range", s)
 	}
 	r.off, r.n = first, last-first+1
