@@ -38,6 +38,9 @@
 // _tags lists the tags of the registry, _manifests and _blobs what this mount
 // has met, a bounded number of each.
 //
+// A mount of every registry has a directory for each host (registries.go). It
+// asks a host when that is named, and lists those that it has met.
+//
 // A mount of one artifact shows what its files/ or rootfs/ shows, at its root
 // (pinned.go).
 //

@@ -94,6 +94,13 @@ func timedOut(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
 
+// noRegistry tells whether an error of asking a host for its registry says that
+// there is none: the name is unknown, or what answers has no such API.
+func noRegistry(err error) bool {
+	var lookup *net.DNSError
+	return errors.As(err, &lookup) && lookup.IsNotFound || status(err) == http.StatusNotFound
+}
+
 // unreachable tells whether an error leaves open what the registry would have
 // said: it gave no answer, or only that it can't at the moment.
 func unreachable(err error) bool {

@@ -101,5 +101,5 @@ func keep(out *fuse.EntryOut, d time.Duration) {
 
 // identity is the identity of an object of this repository.
 func (r *repository) identity(mode uint32, kind string, key ...string) fusefs.StableAttr {
-	return identity(mode, kind, append([]string{r.tree.registry.Host(), r.name}, key...)...)
+	return identity(mode, kind, append([]string{r.name}, key...)...)
 }

@@ -7,7 +7,6 @@ import (
 	"log"
 	"log/slog"
 	"os"
-	"path"
 	"runtime"
 	"sync"
 	"time"
@@ -27,10 +26,14 @@ const (
 	DefaultTimeout  = 30 * time.Second
 )
 
-// Options say what to mount where. Registry, Cache and Mountpoint are needed.
+// Options say what to mount where. Mountpoint, Cache, and Registry or Connect are
+// needed.
 type Options struct {
 	Mountpoint string
-	Registry   *resolver.Registry
+	// Registry is the one that is mounted. Where it is nil, every registry is,
+	// and Connect makes the client of one when its host is named.
+	Registry *resolver.Registry
+	Connect  func(host string) (*resolver.Registry, error)
 	// Prefix is the namespace or repository that the root shows; "" is the
 	// whole registry.
 	Prefix string
@@ -77,18 +80,6 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-}
-
-// source names what is mounted, in /proc/mounts and df.
-func (o *Options) source() string {
-	source := path.Join(o.Registry.Host(), o.Prefix)
-	if o.Reference == "" {
-		return source
-	}
-	if _, err := parseDigest(o.Reference); err == nil {
-		return source + "@" + o.Reference
-	}
-	return source + ":" + o.Reference
 }
 
 // A Server is a mounted file system.

@@ -3,8 +3,8 @@ package fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,7 +21,8 @@ import (
 // or both.
 type namespaceNode struct {
 	node
-	name string // "" is the registry itself
+	registry *registry
+	name     string // "" is the registry itself
 }
 
 var (
@@ -30,8 +31,13 @@ var (
 	_ fusefs.NodeOpendirHandler = (*namespaceNode)(nil)
 )
 
-func (n *namespaceNode) reference() string {
-	return path.Join(n.tree.registry.Host(), n.name)
+func (n *namespaceNode) reference() string { return n.registry.reference(n.name) }
+
+// newNamespace makes the inode of a namespace in the directory n.
+func (n *node) newNamespace(ctx context.Context, r *registry, name string, out *fuse.EntryOut) *fusefs.Inode {
+	n.tree.directory(&out.Attr, time.Time{})
+	keep(out, n.tree.tagTTL)
+	return n.NewInode(ctx, &namespaceNode{node: node{tree: n.tree}, registry: r, name: name}, r.identity(name))
 }
 
 // Getattr implements fusefs.NodeGetattrer.
@@ -53,7 +59,7 @@ func (n *namespaceNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 		return nil, syscall.ENOENT
 	}
 	child := path.Join(n.name, name)
-	kind, err := n.tree.kind(ctx, child)
+	kind, err := n.registry.kind(ctx, child)
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up", path.Join(n.reference(), name), err)
 	}
@@ -68,52 +74,26 @@ func (n *namespaceNode) listed(ctx context.Context, name string, out *fuse.Entry
 	if strings.HasPrefix(name, "_") {
 		return n.lookupPart(ctx, name, out)
 	}
-	child := &namespaceNode{node: node{tree: n.tree}, name: path.Join(n.name, name)}
-	n.tree.directory(&out.Attr, time.Time{})
-	keep(out, n.tree.tagTTL)
-	return n.NewInode(ctx, child, n.tree.namespaceIdentity(child.name)), 0
+	return n.newNamespace(ctx, n.registry, path.Join(n.name, name), out), 0
 }
-
-func (t *tree) namespaceIdentity(name string) fusefs.StableAttr {
-	return identity(syscall.S_IFDIR, "namespace", t.registry.Host(), name)
-}
-
-// parts are the directories of a repository. No component of a repository's
-// name can begin with an underscore (distribution-spec, "Pulling manifests").
-var parts = []string{"_tags", "_manifests", "_blobs"}
 
 // lookupPart looks up one of the directories that only a repository has.
 func (n *namespaceNode) lookupPart(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	var part func(r *repository) fusefs.InodeEmbedder
-	switch name {
-	case "_tags":
-		part = func(r *repository) fusefs.InodeEmbedder { return &tagsNode{node: node{tree: n.tree}, repo: r} }
-	case "_manifests":
-		part = func(r *repository) fusefs.InodeEmbedder { return &manifestsNode{node: node{tree: n.tree}, repo: r} }
-	case "_blobs":
-		part = func(r *repository) fusefs.InodeEmbedder { return &blobsNode{node: node{tree: n.tree}, repo: r} }
-	}
-	if part == nil || n.name == "" {
+	if n.name == "" || !slices.Contains(parts, name) {
 		return nil, syscall.ENOENT
 	}
-	kind, err := n.tree.kind(ctx, n.name)
+	kind, err := n.registry.kind(ctx, n.name)
 	if err == nil && (kind == resolver.KindNone || kind == resolver.KindNamespace) {
 		return nil, syscall.ENOENT
 	}
 	var repo *repository
 	if err == nil {
-		repo, err = n.tree.repository(n.name)
+		repo, err = n.registry.repository(n.name)
 	}
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up", path.Join(n.reference(), name), err)
 	}
-	n.tree.directory(&out.Attr, time.Time{})
-	keep(out, n.tree.tagTTL)
-	return n.NewInode(ctx, part(repo), n.tree.partIdentity(n.name, name)), 0
-}
-
-func (t *tree) partIdentity(repository, part string) fusefs.StableAttr {
-	return identity(syscall.S_IFDIR, part, t.registry.Host(), repository)
+	return n.newRepositoryPart(ctx, repo, name, n.tree.tagTTL, out), 0
 }
 
 // lookupReference looks up NAME:TAG, NAME@DIGEST or NAME:TAG@DIGEST: a
@@ -125,7 +105,7 @@ func (n *namespaceNode) lookupReference(ctx context.Context, reference string, o
 	if !resolver.ValidComponent(name) || byTag && !resolver.ValidTag(tag) {
 		return nil, syscall.ENOENT
 	}
-	repo, err := n.tree.repository(path.Join(n.name, name))
+	repo, err := n.registry.repository(path.Join(n.name, name))
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up", n.reference()+"/"+reference, err)
 	}
@@ -160,13 +140,13 @@ func (n *namespaceNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandl
 func (n *namespaceNode) list(ctx context.Context, emit func([]fuse.DirEntry) error) error {
 	first := dots(n.EmbeddedInode())
 	if n.name != "" {
-		kind, err := n.tree.kind(ctx, n.name)
+		kind, err := n.registry.kind(ctx, n.name)
 		if err != nil {
 			return err
 		}
 		if kind == resolver.KindRepository {
 			for _, part := range parts {
-				first = append(first, entry(part, n.tree.partIdentity(n.name, part)))
+				first = append(first, entry(part, partIdentity(n.reference(), part)))
 			}
 		}
 	}
@@ -187,11 +167,11 @@ func (n *namespaceNode) listCatalog(ctx context.Context, emit func([]fuse.DirEnt
 		below = n.name + "/"
 	}
 	children := children{below: below}
-	err := n.tree.registry.Repositories(ctx, below, func(names []string) error {
+	err := n.registry.remote.Repositories(ctx, below, func(names []string) error {
 		var page []fuse.DirEntry
 		for _, name := range names {
 			if child, ok := children.next(name); ok {
-				page = append(page, entry(child, n.tree.namespaceIdentity(below+child)))
+				page = append(page, entry(child, n.registry.identity(below+child)))
 			}
 		}
 		if err := emit(page); err != nil {
@@ -210,19 +190,3 @@ func (n *namespaceNode) listCatalog(ctx context.Context, emit func([]fuse.DirEnt
 
 // errOver ends a walk through the catalog.
 var errOver = errors.New("no name below follows")
-
-// kind tells what is at a name. That nothing is there isn't remembered, except
-// by the kernel for some seconds: who misses a name may be about to push it.
-func (t *tree) kind(ctx context.Context, name string) (resolver.Kind, error) {
-	kind, err := t.names.get(ctx, path.Join(t.registry.Host(), name), func(ctx context.Context) (resolver.Kind, error) {
-		kind, err := t.registry.Probe(ctx, name)
-		if err == nil && kind == resolver.KindNone {
-			err = fmt.Errorf("%s: %w", name, errdef.ErrNotFound)
-		}
-		return kind, err
-	})
-	if errors.Is(err, errdef.ErrNotFound) {
-		return resolver.KindNone, nil
-	}
-	return kind, err
-}

@@ -140,7 +140,7 @@ func (r *repository) openRead(desc ocispec.Descriptor) (*readBlob, error) {
 
 // archives is where what is made of a repository's archives is kept.
 func (r *repository) archives() archive.Store {
-	return archiveStore{r.tree.cache, r.tree.registry.Host()}
+	return archiveStore{r.tree.cache, r.origin}
 }
 
 // An archiveStore is an archive.Store that keeps things in the cache.

@@ -6,9 +6,6 @@ import (
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
-	"oras.land/oras-go/v2/errdef"
-
-	"github.com/orasfs/orasfs/resolver"
 )
 
 // A View is what a mount of one artifact shows.
@@ -22,28 +19,10 @@ const (
 	ViewRootFS View = "rootfs"
 )
 
-// root is the node at the mountpoint: a registry, a part of it, or what a
-// reference means now. It stays that, wherever a tag moves.
-func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
-	if o.Reference != "" {
-		return t.pinned(ctx, o)
-	}
-	if o.Prefix != "" {
-		kind, err := t.kind(ctx, o.Prefix)
-		if err == nil && kind == resolver.KindNone {
-			err = fmt.Errorf("%s: %w", o.source(), errdef.ErrNotFound)
-		}
-		if err != nil {
-			return nil, fusefs.StableAttr{}, err
-		}
-	}
-	return &namespaceNode{node: node{tree: t}, name: o.Prefix}, t.namespaceIdentity(o.Prefix), nil
-}
-
 // pinned is the root of a mount of one artifact; of an index, the manifest for
 // the host.
-func (t *tree) pinned(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
-	a, err := t.referred(ctx, o)
+func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
+	a, err := t.referred(ctx, repo, o)
 	if err != nil {
 		return nil, fusefs.StableAttr{}, err
 	}
@@ -65,11 +44,7 @@ func (t *tree) pinned(ctx context.Context, o Options) (fusefs.InodeEmbedder, fus
 }
 
 // referred is the artifact that the options refer to.
-func (t *tree) referred(ctx context.Context, o Options) (*artifact, error) {
-	repo, err := t.repository(o.Prefix)
-	if err != nil {
-		return nil, err
-	}
+func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*artifact, error) {
 	d, err := parseDigest(o.Reference)
 	if err != nil {
 		if d, err = repo.resolve(ctx, o.Reference); err != nil {

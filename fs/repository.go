@@ -25,17 +25,19 @@ const (
 type repository struct {
 	tree   *tree
 	remote *resolver.Repository
-	name   string
+	name   string // with the registry's: HOST[:PORT]/NAME
+	origin string // whose word its content is
 
 	manifests *lru.Cache[digest.Digest, struct{}]
 	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
 }
 
-func newRepository(t *tree, remote *resolver.Repository) *repository {
+func newRepository(t *tree, remote *resolver.Repository, name, origin string) *repository {
 	return &repository{
 		tree:      t,
 		remote:    remote,
-		name:      remote.Name(),
+		name:      name,
+		origin:    origin,
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
 		blobs:     newLRU[digest.Digest, ocispec.Descriptor](maxBlobs),
 	}
@@ -47,7 +49,7 @@ func (r *repository) reference(digestOrTag string) string {
 	if digest.Digest(digestOrTag).Validate() == nil {
 		separator = "@"
 	}
-	return r.tree.registry.Host() + "/" + r.name + separator + digestOrTag
+	return r.name + separator + digestOrTag
 }
 
 // artifact returns the manifest with that digest and what its directory shows,
@@ -144,7 +146,7 @@ func plain(desc ocispec.Descriptor) ocispec.Descriptor {
 
 // open returns a reference to a blob's bytes.
 func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
-	key := cache.Key{Origin: r.tree.registry.Host(), Digest: desc.Digest, Size: desc.Size}
+	key := cache.Key{Origin: r.origin, Digest: desc.Digest, Size: desc.Size}
 	return r.tree.cache.Blob(key, r.remote.Blob(desc))
 }
 

@@ -57,7 +57,7 @@ func (n *tagsNode) listed(ctx context.Context, name string, out *fuse.EntryOut) 
 func (n *tagsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	d := &directory{tree: n.tree, list: n.list, listed: n.listed}
 	d.fail = func(err error) syscall.Errno {
-		return n.tree.errno(n.tree.ctx, "list tags", n.tree.registry.Host()+"/"+n.repo.name, err)
+		return n.tree.errno(n.tree.ctx, "list tags", n.repo.name, err)
 	}
 	return lookupDirectory{d}, 0, 0
 }

@@ -21,6 +21,7 @@ import (
 // Bounds of what a mount remembers. They bound memory, not what can be read:
 // what was forgotten is asked for again.
 const (
+	maxRegistries   = 64
 	maxNames        = 4096
 	maxTags         = 16384
 	maxReferrers    = 64 // manifests whose referrers are remembered
@@ -30,10 +31,10 @@ const (
 
 // A tree is what all nodes of one mount share.
 type tree struct {
-	registry *resolver.Registry
-	cache    *cache.Cache
-	log      *slog.Logger
-	owner    fuse.Owner
+	connect func(host string) (*resolver.Registry, error)
+	cache   *cache.Cache
+	log     *slog.Logger
+	owner   fuse.Owner
 
 	platform ocispec.Platform // of the host, or who is asked for
 	tagTTL   time.Duration
@@ -41,9 +42,11 @@ type tree struct {
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
+	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
 	referrers    *answers[[]referrer]
+	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
 	images       *lru.Cache[string, *archive.Image]
@@ -64,7 +67,7 @@ type tree struct {
 
 func newTree(ctx context.Context, o Options) *tree {
 	t := &tree{
-		registry: o.Registry,
+		connect:  o.Connect,
 		cache:    o.Cache,
 		log:      o.Log,
 		owner:    o.owner(),
@@ -74,9 +77,11 @@ func newTree(ctx context.Context, o Options) *tree {
 		patience: 3 * o.Timeout,
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
+	t.hosts = newAnswers[*registry](t, "host", maxRegistries)
 	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
+	t.registries = newLRU[string, *registry](maxRegistries)
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
 	t.images = newLRU[string, *archive.Image](maxImages)
@@ -111,23 +116,6 @@ func (t *tree) begin() bool {
 		t.running.Add(1)
 	}
 	return !t.closed
-}
-
-// repository returns the state of the repository of that name, the same for
-// every node of it.
-func (t *tree) repository(name string) (*repository, error) {
-	if r, ok := t.repositories.Get(name); ok {
-		return r, nil
-	}
-	remote, err := t.registry.Repository(name)
-	if err != nil {
-		return nil, err
-	}
-	r := newRepository(t, remote)
-	if before, ok, _ := t.repositories.PeekOrAdd(name, r); ok {
-		return before, nil
-	}
-	return r, nil
 }
 
 // ask runs do once for all who ask for the same key at the same time, and

@@ -68,6 +68,10 @@ func parseTarget(s string) (Target, error) {
 	return t, nil
 }
 
+// ValidHost tells whether s may be a registry's HOST[:PORT], in lower case as it
+// is in a Target.
+func ValidHost(s string) bool { return s == strings.ToLower(s) && checkHost(s) == nil }
+
 // checkHost follows Docker's rule for the first component of a reference: it
 // is a host if it holds a dot or a colon or is localhost.
 func checkHost(s string) error {

@@ -1,14 +1,15 @@
 // Orasfs mounts OCI registries as a file system.
 //
-//	orasfs mount [flags] TARGET MOUNTPOINT
+//	orasfs mount [flags] [TARGET] MOUNTPOINT
 //	orasfs umount [--lazy] MOUNTPOINT
 //	orasfs version
 //	orasfs completion SHELL
 //
 // TARGET is HOST[:PORT] for a whole registry, HOST[:PORT]/NAME for a namespace or
 // a repository of it, or HOST[:PORT]/NAME:TAG (or @DIGEST) for one artifact, which
-// stays the one that the tag means when it is mounted. What the mountpoint then
-// shows is described in package fs.
+// stays the one that the tag means when it is mounted. Without it, or with "none"
+// in its place, the mount shows every registry. What the mountpoint then shows is
+// described in package fs.
 //
 // mount returns once the mount answers; a daemon goes on behind and logs to a
 // file in the cache directory. With --foreground it is the command itself that

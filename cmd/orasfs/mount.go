@@ -14,17 +14,18 @@ import (
 
 func newMountCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "mount [flags] TARGET MOUNTPOINT",
-		Short: "Mount a registry, a part of it, or one artifact",
-		Long: `Mount a registry (HOST[:PORT]), a namespace or repository of it (HOST/NAME), or
-one artifact (HOST/NAME:TAG, HOST/NAME@DIGEST). An artifact stays the one that
-the tag means when it is mounted; an image shows its root file system, any other
-its files.
+		Use:   "mount [flags] [TARGET] MOUNTPOINT",
+		Short: "Mount registries, a part of one, or one artifact",
+		Long: `Mount every registry (no TARGET; a host is looked up when it is named), one
+(HOST[:PORT]), a namespace or repository of it (HOST/NAME), or one artifact
+(HOST/NAME:TAG, HOST/NAME@DIGEST). An artifact stays the one that the tag means
+when it is mounted; an image shows its root file system, any other its files.
 
 mount returns once the mount works; a daemon goes on behind. Credentials are
 those of ORAS and Docker, or --username with --password-stdin, or ORASFS_PASSWORD
 in the environment.`,
-		Example: `  orasfs mount localhost:5000 /mnt/oci
+		Example: `  orasfs mount /mnt/oci
+  orasfs mount localhost:5000 /mnt/oci
   orasfs mount ghcr.io/org/app /mnt/app
   orasfs mount ghcr.io/org/model:v1 /models
   echo "$TOKEN" | orasfs mount -u me --password-stdin registry.example.com /mnt/oci
@@ -56,7 +57,7 @@ func isMountHelperCall(root *cobra.Command, args []string) bool {
 	if len(args) < 2 || strings.HasPrefix(args[1], "-") {
 		return false
 	}
-	if !strings.ContainsAny(args[0], ".:/") && args[0] != "localhost" {
+	if !strings.ContainsAny(args[0], ".:/") && args[0] != "localhost" && args[0] != everyRegistry {
 		return false
 	}
 	found, _, err := root.Find(args[:1])
@@ -121,17 +122,17 @@ func endSignals() []os.Signal {
 
 func mountArgs(_ *cobra.Command, args []string) error {
 	switch len(args) {
-	case 2:
+	case 1, 2:
 		return nil
-	case 1:
-		return errors.New("a TARGET and a MOUNTPOINT are needed (every registry in one mount isn't possible yet)")
+	case 0:
+		return errors.New("a MOUNTPOINT is needed, and before it a TARGET if it isn't every registry")
 	default:
 		return fmt.Errorf("a TARGET and a MOUNTPOINT are needed, not %d arguments", len(args))
 	}
 }
 
 func completeMountArgs(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 1 {
+	if len(args) < 2 {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -14,7 +14,7 @@ import (
 
 // A mountRequest is one mount that was asked for. Making it does nothing yet.
 type mountRequest struct {
-	target     resolver.Target
+	target     resolver.Target // the zero value is every registry
 	targetText string // as given
 	mountpoint string // as given, until check has resolved it
 	registry   resolver.Options
@@ -40,16 +40,20 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	if err := f.absolute(); err != nil {
 		return nil, err
 	}
-	target, err := resolver.ParseTarget(args[0])
+	targetText, mountpoint, err := splitArgs(args)
 	if err != nil {
 		return nil, err
 	}
-	if f.view.value != "" && target.Reference == "" {
-		return nil, fmt.Errorf("--view is for one artifact: give %s a tag or a digest", args[0])
+	target, err := f.parseTarget(targetText)
+	if err != nil {
+		return nil, err
 	}
 	password, err := f.password(cmd.InOrStdin())
 	if err != nil {
 		return nil, err
+	}
+	if password != "" && target.Host == "" {
+		return nil, errors.New("a password is for one registry: give a TARGET")
 	}
 	verify := cache.VerifyLazy
 	if f.verify.value == "full" {
@@ -57,7 +61,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	}
 	return &mountRequest{
 		target:     target,
-		mountpoint: args[1],
+		mountpoint: mountpoint,
 		registry: resolver.Options{
 			PlainHTTP:      f.plainHTTP,
 			Insecure:       f.insecure,
@@ -86,7 +90,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 		verbose:       f.verbose,
 		logFormat:     f.logFormat.value,
 		flags:         daemonFlags(cmd.Flags(), options),
-		targetText:    args[0],
+		targetText:    targetText,
 	}, nil
 }
 

@@ -17,11 +17,8 @@ import (
 func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func() error) (err error) {
 	limitMemory(r.cache)
 	r.registry.Log, r.cache.Log = log, log
-	registry, err := resolver.NewRegistry(r.target.Host, r.registry)
+	registry, err := r.reach(ctx)
 	if err != nil {
-		return r.explain(err)
-	}
-	if err := r.reach(ctx, registry); err != nil {
 		return r.explain(err)
 	}
 	content, err := cache.Open(r.cache)
@@ -36,6 +33,7 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	server, err := fs.Mount(ctx, fs.Options{
 		Mountpoint:   r.mountpoint,
 		Registry:     registry,
+		Connect:      r.connect,
 		Prefix:       r.target.Name,
 		Reference:    r.target.Reference,
 		View:         r.view,
@@ -59,12 +57,26 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	return untilUnmounted(ctx, server, log)
 }
 
-// reach asks the registry whether it is one and lets us in. The resolver
-// bounds every request; an operation takes at most three timeouts.
-func (r *mountRequest) reach(ctx context.Context, registry *resolver.Registry) error {
+// connect makes the client of a registry.
+func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
+	return resolver.NewRegistry(host, r.registry)
+}
+
+// reach asks the target's registry whether it is one and lets us in. Where every
+// registry is the target nobody is asked, and it is nil. The resolver bounds
+// every request; an operation takes at most three timeouts.
+func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
+	if r.target.Host == "" {
+		_, err := r.connect("localhost") // finds what is wrong with the options
+		return nil, err
+	}
+	registry, err := r.connect(r.target.Host)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 3*r.registry.Timeout)
 	defer cancel()
-	return registry.Ping(ctx)
+	return registry, registry.Ping(ctx)
 }
 
 // untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.

@@ -1,0 +1,82 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// A registriesNode is the root of a mount of every registry: a directory for
+// each host. A host is asked whether it is a registry when it is named; those
+// that this mount has met are listed.
+type registriesNode struct{ node }
+
+var (
+	_ fusefs.NodeGetattrer      = (*registriesNode)(nil)
+	_ fusefs.NodeLookuper       = (*registriesNode)(nil)
+	_ fusefs.NodeOpendirHandler = (*registriesNode)(nil)
+)
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *registriesNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, time.Time{})
+	out.SetTimeout(forever)
+	return 0
+}
+
+// Lookup implements fusefs.NodeLookuper. What can't be a host isn't there, and
+// nobody is asked.
+func (n *registriesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	if !resolver.ValidHost(name) {
+		return nil, syscall.ENOENT
+	}
+	r, err := n.tree.registry(ctx, name)
+	if err != nil {
+		return nil, n.tree.errno(ctx, "look up registry", name, err)
+	}
+	return n.newNamespace(ctx, r, "", out), 0
+}
+
+// registry is the registry at a host, once it has answered.
+func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
+	return t.hosts.get(ctx, host, func(ctx context.Context) (*registry, error) {
+		r, ok := t.registries.Get(host)
+		if !ok {
+			remote, err := t.connect(host)
+			if err != nil {
+				return nil, err
+			}
+			r = &registry{tree: t, remote: remote}
+		}
+		err := r.remote.Ping(ctx)
+		if noRegistry(err) {
+			t.registries.Remove(host)
+			return nil, fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
+		}
+		if err == nil {
+			t.registries.Add(host, r)
+		}
+		return r, err
+	})
+}
+
+// OpendirHandle implements fusefs.NodeOpendirHandler.
+func (n *registriesNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	hosts := n.tree.registries.Keys()
+	slices.Sort(hosts)
+	list := dots(n.EmbeddedInode())
+	for _, host := range hosts {
+		if r, ok := n.tree.registries.Peek(host); ok {
+			list = append(list, entry(host, r.identity("")))
+		}
+	}
+	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+}

@@ -1,0 +1,63 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// A registry is one of those that a mount shows.
+type registry struct {
+	tree   *tree
+	remote *resolver.Registry
+}
+
+// reference names a repository or a namespace in errors and in the log; "" is
+// the registry itself.
+func (r *registry) reference(name string) string { return path.Join(r.remote.Host(), name) }
+
+// identity is the identity of a directory above manifests and blobs.
+func (r *registry) identity(name string) fusefs.StableAttr {
+	return identity(syscall.S_IFDIR, "namespace", r.remote.Host(), name)
+}
+
+// repository returns the state of the repository of that name, the same for
+// every node of it.
+func (r *registry) repository(name string) (*repository, error) {
+	key := r.reference(name)
+	if known, ok := r.tree.repositories.Get(key); ok {
+		return known, nil
+	}
+	remote, err := r.remote.Repository(name)
+	if err != nil {
+		return nil, err
+	}
+	repo := newRepository(r.tree, remote, key, r.remote.Host())
+	if before, ok, _ := r.tree.repositories.PeekOrAdd(key, repo); ok {
+		return before, nil
+	}
+	return repo, nil
+}
+
+// kind tells what is at a name. That nothing is there isn't remembered, except
+// by the kernel for some seconds: who misses a name may be about to push it.
+func (r *registry) kind(ctx context.Context, name string) (resolver.Kind, error) {
+	kind, err := r.tree.names.get(ctx, r.reference(name), func(ctx context.Context) (resolver.Kind, error) {
+		kind, err := r.remote.Probe(ctx, name)
+		if err == nil && kind == resolver.KindNone {
+			err = fmt.Errorf("%s: %w", name, errdef.ErrNotFound)
+		}
+		return kind, err
+	})
+	if errors.Is(err, errdef.ErrNotFound) {
+		return resolver.KindNone, nil
+	}
+	return kind, err
+}

@@ -1,0 +1,36 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// parts are the directories of a repository. No component of a repository's
+// name can begin with an underscore (distribution-spec, "Pulling manifests").
+var parts = []string{"_tags", "_manifests", "_blobs"}
+
+// newRepositoryPart makes the inode of one of the parts in the directory n,
+// which the kernel may keep for the time valid.
+func (n *node) newRepositoryPart(ctx context.Context, r *repository, name string, valid time.Duration, out *fuse.EntryOut) *fusefs.Inode {
+	var part fusefs.InodeEmbedder
+	switch name {
+	case "_tags":
+		part = &tagsNode{node: node{tree: n.tree}, repo: r}
+	case "_manifests":
+		part = &manifestsNode{node: node{tree: n.tree}, repo: r}
+	default:
+		part = &blobsNode{node: node{tree: n.tree}, repo: r}
+	}
+	n.tree.directory(&out.Attr, time.Time{})
+	keep(out, valid)
+	return n.NewInode(ctx, part, partIdentity(r.name, name))
+}
+
+// partIdentity is the identity of a part of the repository of that name.
+func partIdentity(repository, part string) fusefs.StableAttr {
+	return identity(syscall.S_IFDIR, part, repository)
+}

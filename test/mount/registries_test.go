@@ -1,0 +1,132 @@
+package mount
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// TestEveryRegistry mounts without a target: a registry is there once its host
+// is named, with the credentials that are for it.
+func TestEveryRegistry(t *testing.T) {
+	open, closed := serveFake(t), serveFake(t)
+	_, original := open.addFile(t, "org/app", 1, small)
+	_, secret := closed.addFile(t, "app", 2, small)
+	closed.RequireBasic("reader", "right")
+	m := prepare(t, "none", "--registry-config", credentialsFile(t, closed.host, "right"))
+	m.mount(t)
+	if got := m.ls(t); len(got) != 0 {
+		t.Errorf("before a host is named the mount lists %q", got)
+	}
+	if n := open.Count("", "") + closed.Count("", ""); n != 0 {
+		t.Errorf("before a host is named %d requests are sent", n)
+	}
+	m.same(t, original, m.path(open.host, contentPath("org/app")))
+	m.same(t, original, m.path(open.host, "org/app:v1/files/content.bin"))
+	m.same(t, secret, m.path(closed.host, contentPath("app")))
+	for _, r := range open.Requests() {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("%s %s holds a credential of another registry", r.Method, r.Path)
+		}
+	}
+	hosts := []string{open.host, closed.host}
+	slices.Sort(hosts)
+	if got := m.ls(t); !slices.Equal(got, hosts) {
+		t.Errorf("the mount lists %q, want %q", got, hosts)
+	}
+	if got := m.ls(t, open.host); !slices.Equal(got, []string{"org"}) {
+		t.Errorf("the registry lists %q", got)
+	}
+	output(t, "find", m.dir) // it ends
+	for _, line := range strings.Split(output(t, "cat", "/proc/mounts"), "\n") {
+		if strings.Contains(line, " "+m.dir+" ") && !strings.HasPrefix(line, "none ") {
+			t.Errorf("it is mounted as %q", line)
+		}
+	}
+}
+
+// TestEveryRegistryNames looks for what is no registry.
+func TestEveryRegistryNames(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	wrong := serveFake(t)
+	wrong.RequireBasic("reader", "right")
+	m := prepare(t, "none", "--timeout", "5s", "--registry-config", credentialsFile(t, wrong.host, "wrong"))
+	m.mount(t)
+	for _, name := range []string{".git", ".Trash", "Thumbs.db", "app", "localhost:5000x", "UPPER.example", "-x.example", "no-such-host.invalid"} {
+		fails(t, notThere, "ls", m.path(name))
+	}
+	fails(t, noAccess, "ls", m.path(wrong.host))
+	m.logs(t, "look up registry", wrong.host, "EACCES")
+
+	website := serveFake(t)
+	website.Inject(fakeregistry.Fault{Status: http.StatusNotFound, Body: []byte("<html>")})
+	fails(t, notThere, "ls", m.path(website.host))
+	if got := m.ls(t); len(got) != 0 {
+		t.Errorf("the mount lists %q", got)
+	}
+	// One that can't be had doesn't hinder the others.
+	if got := m.ls(t, f.host, "app", "_tags"); !slices.Equal(got, []string{"v1"}) {
+		t.Errorf("the tags are %q", got)
+	}
+}
+
+// TestEveryRegistryOutage goes on with what was read while a registry is down.
+func TestEveryRegistryOutage(t *testing.T) {
+	f := serveFake(t)
+	_, original := f.addFile(t, "app", 1, small)
+	m := prepare(t, "none", "--tag-ttl", "1ms", "--timeout", "1s")
+	m.mount(t)
+	m.same(t, original, m.path(f.host, contentPath("app")))
+	f.Inject(fakeregistry.Fault{Status: http.StatusBadGateway})
+	m.same(t, original, m.path(f.host, contentPath("app")))
+	m.logs(t, "the registry isn't reached", "about=host", f.host)
+}
+
+// TestEveryRegistryWithoutTarget gives the mount command a mountpoint alone.
+func TestEveryRegistryWithoutTarget(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	m := prepare(t, "none")
+	cmd := m.command()
+	cmd.Args = slices.DeleteFunc(cmd.Args, func(arg string) bool { return arg == m.target })
+	if r := finish(t, cmd); r.code != 0 {
+		t.Fatalf("%s: exit code %d\n%s%s", r.command, r.code, r.stdout, r.stderr)
+	}
+	if got := m.ls(t, f.host); !slices.Equal(got, []string{"app"}) {
+		t.Errorf("the registry lists %q", got)
+	}
+}
+
+// TestEveryRegistryRefused names what a mount of every registry can't have.
+func TestEveryRegistryRefused(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args, env []string
+		code      int
+		says      string
+	}{
+		{[]string{"--username", "me", dir}, []string{"ORASFS_PASSWORD=secret"}, 2, "one registry"},
+		{[]string{dir}, []string{"ORASFS_PASSWORD=secret"}, 2, "one registry"},
+		{[]string{"--view", "files", dir}, nil, 2, "one artifact"},
+		{[]string{"localhost:5000"}, nil, 2, "MOUNTPOINT is needed"},
+		{[]string{"--ca-file", filepath.Join(dir, "none.pem"), dir}, nil, 1, "none.pem"},
+	} {
+		m := prepare(t, "none")
+		m.env = c.env
+		cmd := m.command()
+		cmd.Args = append([]string{orasfs, "mount"}, c.args...)
+		m.refused(t, cmd, c.code, c.says)
+		if mounted(t, dir) {
+			t.Errorf("%q: something is mounted", c.args)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("the directory holds %v (%v)", entries, err)
+	}
+}
