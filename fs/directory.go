@@ -56,7 +56,8 @@ var (
 	_ fusefs.FileLookuper     = (*lookupDirectory)(nil)
 )
 
-// A lookupDirectory answers a READDIRPLUS' lookups itself.
+// A lookupDirectory answers a READDIRPLUS' lookups itself. An error there is no
+// answer: the kernel looks the entry up when it is wanted.
 type lookupDirectory struct{ *directory }
 
 // Lookup implements fusefs.FileLookuper.

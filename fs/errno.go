@@ -46,7 +46,7 @@ func (t *tree) errno(ctx context.Context, operation, reference string, err error
 // contentErrno is errno for the content of something whose name is there: if
 // the registry doesn't have it, that is a failure.
 func (t *tree) contentErrno(ctx context.Context, operation, reference string, err error) syscall.Errno {
-	if err != nil && errnoOf(err) == syscall.ENOENT {
+	if missing(err) {
 		err = missingError{err}
 	}
 	return t.errno(ctx, operation, reference, err)
@@ -93,6 +93,9 @@ func timedOut(err error) bool {
 	var timeout net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }
+
+// missing tells whether an error says that something isn't there.
+func missing(err error) bool { return err != nil && errnoOf(err) == syscall.ENOENT }
 
 // noRegistry tells whether an error of asking a host for its registry says that
 // there is none: the name is unknown, or what answers has no such API.

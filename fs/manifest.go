@@ -41,6 +41,10 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		return n.NewInode(ctx, d, n.part(syscall.S_IFREG, name)), 0
 	case name == "referrers":
 		return n.newPart(ctx, &referrersNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
+	case name == "layout":
+		return n.newPart(ctx, &layoutNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
+	case name == "layout.tar":
+		return n.newLayoutTar(ctx, n.part(syscall.S_IFREG, name), out)
 	case name == "subject" && a.Subject != nil:
 		return n.link(ctx, name, n.beside(a.Subject.Digest), forever, out), 0
 	case a.Config != nil && name == configName(a.Config.MediaType):
@@ -112,15 +116,24 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 		}
 		list = append(list, entry(name, id))
 	}
-	list = append(list, entry("referrers", n.part(syscall.S_IFDIR, "referrers")))
+	list = append(list,
+		entry("referrers", n.part(syscall.S_IFDIR, "referrers")),
+		entry("layout", n.part(syscall.S_IFDIR, "layout")),
+		entry("layout.tar", n.part(syscall.S_IFREG, "layout.tar")))
 	if a.Subject != nil {
 		list = append(list, entry("subject", n.linkIdentity("subject", n.beside(a.Subject.Digest))))
 	}
-	if err != nil {
-		d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
-		return d, 0, 0 // not to be kept
+	d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
+	d.listed = func(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+		if name == "layout.tar" && (a.IsIndex() || a.Subject != nil) {
+			return nil, syscall.EAGAIN // its size takes requests: whoever wants it looks it up
+		}
+		return n.Lookup(ctx, name, out)
 	}
-	return n.openImmutable(list...)
+	if err != nil {
+		return lookupDirectory{d}, 0, 0 // not to be kept
+	}
+	return lookupDirectory{d}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
 }
 
 // Getxattr implements fusefs.NodeGetxattrer.

@@ -17,15 +17,20 @@ const (
 	ViewOwn    View = ""
 	ViewFiles  View = "files"
 	ViewRootFS View = "rootfs"
+	ViewLayout View = "layout"
 )
 
-// pinned is the root of a mount of one artifact; of an index, the manifest for
-// the host.
+// pinned is the root of a mount of one artifact. Of an index it shows the
+// manifest for the host, but a layout has all of them.
 func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
 	a, err := t.referred(ctx, repo, o)
+	if err == nil && o.View != ViewLayout {
+		a, err = t.forHost(ctx, a, o)
+	}
 	if err != nil {
 		return nil, fusefs.StableAttr{}, err
 	}
+	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.created}
 	view := o.View
 	if view == ViewOwn {
 		view = ViewFiles
@@ -34,10 +39,12 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 		}
 	}
 	id := a.repo.identity(syscall.S_IFDIR, "part", a.Digest.String(), string(view))
-	if view == ViewFiles {
-		return &filesNode{manifestPart: manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.created}}, id, nil
-	}
-	if !a.isImage() {
+	switch {
+	case view == ViewFiles:
+		return &filesNode{manifestPart: manifest.below()}, id, nil
+	case view == ViewLayout:
+		return &layoutNode{manifest.below()}, id, nil
+	case !a.isImage():
 		return nil, id, fmt.Errorf("%s is no image: it has no %s", o.source(), view)
 	}
 	return &viewNode{node: node{tree: t}, view: a.rootfs()}, id, nil
@@ -51,13 +58,18 @@ func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*arti
 			return nil, err
 		}
 	}
-	a, err := repo.artifact(ctx, d)
+	return repo.artifact(ctx, d)
+}
+
+// forHost is the artifact itself, or, of an index, the one for the host.
+func (t *tree) forHost(ctx context.Context, a *artifact, o Options) (*artifact, error) {
+	var err error
 	for err == nil && a.IsIndex() {
 		i := host(a.Manifests, t.platform)
 		if i < 0 {
 			return nil, fmt.Errorf("%s has no manifest for %s", o.source(), platformString(t.platform))
 		}
-		a, err = repo.artifact(ctx, a.Manifests[i].Digest)
+		a, err = a.repo.artifact(ctx, a.Manifests[i].Digest)
 	}
 	return a, err
 }

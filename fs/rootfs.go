@@ -4,11 +4,13 @@ import "github.com/orasfs/orasfs/resolver"
 
 // isImage tells whether a manifest is an image's, so that its layers can be
 // applied: the config says so, and every layer is of a kind that layers are.
-func (a *artifact) isImage() bool {
-	if a.Config == nil || !resolver.IsImageConfig(a.Config.MediaType) {
+func (a *artifact) isImage() bool { return isImage(a.Manifest) }
+
+func isImage(m *resolver.Manifest) bool {
+	if m.Config == nil || !resolver.IsImageConfig(m.Config.MediaType) {
 		return false
 	}
-	for _, desc := range a.Layers {
+	for _, desc := range m.Layers {
 		if !isTar(desc.MediaType) {
 			return false
 		}

@@ -49,6 +49,7 @@ type tree struct {
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
+	closures     *lru.Cache[string, *closure]
 	images       *lru.Cache[string, *archive.Image]
 	openings     openings
 	layers       *lru.Cache[string, *archive.Layer]
@@ -84,6 +85,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.registries = newLRU[string, *registry](maxRegistries)
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
+	t.closures = newLRU[string, *closure](maxClosures)
 	t.images = newLRU[string, *archive.Image](maxImages)
 	t.layers = newLRU[string, *archive.Layer](maxLayers)
 	return t

@@ -37,7 +37,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 		memory:    256 << 20,
 		verify:    choice{value: "lazy", words: []string{"lazy", "full"}},
 		logFormat: choice{value: "text", words: []string{"text", "json"}},
-		view:      choice{words: []string{string(fs.ViewFiles), string(fs.ViewRootFS)}},
+		view:      choice{words: []string{string(fs.ViewFiles), string(fs.ViewRootFS), string(fs.ViewLayout)}},
 	}
 	flags.SortFlags = false
 
@@ -58,7 +58,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.maxStale, "max-stale", 24*time.Hour, "with the registry down, go on with a tag's last digest for this long")
 	flags.Var(&f.verify, "verify", "check a large blob while it is read, or in full before its first byte")
 
-	flags.Var(&f.view, "view", "of one artifact: its files, or an image's root file system (default rootfs of an image, files of any other)")
+	flags.Var(&f.view, "view", "of one artifact: its files, an image's root file system, or an OCI layout of it (default rootfs of an image, files of any other)")
 	flags.StringArrayVarP(&f.options, "options", "o", nil, "mount `OPTIONS`, comma-separated: allow_other, default_permissions, noexec, any long flag by its name")
 	flags.BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more, and say where the log is")

@@ -238,7 +238,7 @@ func TestOtherDocuments(t *testing.T) {
 	}
 	f.AddManifest("app", "index", index.MediaType, document)
 	m := mountRegistry(t, f.host)
-	if got := m.ls(t, "app:index/"); !slices.Equal(got, []string{"manifest.json", "platforms", "referrers"}) {
+	if got := m.ls(t, "app:index/"); !slices.Equal(got, []string{"layout", "layout.tar", "manifest.json", "platforms", "referrers"}) {
 		t.Errorf("the index lists %q", got)
 	}
 	if got := m.cat(t, "app:index/manifest.json"); got != string(document) {
@@ -247,7 +247,7 @@ func TestOtherDocuments(t *testing.T) {
 	m.hasXattrs(t, described(ocispec.Descriptor{
 		MediaType: index.MediaType, Digest: digest.FromBytes(document), Size: int64(len(document)),
 	}), "app:index/")
-	if got := m.ls(t, "app:index/../"+child.Digest.Encoded()); !slices.Equal(got, []string{"config.json", "files", "layers", "manifest.json", "referrers"}) {
+	if got := m.ls(t, "app:index/../"+child.Digest.Encoded()); !slices.Equal(got, []string{"config.json", "files", "layers", "layout", "layout.tar", "manifest.json", "referrers"}) {
 		t.Errorf("the index's manifest lists %q", got)
 	}
 }

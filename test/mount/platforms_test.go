@@ -25,7 +25,7 @@ func TestPlatforms(t *testing.T) {
 			if attestations := len(platforms) - len(names); fixture == "multi" && attestations != 3 {
 				t.Errorf("%d attestations are listed: %q", attestations, platforms)
 			}
-			if got, want := m.ls(t, tag+"/"), []string{"config.json", "files", "layers", "manifest.json", "platforms", "referrers", "rootfs"}; !slices.Equal(got, want) {
+			if got, want := m.ls(t, tag+"/"), []string{"config.json", "files", "layers", "layout", "layout.tar", "manifest.json", "platforms", "referrers", "rootfs"}; !slices.Equal(got, want) {
 				t.Errorf("the index lists %q, want %q", got, want)
 			}
 			for _, name := range []string{"config.json", "files", "layers", "rootfs"} {
@@ -73,7 +73,7 @@ func TestNoPlatform(t *testing.T) {
 	f := serveFake(t)
 	f.addFixture(t, "multi")
 	m := mountRegistry(t, f.host, "--platform", "windows/amd64")
-	if got, want := m.ls(t, "multi:latest/"), []string{"manifest.json", "platforms", "referrers"}; !slices.Equal(got, want) {
+	if got, want := m.ls(t, "multi:latest/"), []string{"layout", "layout.tar", "manifest.json", "platforms", "referrers"}; !slices.Equal(got, want) {
 		t.Errorf("the index lists %q, want %q", got, want)
 	}
 	fails(t, "No such file", "ls", m.path("multi:latest/rootfs"))

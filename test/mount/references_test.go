@@ -66,7 +66,7 @@ func TestReferences(t *testing.T) {
 			"hello-artifact":           {"_blobs", "_manifests", "_tags", "below"},
 			"hello-artifact/below":     {"it"},
 			"hello-artifact/_tags":     {"v1"},
-			"hello-artifact/_tags/v1/": {"config.json", "files", "layers", "manifest.json", "referrers"},
+			"hello-artifact/_tags/v1/": {"config.json", "files", "layers", "layout", "layout.tar", "manifest.json", "referrers"},
 		} {
 			if got := m.ls(t, path); !slices.Equal(got, want) {
 				t.Errorf("/%s lists %q, not %q", path, got, want)

@@ -1,0 +1,107 @@
+package fs
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// tarContents are what the planned tars hold, by the members' places.
+func tarContents() (*closure, [][]byte) {
+	contents := [][]byte{[]byte("{}"), nil, []byte("layer"), bytes.Repeat([]byte("0123456789abcdef"), 96), bytes.Repeat([]byte{7}, tarBlock)}
+	c := &closure{artifact: &artifact{
+		Manifest: &resolver.Manifest{Digest: digest.FromBytes(contents[0]), MediaType: ocispec.MediaTypeImageManifest, Size: 2, ArtifactType: "application/vnd.example"},
+		created:  time.Date(2021, 2, 3, 4, 5, 6, 7, time.UTC),
+	}}
+	for i, content := range contents {
+		algorithm := digest.SHA256
+		if i == 3 {
+			algorithm = digest.SHA512 // a name that a ustar header has no room for
+		}
+		desc := ocispec.Descriptor{Digest: algorithm.FromBytes(content), Size: int64(len(content))}
+		c.members = append(c.members, member{desc, i == 0})
+	}
+	return c, contents
+}
+
+// TestTarPlan compares a planned tar, read at once and in parts from any offset,
+// with what archive/tar reads in it.
+func TestTarPlan(t *testing.T) {
+	c, contents := tarContents()
+	p, err := planTar(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(b []byte, i int, off int64) error {
+		copy(b, contents[i][off:][:len(b)])
+		return nil
+	}
+	whole := make([]byte, p.size)
+	if err := p.read(whole, 0, read); err != nil {
+		t.Fatal(err)
+	}
+	for off := range p.size {
+		for _, n := range []int64{1, 511, 1500} {
+			part := bytes.Repeat([]byte{0xff}, int(min(n, p.size-off)))
+			if err := p.read(part, off, read); err != nil || !bytes.Equal(part, whole[off:][:len(part)]) {
+				t.Fatalf("%d bytes at %d differ (%v)", len(part), off, err)
+			}
+		}
+	}
+
+	names := map[string][]byte{}
+	for r := tar.NewReader(bytes.NewReader(whole)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !h.ModTime.Equal(c.artifact.created.Truncate(time.Second)) {
+			t.Errorf("%s has the time %s", h.Name, h.ModTime)
+		}
+		if names[h.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, m := range c.members {
+		if got, ok := names[blobPath(m.Digest)]; !ok || !bytes.Equal(got, contents[i]) {
+			t.Errorf("member %d is %q", i, got)
+		}
+	}
+	for _, name := range []string{"oci-layout", "index.json", "blobs/", "blobs/sha256/", "blobs/sha512/"} {
+		if _, ok := names[name]; !ok {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if got := string(names["index.json"]); !strings.Contains(got, `"artifactType":"application/vnd.example"`) {
+		t.Errorf("index.json is %s", got)
+	}
+	if len(names) != 5+len(contents) {
+		t.Errorf("it has %d entries", len(names))
+	}
+}
+
+// TestTarPlanFails has a member that can't be read.
+func TestTarPlanFails(t *testing.T) {
+	c, _ := tarContents()
+	p, err := planTar(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := errors.New("wrong digest")
+	err = p.read(make([]byte, p.size), 0, func([]byte, int, int64) error { return wrong })
+	if !errors.Is(err, wrong) {
+		t.Errorf("reading all gives %v", err)
+	}
+}

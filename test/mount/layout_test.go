@@ -1,0 +1,180 @@
+package mount
+
+import (
+	"encoding/json"
+	"net/http"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// TestLayoutAsksNothing lists a layout, and learns the size of its tar: that needs
+// no blob, and of an index the manifests alone.
+func TestLayoutAsksNothing(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	f.addFixture(t, "multi")
+	m := mountRegistry(t, f.host)
+	for _, tag := range []string{"app:v1", "multi:latest"} {
+		output(t, "ls", "-lR", m.path(tag, "layout/"))
+		m.stat(t, "%s", tag, "layout.tar")
+	}
+	for _, r := range f.Requests() {
+		// The time that is shown is in an image's config.
+		if strings.Contains(r.Path, "/blobs/") && r.Bytes > 4096 {
+			t.Errorf("%s %s: %d bytes", r.Method, r.Path, r.Bytes)
+		}
+	}
+	if n := f.Count("GET", "/v2/app/blobs/"); n != 0 {
+		t.Errorf("%d blobs are fetched", n)
+	}
+
+	// Listing the index's directory needs no more than the manifest for the host.
+	f.Reset()
+	other := mountRegistry(t, f.host)
+	other.ls(t, "multi:latest/")
+	if n := f.Count("GET", "/v2/multi/manifests/sha256:"); n != 2 {
+		t.Errorf("for the index's directory %d manifests are fetched, not 2", n)
+	}
+}
+
+// TestLayoutTar compares layout.tar, unpacked, with layout/, and parts of it with
+// the whole.
+func TestLayoutTar(t *testing.T) {
+	f := serveFake(t)
+	f.addFixture(t, "multi")
+	f.addFile(t, "app", 1, 9<<20+77)
+	f.AddArtifact("empty", "v1", "application/vnd.example", nil, titled(f.AddBlob("empty", nil), "nothing"))
+	m := mountRegistry(t, f.host, "--tag-ttl", "1h")
+	for _, manifest := range []string{"multi/_tags/latest", "app/_tags/v1", "empty/_tags/v1"} {
+		whole := filepath.Join(t.TempDir(), "whole.tar")
+		output(t, "cp", m.path(manifest, "layout.tar"), whole)
+		unpacked := t.TempDir()
+		output(t, "tar", "-C", unpacked, "-xf", whole)
+		output(t, "diff", "-r", unpacked, m.path(manifest, "layout"))
+
+		other := mountRegistry(t, f.host) // what is at the end is read first
+		for _, skip := range []string{"4096", "3", "2", "0", "2176"} {
+			output(t, "cmp", "-i", skip+"K", whole, other.path(manifest, "layout.tar"))
+		}
+		f.Reset()
+		output(t, "cmp", whole, m.path(manifest, "layout.tar"))
+		output(t, "diff", "-r", unpacked, m.path(manifest, "layout"))
+		f.asksNothing(t, "a second time")
+	}
+}
+
+// TestLayoutInodes finds one inode for a blob by its digest, wherever it is.
+func TestLayoutInodes(t *testing.T) {
+	f := serveFake(t)
+	layer, _ := f.addFile(t, "app", 1, small)
+	f.AddArtifact("app", "other", "application/vnd.other", nil, layer)
+	m := mountRegistry(t, f.host)
+	blob := "blobs/sha256/" + layer.Digest.Encoded()
+	want := m.stat(t, "%i %s %Y", "app/_"+blob)
+	for _, tag := range []string{"v1", "other"} {
+		if got := m.stat(t, "%i %s %Y", "app/_tags", tag, "layout", blob); got != want {
+			t.Errorf("%s: inode, size and time are %s, and in _blobs %s", tag, got, want)
+		}
+	}
+}
+
+// TestLayoutLeavesOut has an index of which the registry lacks a manifest, and an
+// image with a layer that isn't distributed.
+func TestLayoutLeavesOut(t *testing.T) {
+	f := serveFake(t)
+	layer := f.AddBlob("app", []byte("layer"))
+	foreign := ocispec.Descriptor{
+		MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Digest: digest.FromString("foreign"), Size: 7,
+		URLs: []string{"https://example.com/layer"},
+	}
+	here := f.AddArtifact("app", "", "application/vnd.example", nil, layer, foreign)
+	late := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":` + descriptorJSON(t, layer) + `,"layers":[]}`)
+	gone := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(late), Size: int64(len(late))}
+	index, err := json.Marshal(ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{here, gone, here}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	index = []byte(strings.Replace(string(index), `"schemaVersion":0`, `"schemaVersion":2`, 1))
+	root := f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, index)
+	m := mountRegistry(t, f.host, "--tag-ttl", "1ms")
+	want := []string{root.Digest.Encoded(), here.Digest.Encoded(), layer.Digest.Encoded(), digest.FromString("{}").Encoded()}
+	slices.Sort(want)
+	if got := m.ls(t, "app/_tags/v1/layout/blobs/sha256"); !slices.Equal(got, want) {
+		t.Errorf("the layout has\n%q, want\n%q", got, want)
+	}
+	m.logs(t, "manifest left out of the layout", gone.Digest.String())
+	output(t, "tar", "-tf", m.path("app/_tags/v1/layout.tar"))
+
+	// It is there once the registry has it.
+	size := m.stat(t, "%s", "app/_tags/v1/layout.tar")
+	f.AddManifest("app", "", ocispec.MediaTypeImageManifest, late)
+	if got := m.ls(t, "app/_tags/v1/layout/blobs/sha256"); len(got) != len(want)+1 {
+		t.Errorf("the whole index's layout has %q", got)
+	}
+	if got := m.stat(t, "%s", "app/_tags/v1/layout.tar"); got == size {
+		t.Errorf("layout.tar has %s bytes with and without a manifest", got)
+	}
+}
+
+func descriptorJSON(t testing.TB, desc ocispec.Descriptor) string {
+	t.Helper()
+	b, err := json.Marshal(desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestLayoutFaults has a layout whose parts can't be had, or are wrong: reading it
+// to its end never succeeds.
+func TestLayoutFaults(t *testing.T) {
+	f := serveFake(t)
+	right := []byte(strings.Repeat("right", 100))
+	wrong := f.AddWrongBlob("wrong", digest.FromBytes(right), []byte(strings.Repeat("wrong", 100)))
+	f.AddArtifact("wrong", "v1", "application/vnd.example", nil, wrong)
+	large, _ := f.addFile(t, "large", 1, 9<<20)
+	f.Inject(fakeregistry.Fault{Path: "/v2/large/blobs/" + large.Digest.String(), Flip: true, FlipAt: 8 << 20})
+	index := f.AddManifest("denied", "v1", ocispec.MediaTypeImageIndex,
+		[]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"`+ocispec.MediaTypeImageManifest+`","digest":"`+digest.FromString("x").String()+`","size":2}]}`))
+	f.Inject(fakeregistry.Fault{Path: "/v2/denied/manifests/" + digest.FromString("x").String(), Status: http.StatusForbidden})
+	m := mountRegistry(t, f.host)
+	for _, repo := range []string{"wrong", "large"} {
+		fails(t, ioError, "cat", m.path(repo, "_tags/v1/layout.tar"))
+		fails(t, ioError, "cp", "-r", m.path(repo, "_tags/v1/layout"), t.TempDir())
+	}
+	m.logs(t, "read layout.tar", "digest")
+	fails(t, noAccess, "stat", m.path("denied/_tags/v1/layout.tar"))
+	fails(t, noAccess, "ls", m.path("denied/_tags/v1/layout"))
+	m.logs(t, "list layout", index.Digest.String())
+	if got := m.ls(t, "denied/_tags/v1/"); !slices.Contains(got, "layout.tar") {
+		t.Errorf("the index lists %q", got)
+	}
+	m.cat(t, "denied/_tags/v1/manifest.json")
+}
+
+// TestPinnedLayout mounts the layout of one artifact.
+func TestPinnedLayout(t *testing.T) {
+	f := serveFake(t)
+	f.addFixture(t, "multi")
+	m := mountRegistry(t, f.host+"/multi:latest", "--view", "layout")
+	if got, want := m.ls(t), []string{"blobs", "index.json", "manifest.json", "oci-layout"}; !slices.Equal(got, want) {
+		t.Errorf("the mount lists %q, want %q", got, want)
+	}
+	dir := t.TempDir()
+	output(t, "cp", "-r", m.dir, path.Join(dir, "layout"))
+	output(t, "chmod", "-R", "u+w", dir)
+	for _, platform := range []string{"linux/amd64", "linux/arm/v7"} {
+		got := orasIn(t, dir, "manifest", "fetch", "--oci-layout", m.dir+":latest", "--platform", platform)
+		if want := orasIn(t, dir, "manifest", "fetch", "--oci-layout", "layout:latest", "--platform", platform); got != want || got == "" {
+			t.Errorf("%s: oras fetches %q from the mount, and %q from a copy", platform, got, want)
+		}
+	}
+}
