@@ -23,7 +23,9 @@
 //	        │           ├── rootfs/            rootfs.go; an image's layers applied
 //	        │           ├── platforms/         platforms.go; of an index
 //	        │           ├── referrers/         referrers.go; what refers to it, by type
-//	        │           └── subject -> ../a948…
+//	        │           ├── subject -> ../a948…
+//	        │           ├── layout/            layout.go, layoutblobs.go; an OCI layout
+//	        │           └── layout.tar         layouttar.go; the same as a tar
 //	        └── _blobs/                        blobs.go
 //	            └── sha256/
 //	                └── e4ff…                  blob.go
@@ -41,8 +43,13 @@
 // A mount of every registry has a directory for each host (registries.go). It
 // asks a host when that is named, and lists those that it has met.
 //
-// A mount of one artifact shows what its files/ or rootfs/ shows, at its root
-// (pinned.go).
+// A mount of one artifact shows what its files/, rootfs/ or layout/ shows, at its
+// root (pinned.go).
+//
+// A layout holds all that its artifact needs (closure.go): every manifest of an
+// index, and a subject. Its tag is latest. To know what is in it, manifests are
+// fetched, never blobs. What the registry lacks of it is left out, with a line in
+// the log, and so are layers that aren't distributed with an image.
 //
 // What is in an archive is found out by package archive when somebody looks into
 // it (view.go, opening.go), and kept in the cache: listing a manifest's directory
@@ -65,7 +72,8 @@
 // # Identity
 //
 // An inode's number is a hash of what it is (inode.go): a layer of a manifest
-// is one inode under files/ and layers/, a blob by digest is one inode. Two
+// is one inode under files/ and layers/, a blob by digest is one inode under
+// _blobs/ and in every layout of the repository. Two
 // manifests don't share the inode of a layer, because its annotations and its
 // time are theirs; below the kernel they share the cached bytes.
 //
