@@ -17,6 +17,9 @@ type Key struct {
 	Digest digest.Digest
 	// Size is the descriptor's, in bytes.
 	Size int64
+	// Local is that the origin is a file of this machine: its content is held in
+	// memory, and not written to the disk a second time.
+	Local bool
 }
 
 // A Blob is a reference to a blob. Its methods may be called by several

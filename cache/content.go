@@ -73,7 +73,7 @@ func (c *content) recognise(i int, sum uint64, trusted bool) bool {
 
 // attach looks what is on disk. c.mu is held, and somebody uses c.
 func (c *content) attach() {
-	if c.attached || c.cache.disk == nil || c.cache.ctx.Err() != nil {
+	if c.attached || c.cache.disk == nil || c.key.Local || c.cache.ctx.Err() != nil {
 		return
 	}
 	c.attached = true
@@ -152,7 +152,7 @@ func (c *content) save(i int, data []byte) {
 	c.mu.Unlock()
 	switch {
 	case c.grid.small():
-		if c.cache.disk != nil && !file && c.cache.disk.writeBlob(c.key.Digest, data) {
+		if c.cache.disk != nil && !c.key.Local && !file && c.cache.disk.writeBlob(c.key.Digest, data) {
 			c.mu.Lock()
 			c.file = c.attached
 			c.mu.Unlock()
