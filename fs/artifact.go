@@ -47,9 +47,10 @@ func newArtifact(ctx context.Context, r *repository, m *resolver.Manifest) *arti
 	}
 	a.layers = nameLayers(m.Layers)
 	a.platforms = namePlatforms(m.Manifests)
-	a.files = titledFiles(m.Layers, func(title string, err error) {
+	skipped := func(title string, err error) {
 		r.tree.log.Warn("title left out of files", "reference", r.reference(m.Digest.String()), "title", title, "error", err)
-	})
+	}
+	a.files = titledFiles(m.Layers, skipped)
 	a.addChart(ctx)
 	return a
 }

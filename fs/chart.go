@@ -65,7 +65,7 @@ func (a *artifact) placeChart(c chart) error {
 		if err := a.files.add([]string{archive}, fileEntry{layer: i}); err != nil {
 			return err
 		}
-		if err := a.files.add([]string{c.Name}, fileEntry{layer: i, unpacked: true, path: c.Name}); err != nil {
+		if err := a.files.add([]string{c.Name}, fileEntry{layer: i, as: asUnpacked, path: c.Name}); err != nil {
 			return err
 		}
 	}

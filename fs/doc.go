@@ -17,7 +17,7 @@
 //	        │           ├── manifest.json      document.go
 //	        │           ├── config.json        blob.go; config where it isn't JSON
 //	        │           ├── files/             files.go; titled layers, oras' directories
-//	        │           │                      unpacked, a Helm chart (chart.go)
+//	        │           │                      unpacked, a Helm chart (chart.go), models
 //	        │           ├── layers/            layers.go; every layer in order, raw
 //	        │           │   └── 00/            entry.go; the same, opened
 //	        │           ├── rootfs/            rootfs.go; an image's layers applied
@@ -29,6 +29,10 @@
 //	        └── _blobs/                        blobs.go
 //	            └── sha256/
 //	                └── e4ff…                  blob.go
+//
+// Layers without a title have the paths that ModelPack gives them
+// (modelpack.go). One that a layer holds as an archive of one file is a file all
+// the same (archivedfile.go).
 //
 // An index has its manifest.json, its platforms, and links to what the manifest
 // for the host has. Names that aren't listed but resolve:

@@ -10,8 +10,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// A filesNode is files/ of a manifest, or a folder in it: what `oras pull`
-// would write.
+// A filesNode is files/ of a manifest, or a folder in it: what `oras pull`, or
+// the tool that the artifact's format is of, would write.
 type filesNode struct {
 	manifestPart
 	path []string // from files/ to this folder
@@ -39,12 +39,14 @@ func (n *filesNode) folder(ctx context.Context) (*artifact, *folder, syscall.Err
 // identity is the identity of an entry. A layer's is the same in layers/.
 func (n *filesNode) identity(name string, e fileEntry) fusefs.StableAttr {
 	switch {
-	case e.unpacked:
-		return n.repo.identity(syscall.S_IFDIR, "unpacked", n.digest.String(), strconv.Itoa(e.layer))
-	case e.folder == nil:
+	case e.folder != nil:
+		return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.pathOf(name)...)...)
+	case e.as == asBlob:
 		return layerIdentity(n.repo, n.digest, e.layer)
+	case e.as == asArchived:
+		return n.repo.identity(syscall.S_IFREG, "archived", n.digest.String(), strconv.Itoa(e.layer))
 	}
-	return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.pathOf(name)...)...)
+	return n.repo.identity(syscall.S_IFDIR, "unpacked", n.digest.String(), strconv.Itoa(e.layer))
 }
 
 // pathOf is the path of an entry.
@@ -63,13 +65,18 @@ func (n *filesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 		return nil, syscall.ENOENT
 	}
 	id := n.identity(name, e)
-	if e.unpacked {
-		return n.newView(ctx, a.layerView(e.layer, e.path), id, out), 0
-	}
-	if e.folder == nil {
+	switch {
+	case e.folder != nil:
+		return n.newPart(ctx, &filesNode{n.below(), n.pathOf(name)}, id, forever, out), 0
+	case e.as == asBlob:
 		return n.newBlob(ctx, n.repo, a.Layers[e.layer], a.created, id, out), 0
 	}
-	return n.newPart(ctx, &filesNode{n.below(), n.pathOf(name)}, id, forever, out), 0
+	view := a.layerView(e.layer, e.path)
+	if e.as == asArchived {
+		return n.newArchived(ctx, view, e.size, a.Layers[e.layer].Annotations, id, out), 0
+	}
+	view.alone = e.as == asAlone
+	return n.newView(ctx, view, id, out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

@@ -21,7 +21,13 @@ func (a *artifact) listsOpened(i int) bool {
 	if a.isImage() || desc.Annotations[annotationUnpack] == "true" {
 		return true
 	}
-	return isTar(desc.MediaType) && desc.MediaType != ocispec.MediaTypeImageLayer
+	return saysTar(desc.MediaType)
+}
+
+// saysTar tells whether a media type says of a layer that it is a tar. The one
+// that oras gives to every file doesn't.
+func saysTar(mediaType string) bool {
+	return isTar(mediaType) && mediaType != ocispec.MediaTypeImageLayer
 }
 
 // isTar tells whether a media type is a tar's, compressed or not. Docker writes

@@ -9,45 +9,53 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A folder is a directory of files/, made of the layers' titles.
+// A folder is a directory of files/, made of the layers' names.
 type folder struct {
 	names    []string // in the order in which the manifest has them
 	children map[string]fileEntry
 }
 
-// A fileEntry is a folder, or a file: the layer with that index, or, where
-// unpacked, a directory: what the layer holds below path.
+// A fileEntry is a folder, or what the layer with that index is there.
 type fileEntry struct {
-	folder   *folder
-	layer    int
-	unpacked bool
-	path     string
+	folder *folder
+	layer  int
+	as     fileKind
+	path   string // in the layer's archive, where it is opened
+	size   int64  // of an archived file, in bytes
 }
+
+// A fileKind is what a layer is under files/.
+type fileKind int
+
+const (
+	asBlob     fileKind = iota // a file: the layer itself
+	asUnpacked                 // a directory: what its archive has below the path
+	asAlone                    // likewise, if its archive has nothing outside of the path
+	asArchived                 // a file: what its archive has at the path
+)
 
 func newFolder() *folder {
 	return &folder{children: map[string]fileEntry{}}
 }
 
 // titledFiles arranges the layers by their titles
-// (org.opencontainers.image.title), which may hold folders. A title that would
-// lead out of the directory, can't be a file's name or is taken already is left
-// out and given to skipped.
+// (org.opencontainers.image.title), or where they have none by ModelPack's file
+// paths. Both may hold folders. A title that would lead out of the directory,
+// can't be a file's name or is taken already is left out and given to skipped.
 func titledFiles(layers []ocispec.Descriptor, skipped func(title string, err error)) *folder {
 	root := newFolder()
 	for i, desc := range layers {
-		title, ok := desc.Annotations[ocispec.AnnotationTitle]
-		if !ok || title == "" {
+		title, file := desc.Annotations[ocispec.AnnotationTitle], fileEntry{layer: i}
+		switch {
+		case title == "":
+			title, file = modelPackFile(i, desc, skipped)
+		case desc.Annotations[annotationUnpack] == "true":
+			file.as, file.path = asUnpacked, title
+		}
+		if title == "" {
 			continue
 		}
-		elements, err := splitTitle(title)
-		if err == nil {
-			file := fileEntry{layer: i}
-			if desc.Annotations[annotationUnpack] == "true" {
-				file.unpacked, file.path = true, title
-			}
-			err = root.add(elements, file)
-		}
-		if err != nil {
+		if err := root.place(title, file); err != nil {
 			skipped(title, err)
 		}
 	}
@@ -58,7 +66,16 @@ func titledFiles(layers []ocispec.Descriptor, skipped func(title string, err err
 // names begin with the title.
 const annotationUnpack = "io.deis.oras.content.unpack"
 
-// add places a layer below the folder.
+// place puts a layer at a path below the folder.
+func (f *folder) place(title string, file fileEntry) error {
+	elements, err := splitTitle(title)
+	if err != nil {
+		return err
+	}
+	return f.add(elements, file)
+}
+
+// add is place for a path that is split.
 func (f *folder) add(elements []string, file fileEntry) error {
 	for ; len(elements) > 1; elements = elements[1:] {
 		child, ok := f.children[elements[0]]
@@ -72,7 +89,7 @@ func (f *folder) add(elements []string, file fileEntry) error {
 		f = child.folder
 	}
 	if _, ok := f.children[elements[0]]; ok {
-		return errors.New("another layer has the same title")
+		return errors.New("another layer has that name")
 	}
 	f.put(elements[0], file)
 	return nil

@@ -23,22 +23,39 @@ type view struct {
 	manifest digest.Digest
 	layer    int       // or allLayers
 	path     string    // of the directory that is shown, in the tree
+	alone    bool      // it is shown only if there is nothing outside of it
 	created  time.Time // shown until the tree is open
 }
 
 func (v *view) reference() string { return v.repo.reference(v.manifest.String()) }
 
-// root is the directory of the tree that the view shows. A tree that lacks it
-// is shown from its own root on.
+// root is the directory of the tree that the view shows. A tree that lacks it,
+// or of which it would hide something that it must not, is shown from its own
+// root on.
 func (v *view) root(ctx context.Context) (archive.Node, error) {
 	image, err := v.repo.opening(v.manifest, v.layer).wait(ctx)
 	if err != nil {
 		return archive.Node{}, err
 	}
-	if n, ok := image.At(v.path); ok && n.Type() == archive.TypeDir {
+	if n, ok := image.At(v.path); ok && n.Type() == archive.TypeDir && (!v.alone || alone(n)) {
 		return n, nil
 	}
 	return image.Root(), nil
+}
+
+// alone tells whether there is nothing in a tree outside of a directory.
+func alone(dir archive.Node) bool {
+	way := dir.Image().Root()
+	for way.Path() != dir.Path() {
+		count := 0
+		for child := range way.Entries("") {
+			if count++; count > 1 {
+				return false
+			}
+			way = child
+		}
+	}
+	return true
 }
 
 // whole is what a directory is once the tree is known as a whole.
@@ -137,9 +154,15 @@ func (n *viewNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.Att
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *viewNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	entry, ok, err := n.view.find(ctx, n.view.path, name)
+	var entry archive.Node
+	var ok bool
+	var err error
+	if !n.view.alone {
+		entry, ok, err = n.view.find(ctx, n.view.path, name)
+	}
 	if err == nil && !ok {
-		// Not below the path that is shown; perhaps there is none.
+		// Not below the path that is shown; perhaps there is none, or whether it
+		// is shown goes by the whole tree.
 		root, errno := n.root(ctx)
 		if errno != 0 {
 			return nil, errno

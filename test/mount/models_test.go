@@ -1,0 +1,190 @@
+package mount
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// ModelPack's annotations of a layer.
+const (
+	modelPath     = "org.cncf.model.filepath"
+	modelMetadata = "org.cncf.model.file.metadata+json"
+)
+
+// addModel adds a manifest with a config of that media type to a repository and
+// gives the path of its directory. What else a layer has than its descriptor
+// is in the document.
+func (f *fake) addModel(t testing.TB, repo, configType, config string, layers ...any) string {
+	t.Helper()
+	manifest := asJSON(t, map[string]any{
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "layers": layers,
+		"config": ocispec.Descriptor{MediaType: configType, Digest: digest.FromString(config), Size: int64(len(config))},
+	})
+	f.AddBlob(repo, []byte(config))
+	return manifestPath(repo, f.AddManifest(repo, "v1", ocispec.MediaTypeImageManifest, manifest).Digest)
+}
+
+// addLayer adds a blob to a repository and gives the descriptor of a layer of
+// it, with annotations given as pairs.
+func (f *fake) addLayer(repo, mediaType string, content []byte, pairs ...string) ocispec.Descriptor {
+	desc := f.AddBlob(repo, content)
+	desc.MediaType, desc.Annotations = mediaType, map[string]string{}
+	for pair := range slices.Chunk(pairs, 2) {
+		desc.Annotations[pair[0]] = pair[1]
+	}
+	return desc
+}
+
+// lists fails the test unless a directory and what is below it has those
+// files and, where its name ends with a slash, directories.
+func lists(t testing.TB, dir string, want ...string) {
+	t.Helper()
+	got := listing(t, dir, "(", "-type", "d", "-printf", `%P/\0`, "-o", "-printf", `%P\0`, ")")
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%s holds %q, not %q", dir, got, want)
+	}
+}
+
+// safetensors checks the form of a safetensors file (its documentation,
+// "Format") and gives how many tensors it has.
+func safetensors(t testing.TB, content string) int {
+	t.Helper()
+	if len(content) < 8 {
+		t.Fatalf("a safetensors file of %d bytes", len(content))
+	}
+	header := binary.LittleEndian.Uint64([]byte(content[:8]))
+	if header > uint64(len(content)-8) {
+		t.Fatalf("its header has %d bytes, it itself %d", header, len(content))
+	}
+	var tensors map[string]struct {
+		Offsets [2]int `json:"data_offsets"`
+	}
+	if err := json.Unmarshal([]byte(content[8:8+header]), &tensors); err != nil {
+		t.Fatal(err)
+	}
+	delete(tensors, "__metadata__")
+	end := 0
+	for tensor := range maps.Values(tensors) {
+		end = max(end, tensor.Offsets[1])
+	}
+	if got := len(content) - 8 - int(header); end != got { //nolint:gosec // below the file's length
+		t.Errorf("its data has %d bytes, and ends at %d", got, end)
+	}
+	return len(tensors)
+}
+
+// TestModelPack reads a model by the paths that its layers have.
+func TestModelPack(t *testing.T) {
+	f := serveFake(t)
+	d, manifest := fixtureManifest(t, f.addFixture(t, "model"), "latest")
+	m := mountRegistry(t, f.host)
+	files := manifestPath("model", d) + "/files"
+	read := func() {
+		t.Helper()
+		lists(t, m.path(files), "weights/", "weights/model-00001-of-00001.safetensors", "config.json", "tokenizer.json",
+			// Their archives have something else than their paths.
+			"docs/", "docs/README.md", "docs/docs/", "docs/docs/LICENSE", "run.py/", "run.py/run.py")
+		weights := m.cat(t, files, "weights/model-00001-of-00001.safetensors")
+		if got := safetensors(t, weights); got != 4 {
+			t.Errorf("the weights have %d tensors, not 4", got)
+		}
+		if got := digest.FromString(weights); got != manifest.Layers[0].Digest {
+			t.Errorf("the weights have the digest %s, not %s", got, manifest.Layers[0].Digest)
+		}
+		for name, size := range map[string]int{"config.json": 75, "tokenizer.json": 18, "docs/README.md": 18, "docs/docs/LICENSE": 4, "run.py/run.py": 12} {
+			if got := m.cat(t, files, name); len(got) != size {
+				t.Errorf("%s holds %q, which isn't %d bytes", name, got, size)
+			}
+		}
+	}
+	output(t, "ls", "-l", m.path(files), m.path(files, "weights"))
+	if n := f.Count("GET", "/blobs/"); n != 0 {
+		t.Errorf("to list the model %d blobs were fetched", n)
+	}
+	m.hasXattrs(t, described(manifest.Layers[0]), files, "weights/model-00001-of-00001.safetensors")
+	read()
+	f.Reset()
+	read()
+	f.asksNothing(t, "the second time")
+}
+
+// TestModelPackArchives reads layers that are archives: one that holds a file
+// is that file, any other a directory, and nothing in it is hidden.
+func TestModelPackArchives(t *testing.T) {
+	const repo = "packed"
+	f := serveFake(t)
+	file := func(size int) string { return fmt.Sprintf(`{"name":"x","mode":420,"size":%d,"typeflag":48}`, size) }
+	weights := noise(t, 1, 3*mib)
+	add := func(kind, path, metadata string, items ...item) ocispec.Descriptor {
+		content := tarOf(t, items...)
+		switch {
+		case strings.HasSuffix(kind, "gzip"):
+			content = gzipped(t, content)
+		case strings.HasSuffix(kind, "zstd"):
+			content = zstdCompressed(t, content)
+		}
+		return f.addLayer(repo, "application/vnd.cncf.model.weight.v1."+kind, content, modelPath, path, modelMetadata, metadata)
+	}
+	layers := []ocispec.Descriptor{
+		add("tar", "w/a.bin", file(len(weights)), regular("b.bin", "b\n"), regular("w/a.bin", weights)),
+		add("tar+gzip", "w/b.bin", file(2), regular("b.bin", "b\n"), regular("a.bin", "a\n")),
+		add("tar+zstd", "w/c.bin", file(5), directory("dir/"), regular("dir/other", "12345")),
+		add("tar", "empty", file(0), regular("empty", "")),
+		add("tar+gzip", "shorter", file(3), regular("shorter", "12")),
+		add("tar+gzip", "longer", file(3), regular("longer", "1234")),
+		add("tar", "missing", file(1), regular("a", "1"), regular("b", "1")),
+		add("tar+gzip", "docs", `{"size":4096,"typeflag":53}`, directory("docs/"), regular("docs/a.md", "a\n"), regular("docs/img/b", "b\n")),
+		add("tar", "more", "", regular("more/a.md", "more\n"), regular("a.md", "beside\n"), regular("z/c", "c\n")),
+		add("tar", "odd", `{"size":-1,"typeflag":48}`, regular("odd/a", "a\n")),
+		add("tar", "../out", "", regular("a", "a\n")),
+	}
+	described := make([]any, len(layers))
+	for i, l := range layers {
+		described[i] = l
+	}
+	artifact := f.addModel(t, repo, "application/vnd.cncf.model.config.v1+json", "{}", described...)
+	m := mountRegistry(t, f.host)
+	files := artifact + "/files"
+
+	output(t, "ls", "-lL", m.path(files), m.path(files, "w"))
+	for name, want := range map[string]string{
+		"w/a.bin": "regular file 444 3145728 0", "w/b.bin": "regular file 444 2 0", "longer": "regular file 444 3 0",
+		"missing": "regular file 444 1 0", "docs": "directory 555 0 0",
+	} {
+		if got := m.stat(t, "%F %a %s %Y", files, name); got != want {
+			t.Errorf("%s is a %s, not a %s", name, got, want)
+		}
+	}
+	if n := f.Count("GET", "/blobs/"); n != 0 {
+		t.Errorf("to list the model %d blobs were fetched", n)
+	}
+	if got := m.cat(t, files, "more/a.md"); got != "beside\n" { // the first look into it
+		t.Errorf("more/a.md holds %q", got)
+	}
+	lists(t, m.path(files), "w/", "w/a.bin", "w/b.bin", "w/c.bin", "empty", "shorter", "longer", "missing",
+		"docs/", "docs/a.md", "docs/img/", "docs/img/b", "more/", "more/a.md", "more/more/", "more/more/a.md", "more/z/", "more/z/c", "odd/", "odd/a")
+	for name, want := range map[string]string{
+		"w/a.bin": weights, "w/b.bin": "b\n", "w/c.bin": "12345", "empty": "", "docs/a.md": "a\n", "docs/img/b": "b\n",
+		"more/more/a.md": "more\n", "odd/a": "a\n",
+	} {
+		if got := m.cat(t, files, name); got != want {
+			t.Errorf("%s holds %d bytes %q, not %q", name, len(got), clip(got), clip(want))
+		}
+	}
+	for _, name := range []string{"shorter", "longer", "missing"} {
+		fails(t, "Input/output error", "cat", m.path(files, name))
+		m.logs(t, "open file of an archive", " "+name, "EIO")
+	}
+	m.logs(t, "odd", "without a size")
+	m.logs(t, "../out")
+	m.hasXattrs(t, map[string]string{"user." + modelPath: "w/a.bin", "user." + modelMetadata: file(len(weights))}, files, "w/a.bin")
+}
