@@ -51,6 +51,8 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		return n.newBlob(ctx, n.repo, *a.Config, a.created, n.part(syscall.S_IFREG, name), out), 0
 	case a.IsIndex():
 		return n.lookupInIndex(ctx, a, name, out)
+	case name == "files" && a.isModelKit():
+		return n.newView(ctx, a.modelKit(), n.part(syscall.S_IFDIR, name), out), 0
 	case name == "files":
 		return n.newPart(ctx, &filesNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	case name == "layers":

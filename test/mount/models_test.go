@@ -188,3 +188,34 @@ func TestModelPackArchives(t *testing.T) {
 	m.logs(t, "../out")
 	m.hasXattrs(t, map[string]string{"user." + modelPath: "w/a.bin", "user." + modelMetadata: file(len(weights))}, files, "w/a.bin")
 }
+
+// TestModelKit shows the layers of a ModelKit unpacked over each other, as `kit
+// unpack` does it. Nothing of them is fetched before somebody looks into files/.
+func TestModelKit(t *testing.T) {
+	const repo, kit = "kit", "application/vnd.kitops.modelkit."
+	f := serveFake(t)
+	layers := []ocispec.Descriptor{
+		f.addLayer(repo, kit+"model.v1.tar", tarOf(t, directory("model/"), regular("model/weights.bin", noise(t, 1, mib)))),
+		f.addLayer(repo, kit+"code.v1.tar+gzip", gzipped(t, tarOf(t, regular("model/config.json", "{}\n"), regular("train.py", "pass\n")))),
+	}
+	artifact := f.addModel(t, repo, kit+"config.v1+json", `{"manifestVersion":"1.0.0"}`, layers[0], layers[1])
+	raw := f.addLayer("mixed", kit+"model.v1.raw", []byte("raw\n"), modelPath, "model.bin")
+	mixed := f.addModel(t, "mixed", kit+"config.v1+json", "{}", layers[0], raw)
+	m := mountRegistry(t, f.host)
+
+	output(t, "ls", "-l", m.path(artifact)+"/", m.path(artifact, "layers"))
+	output(t, "stat", m.path(artifact, "files"))
+	if n := f.fetched(layers[0].Digest) + f.fetched(layers[1].Digest); n != 0 {
+		t.Errorf("to list the kit %d bytes of its layers were fetched", n)
+	}
+	lists(t, m.path(artifact, "files"), "model/", "model/weights.bin", "model/config.json", "train.py")
+	for name, want := range map[string]string{"model/weights.bin": noise(t, 1, mib), "model/config.json": "{}\n", "train.py": "pass\n"} {
+		if got := m.cat(t, artifact, "files", name); got != want {
+			t.Errorf("%s holds %d bytes %q", name, len(got), clip(got))
+		}
+	}
+	lists(t, m.path(mixed, "files"), "model.bin")
+	if got := m.cat(t, mixed, "files/model.bin"); got != "raw\n" {
+		t.Errorf("the layer that is no archive holds %q", got)
+	}
+}

@@ -1,0 +1,25 @@
+package fs
+
+import ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+// mediaTypeKitConfig is the media type of a ModelKit's config (KitOps, "ModelKit
+// specification").
+const mediaTypeKitConfig = "application/vnd.kitops.modelkit.config.v1+json"
+
+// isModelKit tells whether a manifest is of a ModelKit whose layers can be
+// unpacked over each other, as `kit unpack` does it: their names are relative to
+// the kit's root. Layers that have titles are shown by those.
+func (a *artifact) isModelKit() bool {
+	if a.Config == nil || a.Config.MediaType != mediaTypeKitConfig || len(a.Layers) == 0 {
+		return false
+	}
+	for _, desc := range a.Layers {
+		if !saysTar(desc.MediaType) || desc.Annotations[ocispec.AnnotationTitle] != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// modelKit shows what the layers of a ModelKit unpack to.
+func (a *artifact) modelKit() *view { return a.layerView(allLayers, "") }

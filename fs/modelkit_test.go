@@ -1,0 +1,35 @@
+package fs
+
+import (
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+func TestIsModelKit(t *testing.T) {
+	const kit = "application/vnd.kitops.modelkit."
+	tars := []ocispec.Descriptor{annotated(kit + "model.v1.tar"), annotated(kit + "code.v1.tar+gzip"), annotated(kit + "docs.v1.tar+zstd")}
+	for _, test := range []struct {
+		name   string
+		config string
+		layers []ocispec.Descriptor
+		want   bool
+	}{
+		{"archives", mediaTypeKitConfig, tars, true},
+		{"no config", "", tars, false},
+		{"another config", "application/vnd.cncf.model.config.v1+json", tars, false},
+		{"no layers", mediaTypeKitConfig, nil, false},
+		{"not all archives", mediaTypeKitConfig, append(tars[:3:3], annotated(kit+"model.v1.raw")), false},
+		{"a title", mediaTypeKitConfig, append(tars[:3:3], annotated(kit+"model.v1.tar", ocispec.AnnotationTitle, "model.tar")), false},
+	} {
+		a := &artifact{Manifest: &resolver.Manifest{Layers: test.layers}}
+		if test.config != "" {
+			a.Config = &ocispec.Descriptor{MediaType: test.config}
+		}
+		if got := a.isModelKit(); got != test.want {
+			t.Errorf("%s: %t, want %t", test.name, got, test.want)
+		}
+	}
+}
