@@ -51,6 +51,8 @@ func newArtifact(ctx context.Context, r *repository, m *resolver.Manifest) *arti
 		r.tree.log.Warn("title left out of files", "reference", r.reference(m.Digest.String()), "title", title, "error", err)
 	}
 	a.files = titledFiles(m.Layers, skipped)
+	a.files.addNames(m.Layers, dockerModelNames(m.Layers), skipped)
+	a.files.addNames(m.Layers, a.ollamaNames(), skipped)
 	a.addChart(ctx)
 	return a
 }

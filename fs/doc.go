@@ -30,9 +30,10 @@
 //	            └── sha256/
 //	                └── e4ff…                  blob.go
 //
-// Layers without a title have the paths that ModelPack gives them
-// (modelpack.go). One that a layer holds as an archive of one file is a file all
-// the same (archivedfile.go).
+// Layers without a title have the names that the tools of their format give
+// them: ModelPack (modelpack.go), KitOps, whose layers are merged (modelkit.go),
+// Docker's models (dockermodel.go), Ollama (ollama.go). One that a layer holds as
+// an archive of one file is a file all the same (archivedfile.go).
 //
 // An index has its manifest.json, its platforms, and links to what the manifest
 // for the host has. Names that aren't listed but resolve:

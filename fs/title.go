@@ -6,12 +6,13 @@ import (
 	"path"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A folder is a directory of files/, made of the layers' names.
 type folder struct {
-	names    []string // in the order in which the manifest has them
+	names    []string // those that annotations state first, in the manifest's order
 	children map[string]fileEntry
 }
 
@@ -60,6 +61,48 @@ func titledFiles(layers []ocispec.Descriptor, skipped func(title string, err err
 		}
 	}
 	return root
+}
+
+// named tells whether an annotation says which name a layer has.
+func named(desc ocispec.Descriptor) bool {
+	return desc.Annotations[ocispec.AnnotationTitle] != "" || modelPackPath(desc) != ""
+}
+
+// addNames places layers by the names that their formats' own tools give them,
+// "" for one that has none. Those of one name get digits of their digests, the
+// same layer twice is one name. A name that an annotation stated stays that
+// layer's.
+func (f *folder) addNames(layers []ocispec.Descriptor, names []string, skipped func(title string, err error)) {
+	type layerName struct {
+		name   string
+		digest digest.Digest
+	}
+	count, seen := map[string]int{}, map[layerName]bool{}
+	for i, name := range names {
+		if key := (layerName{name, layers[i].Digest}); name != "" && !seen[key] {
+			seen[key] = true
+			count[name]++
+		}
+	}
+	clear(seen)
+	for i, name := range names {
+		key := layerName{name, layers[i].Digest}
+		if name == "" || seen[key] {
+			continue
+		}
+		seen[key] = true
+		if count[name] > 1 {
+			end := path.Ext(name)
+			name = strings.TrimSuffix(name, end) + "-" + layers[i].Digest.Encoded()[:hexDigits] + end
+		}
+		file := fileEntry{layer: i}
+		if saysTar(layers[i].MediaType) {
+			file.as = asUnpacked
+		}
+		if err := f.place(name, file); err != nil {
+			skipped(name, err)
+		}
+	}
 }
 
 // annotationUnpack marks what oras made of a directory: a tar of it, whose

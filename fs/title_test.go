@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -65,6 +66,40 @@ func TestTitledFiles(t *testing.T) {
 				t.Errorf("skipped %q, want %q", skipped, test.skipped)
 			}
 		})
+	}
+}
+
+func TestAddNames(t *testing.T) {
+	digits := func(content string) string { return digest.FromString(content).Encoded()[:hexDigits] }
+	layer := func(content, mediaType string) ocispec.Descriptor {
+		return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(content)}
+	}
+	layers := []ocispec.Descriptor{
+		layer("a", ""), layer("b", ""), layer("c", ""), layer("a", ""), layer("d", ""), layer("e", "application/x.tar"),
+		layer("f", ""), layer("g", ""), layer("h", ""), layer("i", ""),
+	}
+	names := []string{
+		"model.gguf", "license", "license", "model.gguf", "", "config",
+		"model.gguf", "stated", "../x", "text/config.json",
+	}
+	root := newFolder()
+	if err := root.place("stated", fileEntry{layer: 4}); err != nil {
+		t.Fatal(err)
+	}
+	var skipped []string
+	root.addNames(layers, names, func(title string, err error) { skipped = append(skipped, title) })
+	want := []string{
+		"stated=4", "model-" + digits("a") + ".gguf=0", "license-" + digits("b") + "=1", "license-" + digits("c") + "=2",
+		"config=5", "model-" + digits("f") + ".gguf=6", "text/config.json=9",
+	}
+	if got := paths(root, ""); !slices.Equal(got, want) {
+		t.Errorf("files %q, want %q", got, want)
+	}
+	if want := []string{"stated", "../x"}; !slices.Equal(skipped, want) {
+		t.Errorf("skipped %q, want %q", skipped, want)
+	}
+	if root.children["config"].as != asUnpacked {
+		t.Error("an archive isn't a directory")
 	}
 }
 

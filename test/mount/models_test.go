@@ -219,3 +219,79 @@ func TestModelKit(t *testing.T) {
 		t.Errorf("the layer that is no archive holds %q", got)
 	}
 }
+
+// gguf is content that begins as a GGUF file does.
+func gguf(t testing.TB, seed uint64) string {
+	t.Helper()
+	return "GGUF\x03\x00\x00\x00" + noise(t, seed, 5*mib)
+}
+
+// TestDockerModel reads one of Docker's models by the names that its runner
+// gives the layers.
+func TestDockerModel(t *testing.T) {
+	const repo, ai = "ai/smollm", "application/vnd.docker.ai."
+	f := serveFake(t)
+	content := gguf(t, 1)
+	artifact := f.addModel(t, repo, ai+"model.config.v0.1+json", `{"config":{"format":"gguf"}}`,
+		f.addLayer(repo, ai+"gguf.v3", []byte(content)),
+		f.addLayer(repo, ai+"license", []byte("free\n")),
+		f.addLayer(repo, ai+"chat.template.jinja", []byte("{{ x }}\n")),
+		f.addLayer(repo, ai+"model.file", []byte("readme\n"), modelPath, "README.md"),
+		f.addLayer(repo, ai+"vllm.config.tar", tarOf(t, regular("config.json", "{}\n"))))
+	m := mountRegistry(t, f.host)
+	files := artifact + "/files"
+
+	output(t, "ls", "-l", m.path(files))
+	if n := f.Count("GET", "/blobs/"); n != 0 {
+		t.Errorf("to list the model %d blobs were fetched", n)
+	}
+	lists(t, m.path(files), "model.gguf", "LICENSE", "template.jinja", "README.md", "vllm.config/", "vllm.config/config.json")
+	for name, want := range map[string]string{
+		"model.gguf": content, "LICENSE": "free\n", "template.jinja": "{{ x }}\n", "README.md": "readme\n", "vllm.config/config.json": "{}\n",
+	} {
+		if got := m.cat(t, files, name); got != want {
+			t.Errorf("%s holds %d bytes %q", name, len(got), clip(got))
+		}
+	}
+	if names := m.ls(t, artifact, "layers"); !strings.HasSuffix(names[0], ".gguf") {
+		t.Errorf("layers/ holds %q", names)
+	}
+}
+
+// TestOllama reads one of Ollama's models: its config says it is an image, its
+// layers say what they are.
+func TestOllama(t *testing.T) {
+	const repo, ollama = "library/tiny", "application/vnd.ollama.image."
+	f := serveFake(t)
+	content := gguf(t, 2)
+	licences := []string{"free\n", "not so free\n"}
+	digits := func(s string) string { return digest.FromString(s).Encoded()[:12] }
+	tensor := asJSON(t, f.addLayer(repo, ollama+"tensor", []byte("one tensor\n")))
+	artifact := f.addModel(t, repo, "application/vnd.docker.container.image.v1+json",
+		`{"model_format":"gguf","rootfs":{"type":"layers","diff_ids":[]},"architecture":"amd64","os":"linux"}`,
+		f.addLayer(repo, ollama+"model", []byte(content)),
+		f.addLayer(repo, ollama+"template", []byte("{{ .Prompt }}\n")),
+		f.addLayer(repo, ollama+"license", []byte(licences[0])),
+		f.addLayer(repo, ollama+"license", []byte(licences[1])),
+		f.addLayer(repo, ollama+"params", []byte(`{"stop":["x"]}`)),
+		json.RawMessage(`{"name":"model.norm.weight",`+string(tensor[1:])))
+	m := mountRegistry(t, f.host)
+	files := artifact + "/files"
+
+	want := map[string]string{
+		"model.gguf": content, "template": "{{ .Prompt }}\n", "params.json": `{"stop":["x"]}`, "model.norm.weight.safetensors": "one tensor\n",
+		"license-" + digits(licences[0]): licences[0], "license-" + digits(licences[1]): licences[1],
+	}
+	lists(t, m.path(files), slices.Collect(maps.Keys(want))...)
+	if n := f.fetched(digest.FromString(content)); n != 0 {
+		t.Errorf("to list the model %d bytes of it were fetched", n)
+	}
+	for name, want := range want {
+		if got := m.cat(t, files, name); got != want {
+			t.Errorf("%s holds %d bytes %q", name, len(got), clip(got))
+		}
+	}
+	if names := m.ls(t, artifact); slices.Contains(names, "rootfs") {
+		t.Errorf("a model has a root file system: %q", names)
+	}
+}
