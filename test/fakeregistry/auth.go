@@ -18,6 +18,8 @@ type authentication struct {
 	realm     string // "" is /token of this registry
 	uses      int    // requests a token is good for; 0 is no bound
 	tokens    map[string]*token
+	denied    []string // scopes that no token is good for
+	strict    bool     // who asks for those gets no token at all
 }
 
 type token struct {
@@ -51,6 +53,27 @@ func (r *Registry) SetRealm(url string) {
 	r.auth.realm = url
 }
 
+// Deny has the token endpoint give tokens that aren't good for a repository, as
+// to a user who may not see it. The catalog lists it all the same.
+func (r *Registry) Deny(repo string) { r.deny(scopeOf(repo, "tags")) }
+
+// DenyCatalog does so for the catalog.
+func (r *Registry) DenyCatalog() { r.deny(catalogScope) }
+
+// RefuseTokens has the token endpoint answer 403 to who asks for what is denied,
+// instead of a token for less.
+func (r *Registry) RefuseTokens() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.auth.strict = true
+}
+
+func (r *Registry) deny(scope string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.auth.denied = append(r.auth.denied, scope)
+}
+
 // ExpireTokens makes every token given so far invalid.
 func (r *Registry) ExpireTokens() {
 	r.mu.Lock()
@@ -75,10 +98,12 @@ func scopeOf(name, kind string) string {
 	return "repository:" + name + ":pull"
 }
 
+const catalogScope = "registry:catalog:*"
+
 // authorize tells whether the request may go on, and answers it if not.
 func (r *Registry) authorize(w http.ResponseWriter, req *http.Request, scope string) bool {
 	if req.URL.Path == "/v2/_catalog" {
-		scope = "registry:catalog:*"
+		scope = catalogScope
 	}
 	r.mu.Lock()
 	challenge, ok := r.auth.check(req, scope)
@@ -130,32 +155,49 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	username, password, given := req.BasicAuth()
 	r.mu.Lock()
-	a := &r.auth
-	var ok bool
-	switch {
-	case req.Method == http.MethodPost:
-		ok = a.refresh != "" && req.PostForm.Get("refresh_token") == a.refresh
-	case given:
-		ok = username == a.username && password == a.password
-	default:
-		ok = a.anonymous
-	}
-	var id string
-	if ok && a.tokens != nil {
-		id = rand.Text()
-		// By GET each scope is a parameter, by POST they are one, with spaces.
-		scopes := strings.Fields(strings.Join(req.Form["scope"], " "))
-		a.tokens[id] = &token{scopes: scopes, left: a.uses}
-		if a.uses == 0 {
-			a.tokens[id].left = -1
-		}
-	}
+	id, status := r.auth.grant(req)
 	r.mu.Unlock()
-	if id == "" {
-		fail(w, http.StatusUnauthorized, "UNAUTHORIZED", "incorrect username or password")
+	switch status {
+	case http.StatusUnauthorized:
+		fail(w, status, "UNAUTHORIZED", "incorrect username or password")
+		return
+	case http.StatusForbidden:
+		fail(w, status, "DENIED", "requested access to the resource is denied")
 		return
 	}
 	writeJSON(w, map[string]string{"token": id, "access_token": id})
+}
+
+// grant makes the token that the request asks for.
+func (a *authentication) grant(req *http.Request) (id string, status int) {
+	if a.tokens == nil || !a.knows(req) {
+		return "", http.StatusUnauthorized
+	}
+	// By GET each scope is a parameter, by POST they are one, with spaces.
+	asked := strings.Fields(strings.Join(req.Form["scope"], " "))
+	scopes := slices.DeleteFunc(slices.Clone(asked), func(scope string) bool { return slices.Contains(a.denied, scope) })
+	if a.strict && len(scopes) < len(asked) {
+		return "", http.StatusForbidden
+	}
+	t := &token{scopes: scopes, left: a.uses}
+	if a.uses == 0 {
+		t.left = -1
+	}
+	id = rand.Text()
+	a.tokens[id] = t
+	return id, http.StatusOK
+}
+
+// knows tells whether who asks for a token is somebody who may have one.
+func (a *authentication) knows(req *http.Request) bool {
+	username, password, given := req.BasicAuth()
+	switch {
+	case req.Method == http.MethodPost:
+		return a.refresh != "" && req.PostForm.Get("refresh_token") == a.refresh
+	case given:
+		return username == a.username && password == a.password
+	default:
+		return a.anonymous
+	}
 }

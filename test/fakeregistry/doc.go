@@ -19,6 +19,7 @@
 // A [Fault] says which requests it meets, how often, and what is wrong with
 // the answer. A [Listing] makes the catalog and the tags answer as lesser
 // registries do. [Registry.RequireBasic] and [Registry.RequireBearer] close
-// the registry; bearer tokens come from /token of the same handler. A [CDN] is
-// a second handler, for another host, that the registry redirects blobs to.
+// the registry; bearer tokens come from /token of the same handler, for all
+// repositories or, after [Registry.Deny], for some. A [CDN] is a second handler,
+// for another host, that the registry redirects blobs to.
 package fakeregistry
