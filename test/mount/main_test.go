@@ -2,8 +2,8 @@
 // daemon in a process of its own, a mount in the kernel, and in front of it the
 // programs that people use, cat and ls, getfattr and diff.
 //
-// The registry is the CNCF's, filled by the oras command, or, where a registry
-// has to misbehave, fakeregistry. No test touches a mount from its own
+// The registry is a real one, mostly the CNCF's, filled by the oras command and
+// others, or, where a registry has to misbehave, fakeregistry. No test touches a mount from its own
 // process: a filesystem that hangs must fail a test, not hang it.
 package mount
 
@@ -26,6 +26,19 @@ var (
 	oras         string
 	distribution string
 )
+
+// tools are further programs that scripts/test installs, and where they are.
+var tools = map[string]string{"crane": "", "docker-registry": "", "gomtree": "", "helm": "", "olareg": "", "skopeo": "", "umoci": ""}
+
+// tool is one of the programs that scripts/test installs.
+func tool(t testing.TB, name string) string {
+	t.Helper()
+	path, ok := tools[name]
+	if !ok {
+		t.Fatalf("nobody has looked for %s", name)
+	}
+	return path
+}
 
 func TestMain(m *testing.M) {
 	if task, ok := os.LookupEnv(taskVariable); ok {
@@ -63,21 +76,37 @@ func prerequisites() error {
 			return fmt.Errorf("%w: scripts/test installs it", err)
 		}
 	}
-	tools := os.Getenv("ORASFS_TEST_TOOLS")
-	if tools == "" {
-		tools = filepath.Join("..", "..", ".tools", "bin")
+	dir := os.Getenv("ORASFS_TEST_TOOLS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", ".tools", "bin")
 	}
-	tools, err := filepath.Abs(tools)
-	if err != nil {
+	var err error
+	if oras, err = find(dir, "oras"); err != nil {
 		return err
 	}
-	oras, distribution = filepath.Join(tools, "oras"), filepath.Join(tools, "registry")
-	for _, tool := range []string{oras, distribution} {
-		if _, err := os.Stat(tool); err != nil {
-			return fmt.Errorf("%w: scripts/test installs it", err)
+	if distribution, err = find(dir, "registry"); err != nil {
+		return err
+	}
+	for name := range tools {
+		if tools[name], err = find(dir, name); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// find looks for a program in a directory, then on the PATH.
+func find(dir, name string) (string, error) {
+	if path, err := filepath.Abs(filepath.Join(dir, name)); err != nil {
+		return "", err
+	} else if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%w: scripts/test installs it", err)
+	}
+	return path, nil
 }
 
 // build compiles the command twice into a temporary directory that other users

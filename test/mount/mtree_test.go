@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -139,16 +138,6 @@ func gomtreeDifferences(t testing.TB, spec, dir string) []difference {
 	return differences
 }
 
-// tool is one of the programs that scripts/test installs.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	path := filepath.Join(filepath.Dir(oras), name)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: scripts/test installs it", err)
-	}
-	return path
-}
-
 // baseDevices are the devices of the base image: type, major and minor number.
 var baseDevices = map[string]string{
 	"special/null":     "character special file 1:3",
@@ -233,12 +222,8 @@ func unpackLayout(t testing.TB, name string) string {
 // layers are applied, and gives its root file system.
 func umociUnpack(t testing.TB, layout, tag string) string {
 	t.Helper()
-	umoci, err := exec.LookPath("umoci")
-	if err != nil {
-		t.Fatalf("%v: scripts/test installs it", err)
-	}
 	bundle := filepath.Join(t.TempDir(), "bundle")
-	output(t, umoci, "unpack", "--image", layout+":"+tag, bundle)
+	output(t, tool(t, "umoci"), "unpack", "--image", layout+":"+tag, bundle)
 	return filepath.Join(bundle, "rootfs")
 }
 

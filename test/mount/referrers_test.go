@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"encoding/json"
 	"maps"
 	"net/http"
 	"path"
@@ -29,47 +30,114 @@ func (m *mount) referrersOf(t testing.TB, manifest string) map[string]string {
 	return found
 }
 
-// TestReferrers attaches two things to an artifact with oras, and one to one of
-// them: over a registry that keeps them under a tag, since it has no API for it.
-func TestReferrers(t *testing.T) {
-	r := startDistribution(t)
-	dir := folder(t, map[string]string{"app.txt": "app\n", "sbom.json": "{}\n", "sig": "signature\n"})
-	subject := r.push(t, dir, "app:v1", "app.txt")
-	attach := func(to, artifactType, file string) string {
-		t.Helper()
-		printed := orasIn(t, dir, "attach", "--artifact-type", artifactType, r.host+"/app@"+to, file)
-		match := pushedDigest.FindStringSubmatch(printed)
-		if match == nil {
-			t.Fatalf("oras attach printed no digest:\n%s", printed)
+// referrerTree are the paths below referrers/ of a manifest, to what refers to
+// it and on to what refers to that: TYPE/HEX/TYPE/HEX. What a link leads to must
+// be the manifest that it is called by.
+func (m *mount) referrerTree(t testing.TB, manifest string) []string {
+	t.Helper()
+	var tree []string
+	for name := range strings.Lines(output(t, "find", m.path(manifest, "referrers"), "-type", "l", "-printf", `%P\n`)) {
+		name = strings.TrimSuffix(name, "\n")
+		link := manifest + "/referrers/" + name
+		if got := digest.FromString(m.cat(t, link, "manifest.json")).Encoded(); got != path.Base(name) {
+			t.Errorf("%s leads to the manifest %s", name, got)
 		}
-		return match[1]
+		tree = append(tree, name)
+		for _, further := range m.referrerTree(t, link) {
+			tree = append(tree, name+"/"+further)
+		}
 	}
-	sbom := attach(subject, "application/spdx+json", "sbom.json")
-	attach(subject, "application/vnd.example.scan", "sig")
-	attach(sbom, "application/vnd.example.signature", "sig")
-	m := mountRegistry(t, r.host)
+	slices.Sort(tree)
+	return tree
+}
 
-	of := m.referrersOf(t, "app:v1")
-	if got, want := slices.Sorted(maps.Keys(of)), []string{"application/spdx+json", "application/vnd.example.scan"}; !slices.Equal(got, want) {
-		t.Errorf("the referrers are %q, want %q", got, want)
+// A discovered is what `oras discover` says of a manifest.
+type discovered struct {
+	Digest       digest.Digest
+	ArtifactType string
+	Referrers    []discovered
+}
+
+// tree is what referrerTree must be.
+func (d discovered) tree() []string {
+	var tree []string
+	for _, r := range d.Referrers {
+		name := r.ArtifactType + "/" + r.Digest.Encoded()
+		tree = append(tree, name)
+		for _, further := range r.tree() {
+			tree = append(tree, name+"/"+further)
+		}
 	}
-	if got := digest.FromString(of["application/spdx+json"]).String(); got != sbom {
-		t.Errorf("the SBOM is %s, not %s", got, sbom)
+	slices.Sort(tree)
+	return tree
+}
+
+// discover asks oras for what refers to a manifest.
+func (r *registry) discover(t testing.TB, reference string) discovered {
+	t.Helper()
+	var d discovered
+	printed := orasIn(t, "", "discover", "--format", "json", r.host+"/"+reference)
+	if err := json.Unmarshal([]byte(printed), &d); err != nil {
+		t.Fatalf("oras discover %s: %v\n%s", reference, err, printed)
 	}
-	link := "app:v1/referrers/application/spdx+json/" + hexOf(sbom)
-	if got, want := strings.TrimSuffix(output(t, "readlink", m.path(link)), "\n"), "../../../../"+hexOf(sbom); got != want {
-		t.Errorf("its link leads to %s, want %s", got, want)
+	return d
+}
+
+// TestReferrers attaches two things to an artifact with oras, and one to one of
+// them: over a registry that has the API for it, and over those that don't,
+// where oras keeps the list under a tag. The trees are the same.
+func TestReferrers(t *testing.T) {
+	trees := map[string][]string{}
+	for kind, start := range registries {
+		t.Run(kind, func(t *testing.T) {
+			r := start(t)
+			dir := folder(t, map[string]string{"app.txt": "app\n", "sbom.json": "{}\n", "sig": "signature\n"})
+			created := []string{"--annotation", "org.opencontainers.image.created=2024-01-01T00:00:00Z"}
+			subject := r.push(t, dir, "app:v1", append(created, "app.txt")...)
+			attach := func(to, artifactType, file string) string {
+				t.Helper()
+				args := append([]string{"attach", "--artifact-type", artifactType}, created...)
+				return digestIn(t, orasIn(t, dir, append(args, r.host+"/app@"+to, file)...))
+			}
+			sbom := attach(subject, "application/spdx+json", "sbom.json")
+			scan := attach(subject, "application/vnd.example.scan", "sig")
+			signature := attach(sbom, "application/vnd.example.signature", "sig")
+			tags := strings.Fields(orasIn(t, "", "repo", "tags", r.host+"/app"))
+			if byTag := slices.Contains(tags, strings.Replace(subject, ":", "-", 1)); byTag == (kind == "olareg") {
+				t.Errorf("the tags are %q: the test shows something else", tags)
+			}
+			m := mountRegistry(t, r.host)
+
+			want := []string{
+				"application/spdx+json/" + hexOf(sbom),
+				"application/spdx+json/" + hexOf(sbom) + "/application/vnd.example.signature/" + hexOf(signature),
+				"application/vnd.example.scan/" + hexOf(scan),
+			}
+			trees[kind] = m.referrerTree(t, "app:v1")
+			if got := trees[kind]; !slices.Equal(got, want) {
+				t.Errorf("the referrers are %q, want %q", got, want)
+			}
+			if got := r.discover(t, "app:v1").tree(); !slices.Equal(got, want) {
+				t.Errorf("oras discovers %q, not %q", got, want)
+			}
+			link := "app:v1/referrers/application/spdx+json/" + hexOf(sbom)
+			if got, want := m.readlink(t, link), "../../../../"+hexOf(sbom); got != want {
+				t.Errorf("the SBOM's link leads to %s, want %s", got, want)
+			}
+			if got, want := m.readlink(t, link, "subject"), "../"+hexOf(subject); got != want {
+				t.Errorf("its subject is %s, want %s", got, want)
+			}
+			if got := m.cat(t, link, "subject/files/app.txt"); got != "app\n" {
+				t.Errorf("the subject's file holds %q", got)
+			}
+			output(t, "find", m.path("app")) // it ends
+		})
 	}
-	if got := slices.Sorted(maps.Keys(m.referrersOf(t, link))); !slices.Equal(got, []string{"application/vnd.example.signature"}) {
-		t.Errorf("the SBOM's referrers are %q", got)
+	for kind, tree := range trees {
+		if !slices.Equal(tree, trees["distribution"]) {
+			t.Errorf("%s has %q, distribution %q", kind, tree, trees["distribution"])
+		}
 	}
-	if got, want := strings.TrimSuffix(output(t, "readlink", m.path(link, "subject")), "\n"), "../"+hexOf(subject); got != want {
-		t.Errorf("its subject is %s, want %s", got, want)
-	}
-	if got := m.cat(t, link, "subject/files/app.txt"); got != "app\n" {
-		t.Errorf("the subject's file holds %q", got)
-	}
-	output(t, "find", m.dir) // it ends
 }
 
 // TestReferrersAPI asks a registry that has the API.
