@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"runtime"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -22,7 +24,12 @@ func addSamples(r *fakeregistry.Registry) error {
 	addGreeting(r)
 	addSite(r)
 	addModel(r)
-	return addImage(r)
+	for _, add := range []func(*fakeregistry.Registry) error{addImage, addIndex, addChart} {
+		if err := add(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // file is a layer that is a file: it has a title.
@@ -64,47 +71,127 @@ func addModel(r *fakeregistry.Registry) {
 // addImage is a container image with two tags.
 func addImage(r *fakeregistry.Registry) error {
 	const repo = "library/base"
-	archive, compressed, err := pack("etc/os-release", "NAME=demo\n")
+	pushed, err := addPlatform(r, repo, "amd64", "etc/os-release", "NAME=demo\n")
 	if err != nil {
 		return err
 	}
-	made, err := time.Parse(time.RFC3339, created)
-	if err != nil {
-		return err
-	}
-	config, err := json.Marshal(ocispec.Image{
-		Created:  &made,
-		Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"},
-		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(archive)}},
-	})
-	if err != nil {
-		return err
-	}
-	configDescriptor, layer := r.AddBlob(repo, config), r.AddBlob(repo, compressed)
-	configDescriptor.MediaType, layer.MediaType = ocispec.MediaTypeImageConfig, ocispec.MediaTypeImageLayerGzip
-	manifest, err := json.Marshal(ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: ocispec.MediaTypeImageManifest,
-		Config:    configDescriptor,
-		Layers:    []ocispec.Descriptor{layer},
-	})
-	if err != nil {
-		return err
-	}
-	pushed := r.AddManifest(repo, "1.0", ocispec.MediaTypeImageManifest, manifest)
-	r.Tag(repo, pushed.Digest, "latest")
+	r.Tag(repo, pushed.Digest, "1.0", "latest")
 	return nil
 }
 
-// pack makes a layer of one file, and what it is before compression.
-func pack(name, content string) (archive, compressed []byte, err error) {
+// addPlatform is an image of one file for Linux on an architecture.
+func addPlatform(r *fakeregistry.Registry, repo, architecture, name, content string) (ocispec.Descriptor, error) {
+	archive, compressed, err := pack(entry{name, content})
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	made, err := time.Parse(time.RFC3339, created)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	platform := ocispec.Platform{OS: "linux", Architecture: architecture}
+	config, err := json.Marshal(ocispec.Image{
+		Created:  &made,
+		Platform: platform,
+		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(archive)}},
+	})
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	configDescriptor, layer := r.AddBlob(repo, config), r.AddBlob(repo, compressed)
+	configDescriptor.MediaType, layer.MediaType = ocispec.MediaTypeImageConfig, ocispec.MediaTypeImageLayerGzip
+	pushed, err := addManifest(r, repo, "", ocispec.Manifest{Config: configDescriptor, Layers: []ocispec.Descriptor{layer}})
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	pushed.Platform = &platform
+	return pushed, nil
+}
+
+// addManifest adds an image manifest. Its version and media type are filled in.
+func addManifest(r *fakeregistry.Registry, repo, tag string, m ocispec.Manifest) (ocispec.Descriptor, error) {
+	m.SchemaVersion, m.MediaType = 2, ocispec.MediaTypeImageManifest
+	content, err := json.Marshal(m)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	pushed := r.AddManifest(repo, tag, m.MediaType, content)
+	pushed.ArtifactType = m.ArtifactType
+	return pushed, nil
+}
+
+// addIndex is one image for several platforms, this machine's among them, and
+// an SBOM that refers to it.
+func addIndex(r *fakeregistry.Registry) error {
+	const repo = "team/server"
+	architectures := []string{"amd64", "arm64"}
+	if !slices.Contains(architectures, runtime.GOARCH) {
+		architectures = append(architectures, runtime.GOARCH)
+	}
+	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
+	for _, architecture := range architectures {
+		image, err := addPlatform(r, repo, architecture, "etc/motd", "built for linux on "+architecture+"\n")
+		if err != nil {
+			return err
+		}
+		index.Manifests = append(index.Manifests, image)
+	}
+	content, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	pushed := r.AddManifest(repo, "1.4", index.MediaType, content)
+	sbom := file(r.AddBlob(repo, []byte(`{"spdxVersion":"SPDX-2.3","name":"server"}`+"\n")), "sbom.spdx.json", "application/spdx+json")
+	referrer, err := addManifest(r, repo, "", ocispec.Manifest{
+		ArtifactType: "application/spdx+json",
+		Config:       ocispec.DescriptorEmptyJSON,
+		Layers:       []ocispec.Descriptor{sbom},
+		Subject:      &pushed,
+		Annotations:  map[string]string{ocispec.AnnotationCreated: created},
+	})
+	if err != nil {
+		return err
+	}
+	r.AddReferrer(repo, pushed.Digest, referrer)
+	return nil
+}
+
+// addChart is a Helm chart, as helm pushes one (Helm's documentation, "Use
+// OCI-based registries").
+func addChart(r *fakeregistry.Registry) error {
+	const repo = "charts/web"
+	_, compressed, err := pack(
+		entry{"web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 0.1.0\n"},
+		entry{"web/values.yaml", "greeting: hello\n"},
+		entry{"web/templates/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: web\ndata:\n  greeting: {{ .Values.greeting }}\n"})
+	if err != nil {
+		return err
+	}
+	config, layer := r.AddBlob(repo, []byte(`{"apiVersion":"v2","name":"web","version":"0.1.0"}`)), r.AddBlob(repo, compressed)
+	config.MediaType = "application/vnd.cncf.helm.config.v1+json"
+	layer.MediaType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+	_, err = addManifest(r, repo, "0.1.0", ocispec.Manifest{
+		Config:      config,
+		Layers:      []ocispec.Descriptor{layer},
+		Annotations: map[string]string{ocispec.AnnotationCreated: created},
+	})
+	return err
+}
+
+// An entry is a file of an archive.
+type entry struct{ name, content string }
+
+// pack makes a layer of files, and what it is before compression.
+func pack(entries ...entry) (archive, compressed []byte, err error) {
 	var plain, small bytes.Buffer
 	w := tar.NewWriter(&plain)
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
-		return nil, nil, err
-	}
-	if _, err := w.Write([]byte(content)); err != nil {
-		return nil, nil, err
+	for _, e := range entries {
+		if err := w.WriteHeader(&tar.Header{Name: e.name, Mode: 0o644, Size: int64(len(e.content))}); err != nil {
+			return nil, nil, err
+		}
+		if _, err := w.Write([]byte(e.content)); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, nil, err

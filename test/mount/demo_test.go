@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,7 +49,7 @@ func nothingIn(t *testing.T, dir string) {
 // shown is what the demo has to show, in this order.
 var shown = []string{
 	"$ orasfs mount localhost:",
-	"$ ls oci", "hello", "library", "team",
+	"$ ls oci", "charts", "hello", "library", "team",
 	"$ readlink oci/hello/_tags/v1", "../_manifests/sha256/",
 	"$ ls oci/hello/_tags/v1/", "config.json\nfiles\nlayers\nmanifest.json\nreferrers\n",
 	"$ cat oci/hello/_tags/v1/manifest.json", `"artifactType":"application/vnd.example.greeting.v1"`,
@@ -60,6 +61,14 @@ var shown = []string{
 	"$ tail -c 16",
 	"$ readlink oci/library/base/_tags/1.0 oci/library/base/_tags/latest",
 	"$ cat oci/library/base:latest/rootfs/etc/os-release\nNAME=demo\n",
+	"$ ls oci/team/server:1.4/ oci/team/server:1.4/platforms\noci/team/server:1.4/:\nconfig.json\n", "platforms\n", "referrers\nrootfs\n",
+	"oci/team/server:1.4/platforms:\nlinux-amd64\nlinux-arm64\n",
+	"$ readlink oci/team/server:1.4/rootfs\nplatforms/linux-" + runtime.GOARCH + "/rootfs\n",
+	"$ cat oci/team/server:1.4/rootfs/etc/motd\nbuilt for linux on " + runtime.GOARCH + "\n",
+	"$ find oci/team/server:1.4/referrers/", "oci/team/server:1.4/referrers/application/spdx+json\n",
+	"$ cat oci/team/server:1.4/referrers/application/spdx+json/*/files/sbom.spdx.json", `"spdxVersion"`,
+	"$ ls oci/charts/web:0.1.0/files\nweb\nweb-0.1.0.tgz\n",
+	"$ cat oci/charts/web:0.1.0/files/web/Chart.yaml", "name: web\n",
 }
 
 func checkShown(t *testing.T, printed string) {
