@@ -66,7 +66,6 @@ func (r *repository) placeReferrers(subject digest.Digest, found []ocispec.Descr
 			continue
 		}
 		list = append(list, referrer{path: elements, digest: desc.Digest})
-		r.manifests.Add(desc.Digest, struct{}{})
 	}
 	return list
 }

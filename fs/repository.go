@@ -159,13 +159,11 @@ func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (
 	return resolver.ParseImageConfig(content)
 }
 
-// resolve tells which digest a tag stands for.
+// resolve tells which digest a tag stands for. The manifest isn't met by that: a
+// walk that reads the links of tags would find it listed and go on into it.
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
 	return r.tree.tags.get(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.remote.Resolve(ctx, tag)
-		if err == nil {
-			r.manifests.Add(desc.Digest, struct{}{})
-		}
 		return desc.Digest, err
 	})
 }
