@@ -21,7 +21,7 @@ type Blob struct {
 
 // Blob makes a client of the blob with that descriptor. It asks nobody. Where
 // the descriptor carries the content, nobody is ever asked.
-func (r *Repository) Blob(desc ocispec.Descriptor) *Blob {
+func (r *Repository) Blob(desc ocispec.Descriptor) Fetcher {
 	if desc.Data != nil && (checkDigest(desc.Digest) != nil || !embedded(desc)) {
 		r.registry.log.Debug("descriptor's data isn't its content and is left out", "repository", r.String(), "digest", desc.Digest)
 		desc.Data = nil

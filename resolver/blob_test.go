@@ -22,7 +22,7 @@ var alphabet = []byte("abcdefghijklmnopqrstuvwxyz")
 
 // fetch reads a range and returns the bytes of the blob that came, and from
 // where on.
-func fetch(b *Blob, off, n int64) (content string, at int64, err error) {
+func fetch(b Fetcher, off, n int64) (content string, at int64, err error) {
 	body, at, err := b.Fetch(context.Background(), off, n)
 	if err != nil {
 		return "", 0, err

@@ -1,0 +1,49 @@
+package resolver
+
+import (
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A Source is what a repository's content comes from: a registry's
+// [Repository]. It is safe for concurrent use.
+type Source interface {
+	// Resolve tells which manifest a tag or a digest is. One that isn't there
+	// is errdef.ErrNotFound, what is no reference errdef.ErrInvalidReference.
+	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
+	// Manifest reads a manifest or an index of at most MaxManifest bytes (more
+	// is errdef.ErrSizeExceedsLimit). Its content matches the digest.
+	Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error)
+	// BlobSize tells how many bytes a blob has. One that isn't there is
+	// errdef.ErrNotFound.
+	BlobSize(ctx context.Context, d digest.Digest) (int64, error)
+	// Blob makes a reader of the blob with that descriptor. It asks nobody.
+	Blob(desc ocispec.Descriptor) Fetcher
+	// Tags calls page with some of the tags, until all have been listed or page
+	// returns an error.
+	Tags(ctx context.Context, page func(tags []string) error) error
+	// Referrers lists what refers to a manifest, of one artifact type or, where
+	// that is "", of any. More than 10,000 are errdef.ErrSizeExceedsLimit.
+	Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error)
+}
+
+var _ Source = (*Repository)(nil)
+
+// A Fetcher reads byte ranges of one blob. It holds no bytes but those its
+// descriptor carries.
+type Fetcher interface {
+	// Fetch asks for the n bytes of the blob from offset off on; the blob has
+	// to have them by its descriptor.
+	//
+	// The body begins at byte at of the blob: at is off where the source
+	// serves ranges. Where it doesn't, at is 0 and the body is the whole blob.
+	// A body that ends early is io.ErrUnexpectedEOF; it never gives more than
+	// it should. The context holds for the body too. The content isn't compared
+	// with the digest: no part of a blob could be.
+	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
+}
+
+var _ Fetcher = (*Blob)(nil)
