@@ -1,10 +1,14 @@
 // Package resolver answers what a reference is and where its bytes are: it
 // parses references and manifests, lists repositories, tags and referrers,
 // resolves tags to digests, finds the right credentials, and reads exact byte
-// ranges of a blob from a registry.
+// ranges of a blob, from a registry or from an OCI image layout on the local
+// disk.
 //
 // It keeps no bytes: what it returns is held by the caller. It knows neither
 // the file system nor the cache.
+//
+// A [Source] is what a repository's content comes from: a [Repository] or a
+// [Layout], which a user can't tell apart.
 //
 // A [Registry] is a client of one registry, a [Repository] of one of its
 // repositories, a [Blob] of one blob; all are safe for concurrent use. oras-go
@@ -17,6 +21,14 @@
 // is sent again after a failure that may pass: at most five times, once after
 // a timeout. Credentials go to the registry's origin and its token service,
 // never along a redirect to another.
+//
+// A Layout is a folder or a tar, what docker save writes included. It is
+// believed as little as a registry: no link leads out of it, what isn't a
+// regular file isn't opened, and no size that it tells is allocated. It keeps
+// where the files of a tar are, at most 100,000, and what index.json says, at
+// most 4 MiB. To find referrers it reads at most 10,000 manifests of 64 MiB
+// together, once, and keeps the descriptors of those that refer to another. It
+// waits only for an index.json that is being written, at most 40 milliseconds.
 //
 // Errors wrap oras-go's sentinels (errdef.ErrNotFound, errdef.ErrUnsupported,
 // errdef.ErrInvalidReference, errdef.ErrSizeExceedsLimit) and

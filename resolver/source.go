@@ -8,8 +8,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A Source is what a repository's content comes from: a registry's
-// [Repository]. It is safe for concurrent use.
+// A Source is what a repository's content comes from: a registry's [Repository]
+// or a [Layout] on the local disk. It is safe for concurrent use. What is wrong
+// is told with the same errors, whichever it is.
 type Source interface {
 	// Resolve tells which manifest a tag or a digest is. One that isn't there
 	// is errdef.ErrNotFound, what is no reference errdef.ErrInvalidReference.
@@ -30,7 +31,10 @@ type Source interface {
 	Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error)
 }
 
-var _ Source = (*Repository)(nil)
+var (
+	_ Source = (*Repository)(nil)
+	_ Source = (*Layout)(nil)
+)
 
 // A Fetcher reads byte ranges of one blob. It holds no bytes but those its
 // descriptor carries.
@@ -46,4 +50,7 @@ type Fetcher interface {
 	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
 }
 
-var _ Fetcher = (*Blob)(nil)
+var (
+	_ Fetcher = (*Blob)(nil)
+	_ Fetcher = (*layoutBlob)(nil)
+)

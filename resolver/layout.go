@@ -1,0 +1,267 @@
+package resolver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+)
+
+// A Layout is an OCI image layout on the local disk (image specification,
+// "Image Layout"): a folder, or a tar of one. The older archives of docker save
+// are read as if they were one.
+//
+// It keeps no content. oras-go's content/oci isn't used: it allocates what a
+// descriptor says is its size, has no ranges, and reads every manifest before
+// the first question.
+type Layout struct {
+	path  string
+	files layoutFiles
+	log   *slog.Logger
+	known atomic.Pointer[layoutIndex] // of the index.json that was read last
+}
+
+// layoutFiles are the files of a layout, by their paths in it.
+type layoutFiles interface {
+	// open opens a regular file. One that isn't there is fs.ErrNotExist.
+	open(name string) (layoutFile, error)
+	io.Closer
+}
+
+// A layoutFile is a regular file that is open.
+type layoutFile interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// maxLayoutFile bounds the file oci-layout, in bytes: it holds a version.
+const maxLayoutFile = 4 << 10
+
+// mediaTypeUnknown is the media type of what nothing describes.
+const mediaTypeUnknown = "application/octet-stream"
+
+// OpenLayout opens the layout at path: a folder, a tar that isn't compressed
+// (oci-archive, docker buildx -o type=oci), or what docker save writes. A
+// folder may change afterwards, a tar may not. What is none of these is
+// errdef.ErrUnsupported. A nil log discards.
+//
+// A tar's headers are read once, and the layers of an older archive of docker
+// save too if they are compressed: nothing else says their digests.
+func OpenLayout(path string, log *slog.Logger) (*Layout, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	files, err := openLayoutFiles(path)
+	if err != nil {
+		return nil, fmt.Errorf("open layout %s: %w", path, err)
+	}
+	l, err := newLayout(path, files, log)
+	if err != nil {
+		_ = files.Close()
+		return nil, fmt.Errorf("open layout %s: %w", path, err)
+	}
+	return l, nil
+}
+
+func openLayoutFiles(path string) (layoutFiles, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return openLayoutFolder(path)
+	default:
+		return openLayoutTar(path)
+	}
+}
+
+// newLayout checks that the files are a layout's.
+func newLayout(path string, files layoutFiles, log *slog.Logger) (*Layout, error) {
+	l := &Layout{path: path, files: files, log: log}
+	content, err := l.read(context.Background(), ocispec.ImageLayoutFile, maxLayoutFile)
+	if err != nil {
+		return nil, err
+	}
+	var layout ocispec.ImageLayout
+	if err := json.Unmarshal(content, &layout); err != nil {
+		return nil, fmt.Errorf("%s: %w", ocispec.ImageLayoutFile, err)
+	}
+	if layout.Version != ocispec.ImageLayoutVersion {
+		return nil, fmt.Errorf("%s: version %q: %w", ocispec.ImageLayoutFile, layout.Version, errdef.ErrUnsupported)
+	}
+	if _, err := l.index(context.Background()); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close closes the layout. Bodies that are being read fail.
+func (l *Layout) Close() error { return l.files.Close() }
+
+// Path is where the layout is, as it was given.
+func (l *Layout) Path() string { return l.path }
+
+// Resolve tells which manifest a tag is, by index.json, or that a blob with
+// that digest is there. It reads the manifest and verifies it. What isn't there
+// is errdef.ErrNotFound, a reference that isn't one errdef.ErrInvalidReference.
+func (l *Layout) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	desc, err := l.resolve(ctx, reference)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("resolve %s in %s: %w", reference, l.path, err)
+	}
+	return desc, nil
+}
+
+func (l *Layout) resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	if !ValidTag(reference) {
+		return l.describe(ctx, digest.Digest(reference))
+	}
+	index, err := l.index(ctx)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	tagged, ok := index.tags[reference]
+	if !ok {
+		return ocispec.Descriptor{}, errdef.ErrNotFound
+	}
+	desc, err := l.describe(ctx, tagged.Digest)
+	if err == nil && desc.Size != tagged.Size {
+		err = wrongFileSize(desc.Size, tagged)
+	}
+	return desc, err
+}
+
+// describe makes a descriptor of a blob, which may be a manifest.
+func (l *Layout) describe(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d}
+	mediaType, content, err := l.manifest(ctx, d)
+	switch {
+	case err == nil:
+		desc.MediaType, desc.Size = mediaType, int64(len(content))
+	case errors.Is(err, errdef.ErrSizeExceedsLimit): // no manifest
+		desc.Size, err = l.blobSize(ctx, d)
+	}
+	return desc, err
+}
+
+// Manifest reads a manifest or an index by its digest, at most MaxManifest
+// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
+// is the document's own; where it says none, index.json's. A layout doesn't
+// tell manifests from blobs: what is neither is application/octet-stream.
+func (l *Layout) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+	mediaType, content, err = l.manifest(ctx, d)
+	if err != nil {
+		return "", nil, fmt.Errorf("read manifest %s of %s: %w", d, l.path, err)
+	}
+	return mediaType, content, nil
+}
+
+func (l *Layout) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+	content, err = l.document(ctx, d)
+	if err != nil {
+		return "", nil, err
+	}
+	if mediaType = documentType("", content); mediaType != "" {
+		return mediaType, content, nil
+	}
+	index, err := l.index(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return index.mediaType(d), content, nil
+}
+
+// document reads and verifies a blob of at most MaxManifest bytes.
+func (l *Layout) document(ctx context.Context, d digest.Digest) ([]byte, error) {
+	f, err := l.open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	content, err := readFile(f, MaxManifest)
+	if err != nil {
+		return nil, err
+	}
+	return content, verify(content, d)
+}
+
+// BlobSize tells how many bytes a blob's file has. A blob that isn't there is
+// errdef.ErrNotFound.
+func (l *Layout) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
+	size, err := l.blobSize(ctx, d)
+	if err != nil {
+		return 0, fmt.Errorf("size of blob %s in %s: %w", d, l.path, err)
+	}
+	return size, nil
+}
+
+func (l *Layout) blobSize(ctx context.Context, d digest.Digest) (int64, error) {
+	f, err := l.open(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	return f.Size(), f.Close()
+}
+
+// open opens a blob's file.
+func (l *Layout) open(ctx context.Context, d digest.Digest) (layoutFile, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := checkDigest(d); err != nil {
+		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+	}
+	f, err := l.files.open(blobName(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
+	}
+	return f, err
+}
+
+// blobName is the path of a blob in a layout; the digest has to be valid.
+func blobName(d digest.Digest) string {
+	return path.Join(ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
+}
+
+// read returns the content of a file that has at most limit bytes.
+func (l *Layout) read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	f, err := l.files.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	content, err := readFile(f, limit)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return content, nil
+}
+
+func readFile(f layoutFile, limit int64) ([]byte, error) {
+	if f.Size() > limit {
+		return nil, fmt.Errorf("more than %d bytes: %w", limit, errdef.ErrSizeExceedsLimit)
+	}
+	content := make([]byte, f.Size())
+	n, err := f.ReadAt(content, 0)
+	switch {
+	case n == len(content):
+		return content, nil
+	case errors.Is(err, io.EOF):
+		return nil, io.ErrUnexpectedEOF
+	}
+	return nil, err
+}
