@@ -48,6 +48,10 @@
 // A mount of every registry has a directory for each host (registries.go). It
 // asks a host when that is named, and lists those that it has met.
 //
+// A mount of a local OCI image layout is a repository at the root (local.go). Its
+// _manifests lists all that its index does, and its blobs aren't written to the
+// disk cache.
+//
 // A mount of one artifact shows what its files/, rootfs/ or layout/ shows, at its
 // root (pinned.go).
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 
 	"oras.land/oras-go/v2/errdef"
@@ -18,7 +19,7 @@ import (
 // that says why. The line names the operation and the reference.
 //
 //	ENOENT     the name isn't there
-//	EACCES     401 and 403
+//	EACCES     401 and 403, and a local file that may not be read
 //	ETIMEDOUT  a deadline
 //	EINTR      the program was interrupted
 //	EIO        content that doesn't match its digest, a registry that failed
@@ -86,7 +87,8 @@ func status(err error) int {
 
 func denied(err error) bool {
 	code := status(err)
-	return code == http.StatusUnauthorized || code == http.StatusForbidden || errors.Is(err, auth.ErrBasicCredentialNotFound)
+	return code == http.StatusUnauthorized || code == http.StatusForbidden || errors.Is(err, auth.ErrBasicCredentialNotFound) ||
+		errors.Is(err, os.ErrPermission) // of a local layout
 }
 
 func timedOut(err error) bool {

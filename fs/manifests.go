@@ -67,7 +67,7 @@ func (n *manifestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandl
 }
 
 // A manifestDigestsNode is _manifests/sha256 (or sha512): a directory for each
-// manifest. It lists those that this mount has met.
+// manifest. It lists those that this mount has met, and what a local layout lists.
 type manifestDigestsNode struct {
 	node
 	repo      *repository
@@ -104,7 +104,10 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *manifestDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *manifestDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if err := n.repo.meetListed(ctx); err != nil {
+		return nil, 0, n.tree.errno(ctx, "list manifests", n.repo.name, err)
+	}
 	list := dots(n.EmbeddedInode())
 	for _, d := range n.repo.manifests.Keys() {
 		if d.Algorithm() == n.algorithm {

@@ -26,18 +26,22 @@ const (
 	DefaultTimeout  = 30 * time.Second
 )
 
-// Options say what to mount where. Mountpoint, Cache, and Registry or Connect are
-// needed.
+// Options say what to mount where. Mountpoint, Cache, and one of Registry, Layout
+// and Connect are needed.
 type Options struct {
 	Mountpoint string
-	// Registry is the one that is mounted. Where it is nil, every registry is,
-	// and Connect makes the client of one when its host is named.
+	// Registry is the one that is mounted.
 	Registry *resolver.Registry
-	Connect  func(host string) (*resolver.Registry, error)
+	// Layout is mounted as a repository. It must be open until the file system is
+	// unmounted.
+	Layout *resolver.Layout
+	// Connect makes the client of a registry when its host is named, where every
+	// registry is mounted.
+	Connect func(host string) (*resolver.Registry, error)
 	// Prefix is the namespace or repository that the root shows; "" is the
 	// whole registry.
 	Prefix string
-	// Reference is a tag or a digest of the repository Prefix: then the root
+	// Reference is a tag or a digest of the repository Prefix, or of Layout: then the root
 	// shows that artifact alone, as View says.
 	Reference string
 	View      View

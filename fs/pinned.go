@@ -40,6 +40,8 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 	}
 	id := a.repo.identity(syscall.S_IFDIR, "part", a.Digest.String(), string(view))
 	switch {
+	case view == ViewFiles && a.isModelKit():
+		return &viewNode{node: node{tree: t}, view: a.modelKit()}, id, nil
 	case view == ViewFiles:
 		return &filesNode{manifestPart: manifest.below()}, id, nil
 	case view == ViewLayout:

@@ -42,7 +42,7 @@ func (r *repository) referrers(ctx context.Context, d digest.Digest) ([]referrer
 		if err != nil {
 			return nil, err
 		}
-		found, err := r.remote.Referrers(ctx, resolver.Subject(a.Manifest), "")
+		found, err := r.source.Referrers(ctx, resolver.Subject(a.Manifest), "")
 		if err != nil && (unreachable(err) || denied(err)) {
 			return nil, err
 		}

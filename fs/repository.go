@@ -24,18 +24,19 @@ const (
 // All of it can be forgotten.
 type repository struct {
 	tree   *tree
-	remote *resolver.Repository
-	name   string // with the registry's: HOST[:PORT]/NAME
+	source resolver.Source
+	name   string // with the registry's, HOST[:PORT]/NAME; of a layout, its path
 	origin string // whose word its content is
+	local  bool   // it is on this machine
 
 	manifests *lru.Cache[digest.Digest, struct{}]
 	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
 }
 
-func newRepository(t *tree, remote *resolver.Repository, name, origin string) *repository {
+func newRepository(t *tree, source resolver.Source, name, origin string) *repository {
 	return &repository{
 		tree:      t,
-		remote:    remote,
+		source:    source,
 		name:      name,
 		origin:    origin,
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
@@ -97,7 +98,7 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 	content, err = r.tree.cache.Document(ctx, d, func(ctx context.Context) ([]byte, error) {
 		var content []byte
 		var err error
-		mediaType, content, err = r.remote.Manifest(ctx, d)
+		mediaType, content, err = r.source.Manifest(ctx, d)
 		return content, err
 	})
 	return content, mediaType, err
@@ -114,6 +115,26 @@ func (r *repository) meet(m *resolver.Manifest) {
 	}
 }
 
+// A manifestLister is a source that can tell which manifests it has. A registry
+// can't.
+type manifestLister interface {
+	Manifests(ctx context.Context) ([]ocispec.Descriptor, error)
+}
+
+// meetListed remembers what the source lists: in a layout that has no tags there
+// is no other way to it.
+func (r *repository) meetListed(ctx context.Context) error {
+	lister, ok := r.source.(manifestLister)
+	if !ok {
+		return nil
+	}
+	list, err := lister.Manifests(ctx)
+	for _, desc := range list {
+		r.manifests.Add(desc.Digest, struct{}{})
+	}
+	return err
+}
+
 // blob describes the blob with that digest, asking the registry only if no
 // manifest has described it and the cache doesn't hold it.
 func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
@@ -126,7 +147,7 @@ func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descrip
 		return desc, nil
 	}
 	return ask(ctx, r.tree, "blob "+r.name+"@"+d.String(), func(ctx context.Context) (ocispec.Descriptor, error) {
-		size, err := r.remote.BlobSize(ctx, d)
+		size, err := r.source.BlobSize(ctx, d)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
@@ -146,8 +167,8 @@ func plain(desc ocispec.Descriptor) ocispec.Descriptor {
 
 // open returns a reference to a blob's bytes.
 func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
-	key := cache.Key{Origin: r.origin, Digest: desc.Digest, Size: desc.Size}
-	return r.tree.cache.Blob(key, r.remote.Blob(desc))
+	key := cache.Key{Origin: r.origin, Digest: desc.Digest, Size: desc.Size, Local: r.local}
+	return r.tree.cache.Blob(key, r.source.Blob(desc))
 }
 
 // imageConfig reads and parses an image's config.
@@ -163,7 +184,7 @@ func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (
 // walk that reads the links of tags would find it listed and go on into it.
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
 	return r.tree.tags.get(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
-		desc, err := r.remote.Resolve(ctx, tag)
+		desc, err := r.source.Resolve(ctx, tag)
 		return desc.Digest, err
 	})
 }

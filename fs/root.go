@@ -13,9 +13,13 @@ import (
 )
 
 // root is the node at the mountpoint: every registry, one of them or a part of
-// it, or what a reference means now. It stays that, wherever a tag moves.
+// it, a local layout, or what a reference means now. It stays that, wherever a
+// tag moves.
 func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
-	if o.Registry == nil {
+	switch {
+	case o.Layout != nil:
+		return t.localRoot(ctx, o)
+	case o.Registry == nil:
 		return &registriesNode{node{tree: t}}, identity(syscall.S_IFDIR, "registries"), nil
 	}
 	r := &registry{tree: t, remote: o.Registry}
@@ -40,10 +44,15 @@ func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusef
 
 // source names what is mounted, in /proc/mounts and df.
 func (o *Options) source() string {
-	if o.Registry == nil {
+	var source string
+	switch {
+	case o.Layout != nil:
+		source = o.Layout.Path()
+	case o.Registry != nil:
+		source = path.Join(o.Registry.Host(), o.Prefix)
+	default:
 		return "none" // as in fstab(5), what has no source
 	}
-	source := path.Join(o.Registry.Host(), o.Prefix)
 	if o.Reference == "" {
 		return source
 	}

@@ -66,7 +66,7 @@ func (n *tagsNode) list(ctx context.Context, emit func([]fuse.DirEntry) error) e
 	if err := emit(dots(n.EmbeddedInode())); err != nil {
 		return err
 	}
-	return n.repo.remote.Tags(ctx, func(tags []string) error {
+	return n.repo.source.Tags(ctx, func(tags []string) error {
 		page := make([]fuse.DirEntry, len(tags))
 		for i, tag := range tags {
 			page[i] = entry(tag, n.repo.identity(syscall.S_IFLNK, "tag", tag))

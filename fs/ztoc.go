@@ -64,7 +64,7 @@ func (a *artifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Des
 			return a.repo.ztocs(ctx, d)
 		}
 	}
-	found, err := a.repo.remote.Referrers(ctx, resolver.Subject(a.Manifest), archive.MediaTypeSOCIIndexV1)
+	found, err := a.repo.source.Referrers(ctx, resolver.Subject(a.Manifest), archive.MediaTypeSOCIIndexV1)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

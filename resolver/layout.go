@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -47,9 +48,6 @@ type layoutFile interface {
 
 // maxLayoutFile bounds the file oci-layout, in bytes: it holds a version.
 const maxLayoutFile = 4 << 10
-
-// mediaTypeUnknown is the media type of what nothing describes.
-const mediaTypeUnknown = "application/octet-stream"
 
 // OpenLayout opens the layout at path: a folder, a tar that isn't compressed
 // (oci-archive, docker buildx -o type=oci), or what docker save writes. A
@@ -112,8 +110,8 @@ func (l *Layout) Close() error { return l.files.Close() }
 // Path is where the layout is, as it was given.
 func (l *Layout) Path() string { return l.path }
 
-// Resolve tells which manifest a tag is, by index.json, or that a blob with
-// that digest is there. It reads the manifest and verifies it. What isn't there
+// Resolve tells which manifest a tag is, by index.json, or that one with that
+// digest is there. It reads the manifest and verifies it. What isn't there
 // is errdef.ErrNotFound, a reference that isn't one errdef.ErrInvalidReference.
 func (l *Layout) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	desc, err := l.resolve(ctx, reference)
@@ -142,23 +140,20 @@ func (l *Layout) resolve(ctx context.Context, reference string) (ocispec.Descrip
 	return desc, err
 }
 
-// describe makes a descriptor of a blob, which may be a manifest.
+// describe makes a descriptor of a manifest.
 func (l *Layout) describe(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
-	desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d}
 	mediaType, content, err := l.manifest(ctx, d)
-	switch {
-	case err == nil:
-		desc.MediaType, desc.Size = mediaType, int64(len(content))
-	case errors.Is(err, errdef.ErrSizeExceedsLimit): // no manifest
-		desc.Size, err = l.blobSize(ctx, d)
+	if err != nil {
+		return ocispec.Descriptor{}, err
 	}
-	return desc, err
+	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}, nil
 }
 
 // Manifest reads a manifest or an index by its digest, at most MaxManifest
 // bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
-// is the document's own; where it says none, index.json's. A layout doesn't
-// tell manifests from blobs: what is neither is application/octet-stream.
+// is the document's own; where it says none, index.json's. A layout keeps
+// manifests and blobs in one place: what can't be read as a manifest, and isn't
+// listed as one, is errdef.ErrNotFound.
 func (l *Layout) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
 	mediaType, content, err = l.manifest(ctx, d)
 	if err != nil {
@@ -172,14 +167,19 @@ func (l *Layout) manifest(ctx context.Context, d digest.Digest) (mediaType strin
 	if err != nil {
 		return "", nil, err
 	}
-	if mediaType = documentType("", content); mediaType != "" {
+	mediaType = documentType("", content)
+	if _, err := ParseManifest(d, mediaType, content); err == nil {
 		return mediaType, content, nil
 	}
 	index, err := l.index(ctx)
 	if err != nil {
 		return "", nil, err
 	}
-	return index.mediaType(d), content, nil
+	listed, ok := index.mediaType(d)
+	if !ok {
+		return "", nil, fmt.Errorf("%w: a blob, and no manifest", errdef.ErrNotFound)
+	}
+	return cmp.Or(mediaType, listed), content, nil
 }
 
 // document reads and verifies a blob of at most MaxManifest bytes.

@@ -110,12 +110,12 @@ func tagOf(reference string) string {
 }
 
 // mediaType is that of a manifest that index.json lists.
-func (x *layoutIndex) mediaType(d digest.Digest) string {
+func (x *layoutIndex) mediaType(d digest.Digest) (mediaType string, listed bool) {
 	i := slices.IndexFunc(x.manifests, func(desc ocispec.Descriptor) bool { return desc.Digest == d })
 	if i < 0 {
-		return mediaTypeUnknown
+		return "", false
 	}
-	return cmp.Or(x.manifests[i].MediaType, mediaTypeUnknown)
+	return x.manifests[i].MediaType, true
 }
 
 // Tags calls page with the layout's tags, sorted, each once. Where there are
@@ -129,4 +129,13 @@ func (l *Layout) Tags(ctx context.Context, page func(tags []string) error) error
 		return fmt.Errorf("list tags of %s: %w", l.path, err)
 	}
 	return nil
+}
+
+// Manifests are those that index.json lists, tagged or not.
+func (l *Layout) Manifests(ctx context.Context) ([]ocispec.Descriptor, error) {
+	index, err := l.index(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list manifests of %s: %w", l.path, err)
+	}
+	return slices.Clone(index.manifests), nil
 }

@@ -98,6 +98,9 @@ func TestLayoutChanges(t *testing.T) {
 	if tags := tagsOf(t, l); len(tags) != 0 {
 		t.Errorf("tags %q", tags)
 	}
+	if listed, err := l.Manifests(t.Context()); err != nil || len(listed) != 0 {
+		t.Errorf("manifests %v, %v", listed, err)
+	}
 	put(t, dir, "index.json", indexOf(described(typeManifest, plainManifest, named("v1"))))
 	if desc, err := l.Resolve(t.Context(), "v1"); err != nil || desc.Digest != digest.FromString(plainManifest) {
 		t.Errorf("a new tag: %+v, %v", desc, err)
@@ -111,6 +114,9 @@ func TestLayoutChanges(t *testing.T) {
 	put(t, dir, "index.json", indexOf(described(typeManifest, referring)))
 	if found, err := l.Referrers(t.Context(), subject, ""); err != nil || len(found) != 1 {
 		t.Errorf("a new referrer: %v, %v", found, err)
+	}
+	if listed, err := l.Manifests(t.Context()); err != nil || len(listed) != 1 || listed[0].Digest != digest.FromString(referring) {
+		t.Errorf("%d manifests, %v", len(listed), err)
 	}
 	_, err := l.Resolve(t.Context(), "v1")
 	wantIs(t, err, errdef.ErrNotFound)

@@ -60,7 +60,7 @@ func (r *mountRequest) daemonArgs() []string {
 	if r.registry.Password != "" {
 		args = append(args, "--password-stdin")
 	}
-	return append(args, "--", r.targetText, r.mountpoint)
+	return append(args, "--", r.target.text, r.mountpoint)
 }
 
 // startDaemon starts a daemon for a mount and returns once the mount answers.
@@ -227,7 +227,7 @@ func (r *mountRequest) serveAsDaemon(ctx context.Context, report *reportPipe) er
 	}
 	log := newLogger(file, r.logFormat, r.verbose)
 	if err := r.serve(ctx, log, report.mounted); err != nil {
-		log.Error("ended", "target", r.targetText, "mountpoint", r.mountpoint, "error", err)
+		log.Error("ended", "target", r.target.text, "mountpoint", r.mountpoint, "error", err)
 		return loggedError{err}
 	}
 	return nil

@@ -8,8 +8,9 @@
 // TARGET is HOST[:PORT] for a whole registry, HOST[:PORT]/NAME for a namespace or
 // a repository of it, or HOST[:PORT]/NAME:TAG (or @DIGEST) for one artifact, which
 // stays the one that the tag means when it is mounted. Without it, or with "none"
-// in its place, the mount shows every registry. What the mountpoint then shows is
-// described in package fs.
+// in its place, the mount shows every registry. With --oci-layout it is
+// PATH[:TAG|@DIGEST], an OCI image layout or what docker save wrote. What the
+// mountpoint then shows is described in package fs.
 //
 // mount returns once the mount answers; a daemon goes on behind and logs to a
 // file in the cache directory. With --foreground it is the command itself that

@@ -20,6 +20,7 @@ func newMountCommand() *cobra.Command {
 (HOST[:PORT]), a namespace or repository of it (HOST/NAME), or one artifact
 (HOST/NAME:TAG, HOST/NAME@DIGEST). An artifact stays the one that the tag means
 when it is mounted; an image shows its root file system, any other its files.
+With --oci-layout the TARGET is a folder or a tar on this machine.
 
 mount returns once the mount works; a daemon goes on behind. Credentials are
 those of ORAS and Docker, or --username with --password-stdin, or ORASFS_PASSWORD
@@ -28,6 +29,7 @@ in the environment.`,
   orasfs mount localhost:5000 /mnt/oci
   orasfs mount ghcr.io/org/app /mnt/app
   orasfs mount ghcr.io/org/model:v1 /models
+  orasfs mount --oci-layout hello-world.tar /mnt/oci
   echo "$TOKEN" | orasfs mount -u me --password-stdin registry.example.com /mnt/oci
   orasfs mount -f -v -o allow_other,tag-ttl=5m localhost:5000 /mnt/oci`,
 		ValidArgsFunction: completeMountArgs,
@@ -88,6 +90,9 @@ func addMount(cmd *cobra.Command, helper bool) {
 // report, in the foreground, or by starting a daemon.
 func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, report *reportPipe) error {
 	request, err := f.request(cmd, args, helper)
+	if errors.Is(err, os.ErrNotExist) {
+		return err // a layout that isn't there
+	}
 	if err != nil {
 		return usageError{command: "orasfs mount", err: err}
 	}

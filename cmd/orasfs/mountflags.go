@@ -15,6 +15,7 @@ import (
 // mountFlags are the flags of mount. Names that oras has mean what they mean
 // there.
 type mountFlags struct {
+	ociLayout              bool
 	plainHTTP, insecure    bool
 	caFile, registryConfig string
 	username               string
@@ -41,6 +42,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	}
 	flags.SortFlags = false
 
+	flags.BoolVar(&f.ociLayout, "oci-layout", false, "TARGET is a local OCI image layout, a folder or a tar: PATH[:TAG|@DIGEST]")
 	flags.BoolVar(&f.plainHTTP, "plain-http", false, "talk HTTP to the registry (automatic for localhost)")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
 	flags.StringVar(&f.caFile, "ca-file", "", "trust the certificate authorities in `FILE` (PEM) too")

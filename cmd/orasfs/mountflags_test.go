@@ -94,8 +94,7 @@ func TestEveryFlagInEnvironment(t *testing.T) {
 	got := mustRequest(t, "", "localhost:5000", "/mnt")
 	got.flags = nil
 	want := &mountRequest{
-		target:     resolver.Target{Host: "localhost:5000"},
-		targetText: "localhost:5000",
+		target:     target{Target: resolver.Target{Host: "localhost:5000"}, text: "localhost:5000"},
 		mountpoint: "/mnt",
 		registry: resolver.Options{
 			PlainHTTP: true, Insecure: true, CAFile: dir + "/ca.pem", RegistryConfig: dir + "/config.json",

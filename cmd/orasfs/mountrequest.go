@@ -14,8 +14,7 @@ import (
 
 // A mountRequest is one mount that was asked for. Making it does nothing yet.
 type mountRequest struct {
-	target     resolver.Target // the zero value is every registry
-	targetText string // as given
+	target     target
 	mountpoint string // as given, until check has resolved it
 	registry   resolver.Options
 	cache      cache.Options
@@ -40,11 +39,11 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	if err := f.absolute(); err != nil {
 		return nil, err
 	}
-	targetText, mountpoint, err := splitArgs(args)
+	text, mountpoint, err := f.splitArgs(args)
 	if err != nil {
 		return nil, err
 	}
-	target, err := f.parseTarget(targetText)
+	target, err := f.parseTarget(text)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +89,6 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 		verbose:       f.verbose,
 		logFormat:     f.logFormat.value,
 		flags:         daemonFlags(cmd.Flags(), options),
-		targetText:    targetText,
 	}, nil
 }
 

@@ -17,9 +17,12 @@ import (
 func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func() error) (err error) {
 	limitMemory(r.cache)
 	r.registry.Log, r.cache.Log = log, log
-	registry, err := r.reach(ctx)
+	o, err := r.open(ctx, log)
 	if err != nil {
 		return r.explain(err)
+	}
+	if o.Layout != nil {
+		defer o.Layout.Close() //nolint:errcheck // it was only read
 	}
 	content, err := cache.Open(r.cache)
 	if err != nil {
@@ -30,26 +33,12 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 			err = fmt.Errorf("close the cache: %w", closed)
 		}
 	}()
-	server, err := fs.Mount(ctx, fs.Options{
-		Mountpoint:   r.mountpoint,
-		Registry:     registry,
-		Connect:      r.connect,
-		Prefix:       r.target.Name,
-		Reference:    r.target.Reference,
-		View:         r.view,
-		Cache:        content,
-		Platform:     r.platform,
-		TagTTL:       r.tagTTL,
-		MaxStale:     r.maxStale,
-		Timeout:      r.registry.Timeout,
-		AllowOther:   r.allowOther,
-		MountOptions: r.kernelOptions,
-		Log:          log,
-	})
+	o.Cache = content
+	server, err := fs.Mount(ctx, o)
 	if err != nil {
 		return r.explain(err)
 	}
-	log.Info("mounted", "target", r.targetText, "mountpoint", r.mountpoint)
+	log.Info("mounted", "target", r.target.text, "mountpoint", r.mountpoint)
 	if err := mounted(); err != nil {
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()
@@ -57,19 +46,41 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	return untilUnmounted(ctx, server, log)
 }
 
+// open opens what is to be mounted, and says how.
+func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options, err error) {
+	o = fs.Options{
+		Mountpoint:   r.mountpoint,
+		Prefix:       r.target.Name,
+		Reference:    r.target.Reference,
+		View:         r.view,
+		Platform:     r.platform,
+		TagTTL:       r.tagTTL,
+		MaxStale:     r.maxStale,
+		Timeout:      r.registry.Timeout,
+		AllowOther:   r.allowOther,
+		MountOptions: r.kernelOptions,
+		Log:          log,
+	}
+	switch {
+	case r.target.layout != "":
+		o.Layout, err = resolver.OpenLayout(r.target.layout, log)
+	case r.target.Host != "":
+		o.Registry, err = r.reach(ctx)
+	default:
+		o.Connect = r.connect
+		_, err = r.connect("localhost") // finds what is wrong with the options
+	}
+	return o, err
+}
+
 // connect makes the client of a registry.
 func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
 	return resolver.NewRegistry(host, r.registry)
 }
 
-// reach asks the target's registry whether it is one and lets us in. Where every
-// registry is the target nobody is asked, and it is nil. The resolver bounds
-// every request; an operation takes at most three timeouts.
+// reach asks the target's registry whether it is one and lets us in. The resolver
+// bounds every request; an operation takes at most three timeouts.
 func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
-	if r.target.Host == "" {
-		_, err := r.connect("localhost") // finds what is wrong with the options
-		return nil, err
-	}
 	registry, err := r.connect(r.target.Host)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/orasfs/orasfs/resolver"
 )
@@ -12,10 +14,20 @@ import (
 // one. A host's name can't be that: it has a dot or a port.
 const everyRegistry = "none"
 
+// A target is what is mounted. The zero value is every registry.
+type target struct {
+	resolver.Target
+	text   string // as the daemon is given it
+	layout string // the path of a local OCI image layout; "" is none
+}
+
 // splitArgs gives the target and the mountpoint that the arguments name.
-func splitArgs(args []string) (target, mountpoint string, err error) {
+func (f *mountFlags) splitArgs(args []string) (target, mountpoint string, err error) {
 	if len(args) == 2 {
 		return args[0], args[1], nil
+	}
+	if f.ociLayout {
+		return "", "", fmt.Errorf("a MOUNTPOINT is needed too: orasfs mount --oci-layout %s DIR", args[0])
 	}
 	if _, err := os.Stat(args[0]); err != nil {
 		if _, err := resolver.ParseTarget(args[0]); err == nil {
@@ -25,18 +37,45 @@ func splitArgs(args []string) (target, mountpoint string, err error) {
 	return everyRegistry, args[0], nil
 }
 
-// parseTarget reads a target. The zero value is every registry.
-func (f *mountFlags) parseTarget(text string) (target resolver.Target, err error) {
-	if text != everyRegistry {
-		target, err = resolver.ParseTarget(text)
+// parseTarget reads a target.
+func (f *mountFlags) parseTarget(text string) (target, error) {
+	t := target{text: text}
+	var err error
+	switch {
+	case f.ociLayout:
+		err = t.parseLayout(text)
+	case text != everyRegistry:
+		t.Target, err = resolver.ParseTarget(text)
 	}
 	switch {
 	case err != nil:
-		return target, err
-	case f.view.value != "" && target.Reference == "":
-		return target, errors.New("--view is for one artifact: give a TARGET with a tag or a digest")
-	case target.Host == "" && f.username != "":
-		return target, errors.New("--username is for one registry: every registry has the credentials of its own, from oras login or docker login")
+		return t, err
+	case f.view.value != "" && t.Reference == "":
+		return t, errors.New("--view is for one artifact: give a TARGET with a tag or a digest")
+	case t.Host == "" && f.username != "":
+		return t, errors.New("--username is for one registry: every other way to mount has the credentials of oras login and docker login, or needs none")
 	}
-	return target, nil
+	return t, nil
+}
+
+// parseLayout reads PATH[:TAG|@DIGEST]. The path that the daemon is given is
+// absolute, since its working directory is another.
+func (t *target) parseLayout(text string) error {
+	path, reference, err := resolver.ParseLayoutTarget(text)
+	if err != nil {
+		return err
+	}
+	if t.layout, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	t.Reference = reference
+	t.text = t.layout
+	switch {
+	case reference == "":
+	case strings.Contains(reference, ":"):
+		t.text += "@" + reference
+	default:
+		t.text += ":" + reference
+	}
+	return nil
 }

@@ -30,6 +30,8 @@ func (r *mountRequest) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
+	case r.target.layout != "":
+		return r.explainLayout(err)
 	case errors.As(err, &answer):
 		return r.explainAnswer(answer)
 	case errors.As(err, &lookup) && lookup.IsNotFound:
@@ -55,6 +57,14 @@ func (r *mountRequest) explain(err error) error {
 	}
 }
 
+// explainLayout is for a local OCI image layout.
+func (r *mountRequest) explainLayout(err error) error {
+	if errors.Is(err, errdef.ErrNotFound) && r.target.Reference != "" {
+		return fmt.Errorf("%s has no %s: check the tag", r.target.layout, r.target.Reference)
+	}
+	return err
+}
+
 // explainAnswer is for what a registry answered with a status.
 func (r *mountRequest) explainAnswer(answer *errcode.ErrorResponse) error {
 	host := r.target.Host
@@ -66,7 +76,7 @@ func (r *mountRequest) explainAnswer(answer *errcode.ErrorResponse) error {
 	case answer.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%s denies access (403): check what the user may do, or log in as another with --username and --password-stdin", host)
 	case answer.StatusCode == http.StatusNotFound && r.target.Reference != "" && answer.URL != nil && strings.Contains(answer.URL.Path, "/manifests/"):
-		return fmt.Errorf("%s has no %s: check the name and the tag", host, strings.TrimPrefix(r.targetText, host+"/"))
+		return fmt.Errorf("%s has no %s: check the name and the tag", host, strings.TrimPrefix(r.target.text, host+"/"))
 	case answer.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%s isn't a registry, it has no /v2/: check the host and the port", host)
 	case answer.StatusCode == http.StatusBadRequest && answer.URL != nil && answer.URL.Scheme == "http":

@@ -49,7 +49,7 @@ func TestExplain(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := &mountRequest{target: resolver.Target{Host: "r.example:5000", Name: test.target}, registry: test.options}
+			r := &mountRequest{target: target{Target: resolver.Target{Host: "r.example:5000", Name: test.target}}, registry: test.options}
 			wantError(t, r.explain(test.err), test.words...)
 		})
 	}
@@ -83,7 +83,7 @@ func TestExplainTLS(t *testing.T) {
 				_ = response.Body.Close()
 				t.Fatal("no error")
 			}
-			r := &mountRequest{target: resolver.Target{Host: "r.example"}}
+			r := &mountRequest{target: target{Target: resolver.Target{Host: "r.example"}}}
 			wantError(t, r.explain(fmt.Errorf("ping: %w", err)), append(test.words, "r.example")...)
 		})
 	}

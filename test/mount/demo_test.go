@@ -51,7 +51,7 @@ var shown = []string{
 	"$ orasfs mount localhost:",
 	"$ ls oci", "charts", "hello", "library", "team",
 	"$ readlink oci/hello/_tags/v1", "../_manifests/sha256/",
-	"$ ls oci/hello/_tags/v1/", "config.json\nfiles\nlayers\nmanifest.json\nreferrers\n",
+	"$ ls oci/hello/_tags/v1/", "config.json\nfiles\nlayers\nlayout\nlayout.tar\nmanifest.json\nreferrers\n",
 	"$ cat oci/hello/_tags/v1/manifest.json", `"artifactType":"application/vnd.example.greeting.v1"`,
 	"$ cat oci/hello:v1/files/greeting.txt\nhello world\n",
 	"$ find oci/team/site:v2/files/", "oci/team/site:v2/files/docs/readme.md\n",

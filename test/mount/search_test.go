@@ -71,7 +71,7 @@ func TestSearchMet(t *testing.T) {
 	m.cat(t, contentPath("team/models/tiny"))
 
 	var found []string
-	for name := range strings.Lines(output(t, "find", m.dir, "-name", "manifest.json", "-printf", `%P\n`)) {
+	for name := range strings.Lines(output(t, "find", m.dir, "-name", "layout", "-prune", "-o", "-name", "manifest.json", "-printf", `%P\n`)) {
 		found = append(found, path.Dir(strings.TrimSuffix(name, "\n")))
 	}
 	slices.Sort(found)
