@@ -208,7 +208,7 @@ func (x *index) check() error {
 	}
 	for i := range x.links.len() {
 		r := x.links.at(i)
-		if int64(r.u32(0)) >= int64(x.inodes.len()) || int64(r.u32(4)) >= int64(x.inodes.len()) ||
+		if int64(r.u32(0)) >= int64(x.inodes.len()) || int64(r.u32(4)) >= int64(x.inodes.len()) || x.inode(int(r.u32(4))).typ() != TypeDir ||
 			int64(r.u32(8)) >= int64(x.dirents.len()) || i > 0 && x.links.at(i-1).u32(0) > r.u32(0) {
 			return damaged("link %d", i)
 		}
@@ -232,7 +232,7 @@ func (x *index) checkInode(i int) error {
 	first, count := uint64(n.u32(36)), uint64(n.u32(40))
 	switch n.typ() {
 	case TypeDir:
-		if first+count > uint64(x.dirents.len()) || i > 0 && (n.parent() >= i || int64(n.u32(48)) >= int64(x.dirents.len())) { //nolint:gosec // lengths aren't negative
+		if first+count > uint64(x.dirents.len()) || i > 0 && (n.parent() >= i || x.inode(n.parent()).typ() != TypeDir || int64(n.u32(48)) >= int64(x.dirents.len())) { //nolint:gosec // lengths aren't negative
 			return damaged("directory %d", i)
 		}
 		// Directories point forward alone, so that no way down is endless.
