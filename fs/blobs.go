@@ -92,10 +92,8 @@ func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *blobDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	list := dots(n.EmbeddedInode())
-	for _, d := range n.repo.blobs.Keys() {
-		if d.Algorithm() == n.algorithm {
-			list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFREG, "blob", d.String())))
-		}
+	for _, d := range met(n.repo.blobs.Keys(), n.algorithm) {
+		list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFREG, "blob", d.String())))
 	}
 	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
 }

@@ -109,10 +109,8 @@ func (n *manifestDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fuse
 		return nil, 0, n.tree.errno(ctx, "list manifests", n.repo.name, err)
 	}
 	list := dots(n.EmbeddedInode())
-	for _, d := range n.repo.manifests.Keys() {
-		if d.Algorithm() == n.algorithm {
-			list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFDIR, "manifest", d.String())))
-		}
+	for _, d := range met(n.repo.manifests.Keys(), n.algorithm) {
+		list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFDIR, "manifest", d.String())))
 	}
 	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
@@ -113,6 +114,14 @@ func (r *repository) meet(m *resolver.Manifest) {
 	for _, layer := range m.Layers {
 		r.blobs.Add(layer.Digest, layer)
 	}
+}
+
+// met are the digests of that algorithm among those that were met, in an order
+// that doesn't go by when.
+func met(all []digest.Digest, a digest.Algorithm) []digest.Digest {
+	all = slices.DeleteFunc(all, func(d digest.Digest) bool { return d.Algorithm() != a })
+	slices.Sort(all)
+	return all
 }
 
 // A manifestLister is a source that can tell which manifests it has. A registry
