@@ -169,14 +169,26 @@ func (r *Registry) bound() time.Duration { return 3 * r.timeout }
 // apiPath is the base of the distribution API.
 const apiPath = "/v2/"
 
-// Ping asks whether the registry is there and takes the credentials. Where no
+// ErrCredential is that a registry, or its token service, doesn't take the
+// credential that is given or configured for it.
+var ErrCredential = errors.New("the credential isn't accepted")
+
+// Ping asks whether the registry is there and takes the credentials; where it
+// doesn't, the error is ErrCredential, and the registry's answer. Where no
 // credential is configured and tokens are given per repository, as GHCR and
 // Harbor do, nobody can tell before a repository is asked for: being refused
 // here is no error then.
 func (r *Registry) Ping(ctx context.Context) error {
 	err := r.ping(ctx)
-	if hasStatus(err, http.StatusUnauthorized, http.StatusForbidden) && r.grantsPerRepository(ctx, err) {
-		return nil
+	if hasStatus(err, http.StatusUnauthorized, http.StatusForbidden) {
+		credential, credentialErr := r.credentials.credential(ctx, r.origin.Host)
+		switch {
+		case credentialErr != nil:
+		case credential != auth.EmptyCredential:
+			err = fmt.Errorf("%w: %w", ErrCredential, err)
+		case r.grantsPerRepository(ctx, err):
+			return nil
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("reach registry %s: %w", r.host, err)
@@ -199,10 +211,6 @@ func (r *Registry) ping(ctx context.Context) error {
 // grantsPerRepository tells whether a refused Ping was an anonymous one that
 // came as far as the registry's token service.
 func (r *Registry) grantsPerRepository(ctx context.Context, err error) bool {
-	credential, credentialErr := r.credentials.credential(ctx, r.origin.Host)
-	if credentialErr != nil || credential != auth.EmptyCredential {
-		return false
-	}
 	var refused *errcode.ErrorResponse
 	if errors.As(err, &refused) && refused.URL.Path != apiPath {
 		return true // the token service gives none without a repository

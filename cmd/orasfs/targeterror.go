@@ -14,6 +14,8 @@ import (
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // explain says in one line what keeps a target from being mounted and what to
@@ -33,7 +35,7 @@ func (r *mountRequest) explain(err error) error {
 	case r.target.layout != "":
 		return r.explainLayout(err)
 	case errors.As(err, &answer):
-		return r.explainAnswer(answer)
+		return r.explainAnswer(answer, errors.Is(err, resolver.ErrCredential))
 	case errors.As(err, &lookup) && lookup.IsNotFound:
 		return fmt.Errorf("unknown host %s: check the name", host)
 	case errors.As(err, &lookup):
@@ -65,12 +67,15 @@ func (r *mountRequest) explainLayout(err error) error {
 	return err
 }
 
-// explainAnswer is for what a registry answered with a status.
-func (r *mountRequest) explainAnswer(answer *errcode.ErrorResponse) error {
+// explainAnswer is for what a registry answered with a status, to a credential or
+// without.
+func (r *mountRequest) explainAnswer(answer *errcode.ErrorResponse, hadCredential bool) error {
 	host := r.target.Host
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized && r.registry.Password != "":
 		return fmt.Errorf("%s doesn't accept the username and password (401): check them", host)
+	case answer.StatusCode == http.StatusUnauthorized && hadCredential:
+		return fmt.Errorf("%s doesn't accept the login that is configured (401): run oras login %s again", host, host)
 	case answer.StatusCode == http.StatusUnauthorized:
 		return fmt.Errorf("%s wants a login (401): run oras login %s, or use --username and --password-stdin", host, host)
 	case answer.StatusCode == http.StatusForbidden:

@@ -52,7 +52,7 @@ func TestBasicAuth(t *testing.T) {
 		}, []string{"401", "username and password"}},
 		"wrong, in a file": {func(t *testing.T, m *mount) {
 			m.flags = append(m.flags, "--registry-config", credentialsFile(t, r.host, "wrong"))
-		}, []string{"401"}},
+		}, []string{"401", "login that is configured"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := prepare(t, r.host, "--ca-file", ca)
