@@ -110,7 +110,7 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 		deadlines:   &deadlineTransport{transport, o.Timeout},
 		targets:     targets,
 	}
-	plain := o.PlainHTTP || (isLoopback(host) && o.CAFile == "" && !o.Insecure)
+	plain := o.PlainHTTP || (IsLoopback(host) && o.CAFile == "" && !o.Insecure)
 	return r, r.connect(plain)
 }
 
@@ -147,8 +147,8 @@ func (r *Registry) connect(plain bool) error {
 	return nil
 }
 
-// isLoopback tells whether a host is localhost or a loopback address.
-func isLoopback(hostport string) bool {
+// IsLoopback tells whether a host is localhost or a loopback address.
+func IsLoopback(hostport string) bool {
 	host := hostport
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		host = h

@@ -68,20 +68,25 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		o.Registry, err = r.reach(ctx)
 	default:
 		o.Connect = r.connect
-		_, err = r.connect("localhost") // finds what is wrong with the options
+		_, err = resolver.NewRegistry("localhost", r.registry) // finds what is wrong with the options
 	}
 	return o, err
 }
 
-// connect makes the client of a registry.
+// connect makes the client of one of every registry. An authority or --insecure is
+// for those that talk TLS: without a TARGET it doesn't say that localhost does.
 func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
-	return resolver.NewRegistry(host, r.registry)
+	o := r.registry
+	if resolver.IsLoopback(host) {
+		o.CAFile, o.Insecure = "", false
+	}
+	return resolver.NewRegistry(host, o)
 }
 
 // reach asks the target's registry whether it is one and lets us in. The resolver
 // bounds every request; an operation takes at most three timeouts.
 func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
-	registry, err := r.connect(r.target.Host)
+	registry, err := resolver.NewRegistry(r.target.Host, r.registry)
 	if err != nil {
 		return nil, err
 	}

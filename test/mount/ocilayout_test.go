@@ -112,6 +112,20 @@ func TestLayoutReferrers(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the types of the referrers are %q, want %q", got, want)
 	}
+
+	// An attestation in an index may be a referrer besides.
+	m = mountLayout(t, unpackLayout(t, "multi-oci-artifact"))
+	platforms := m.ls(t, "_tags/latest/platforms")
+	attestations := slices.DeleteFunc(slices.Clone(platforms), func(name string) bool { return !strings.HasPrefix(name, "unknown-unknown-") })
+	if len(platforms) != 4 || len(attestations) != 2 {
+		t.Errorf("the platforms are %q, not two and their attestations", platforms)
+	}
+	for _, name := range platforms {
+		of := m.referrersOf(t, "_tags/latest/platforms/"+name)
+		if isAttestation := slices.Contains(attestations, name); (len(of) == 1) == isAttestation {
+			t.Errorf("%s has the referrers %q", name, slices.Sorted(maps.Keys(of)))
+		}
+	}
 }
 
 // TestGrowingLayout pushes into a layout while it is mounted.

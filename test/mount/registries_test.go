@@ -76,6 +76,17 @@ func TestEveryRegistryNames(t *testing.T) {
 	}
 }
 
+// TestEveryRegistrySchemes has one that talks TLS, with an authority of its own,
+// beside one on localhost that doesn't.
+func TestEveryRegistrySchemes(t *testing.T) {
+	f := serveFake(t)
+	_, original := f.addFile(t, "app", 1, small)
+	host, ca := serveTLS(t, f.Registry)
+	m := mountRegistry(t, "none", "--ca-file", ca)
+	m.same(t, original, m.path(host, contentPath("app")))
+	m.same(t, original, m.path(f.host, contentPath("app")))
+}
+
 // TestEveryRegistryOutage goes on with what was read while a registry is down.
 func TestEveryRegistryOutage(t *testing.T) {
 	f := serveFake(t)
