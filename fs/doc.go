@@ -103,7 +103,8 @@
 // link counts are 1 although an inode may have two names, but those of an
 // archive's files are right. Extended attributes are at most 64 KiB each and 64
 // KiB of names; what is longer stays in manifest.json. A layer of more than a
-// million entries isn't opened (package archive has its bounds).
+// million entries isn't opened (package archive has its bounds). An artifact of
+// more than 1,024 manifests or 20,000 blobs has no layout.
 //
 // # Errors
 //

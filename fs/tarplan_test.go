@@ -92,6 +92,42 @@ func TestTarPlan(t *testing.T) {
 	}
 }
 
+// TestTarPlanOfLargeBlob has a blob whose size a ustar header has no room for.
+func TestTarPlanOfLargeBlob(t *testing.T) {
+	const large = 9 << 30
+	c, _ := tarContents()
+	desc := ocispec.Descriptor{Digest: digest.FromString("large"), Size: large}
+	c.members = []member{{desc, false}, c.members[0]}
+	p, err := planTar(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(off int64) *tar.Header {
+		t.Helper()
+		part := make([]byte, 3*tarBlock)
+		if err := p.read(part, off, func(b []byte, _ int, _ int64) error { clear(b); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		h, err := tar.NewReader(bytes.NewReader(part)).Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	end := int64(0)
+	for _, piece := range p.pieces {
+		if piece.member == 1 {
+			if h := at(piece.at - 3*tarBlock); h.Name != blobPath(desc.Digest) || h.Size != large {
+				t.Errorf("before the large blob stands the header of %s, %d bytes", h.Name, h.Size)
+			}
+			end = piece.at + large
+		}
+	}
+	if h := at(end); h.Name != blobPath(c.members[1].Digest) {
+		t.Errorf("after the large blob stands the header of %s", h.Name)
+	}
+}
+
 // TestTarPlanFails has a member that can't be read.
 func TestTarPlanFails(t *testing.T) {
 	c, _ := tarContents()

@@ -2,6 +2,7 @@ package mount
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path"
 	"path/filepath"
@@ -131,6 +132,29 @@ func descriptorJSON(t testing.TB, desc ocispec.Descriptor) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// TestLayoutBounds has an index of more manifests than a layout may have: none of
+// them is asked for.
+func TestLayoutBounds(t *testing.T) {
+	f := serveFake(t)
+	manifests := make([]ocispec.Descriptor, 1025)
+	for i := range manifests {
+		manifests[i] = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(fmt.Sprint(i)), Size: 2}
+	}
+	list, err := json.Marshal(manifests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":%s}`, list))
+	m := mountRegistry(t, f.host)
+	fails(t, ioError, "ls", m.path("app/_tags/v1/layout"))
+	fails(t, ioError, "cat", m.path("app/_tags/v1/layout.tar"))
+	m.logs(t, "list layout", "more than 1024 manifests")
+	if n := f.Count("GET", "/manifests/sha256:"); n != 1 {
+		t.Errorf("%d manifests are fetched, not the index alone", n)
+	}
+	m.ls(t, "app/_tags/v1/platforms")
 }
 
 // TestLayoutFaults has a layout whose parts can't be had, or are wrong: reading it
