@@ -208,6 +208,7 @@ func (c *content) fail(how string) error {
 	}
 	c.failed = fmt.Errorf("blob %s from %s: %w", c.key.Digest, c.key.Origin, ErrDigest)
 	err := c.failed
+	c.cache.counts.wrongDigests.Add(1) // before anybody gets the error
 	c.verified = false
 	store, head := c.store, c.head
 	for i, fl := range c.flights {
@@ -222,7 +223,6 @@ func (c *content) fail(how string) error {
 	if head != nil {
 		head.cancel(err)
 	}
-	c.cache.counts.wrongDigests.Add(1)
 	c.cache.log.Warn("a blob doesn't match its digest and is dropped",
 		"digest", c.key.Digest, "size", c.key.Size, "origin", c.key.Origin, "how", how)
 	return err
