@@ -82,9 +82,9 @@
 //
 // An inode's number is a hash of what it is (inode.go): a layer of a manifest
 // is one inode under files/ and layers/, a blob by digest is one inode under
-// _blobs/ and in every layout of the repository. Two
-// manifests don't share the inode of a layer, because its annotations and its
-// time are theirs; below the kernel they share the cached bytes.
+// _blobs/ and in every layout of the repository. Two manifests don't share the
+// inode of a layer, because its annotations and its time are theirs; below the
+// kernel they share the cached bytes.
 //
 // A file of an archive is one inode in whatever image its layer is, unless the
 // image gives it other names than its layer does (view.go). So two tags of an

@@ -79,6 +79,8 @@ func TestIsMountHelperCall(t *testing.T) {
 		{[]string{"localhost:5000", "/mnt", "-o", "rw"}, true},
 		{[]string{"ghcr.io/org", "mnt"}, true},
 		{[]string{"localhost", "/mnt"}, true},
+		{[]string{"none", "/mnt", "-o", "ro"}, true},
+		{[]string{"/srv/layout:v1", "/mnt", "-o", "oci-layout"}, true},
 		{nil, false},
 		{[]string{"localhost:5000"}, false},
 		{[]string{"localhost:5000", "-o", "rw"}, false},
