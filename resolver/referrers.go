@@ -2,12 +2,15 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
 // maxReferrers bounds the referrers of one manifest that are listed.
@@ -23,17 +26,40 @@ func Subject(m *Manifest) ocispec.Descriptor {
 // from the tag that takes its place (distribution specification, "Listing
 // Referrers"). There may be none. More than 10,000 are
 // errdef.ErrSizeExceedsLimit.
+//
+// A registry without the API should answer 404. Some refuse the request instead
+// (Harbor before 2.11 with UNAUTHORIZED): then the tag is asked as well, and one
+// line in the log for the registry says so.
 func (r *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
 	ctx, cancel := withBound(ctx, r.registry.bound())
 	defer cancel()
+	found, err := r.referrers(ctx, subject, artifactType, false)
+	if refused(err) && len(found) == 0 {
+		if !r.registry.noReferrersAPI.Swap(true) {
+			r.registry.log.Warn("the referrers API is refused, the tag takes its place", "registry", r.registry.host, "error", redact(err))
+		}
+		found, err = r.referrers(ctx, subject, artifactType, true)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list referrers of %s in %s: %w", subject.Digest, r, redact(err))
+	}
+	return found, nil
+}
+
+// referrers asks the API first, or at once for the tag.
+func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string, byTag bool) (found []ocispec.Descriptor, err error) {
 	api := &remote.Repository{
 		Client:           answerClient{r.registry.listings},
 		Reference:        registry.Reference{Registry: r.registry.host, Repository: r.name},
 		PlainHTTP:        r.registry.api.PlainHTTP,
 		MaxMetadataBytes: maxPage,
 	}
-	var found []ocispec.Descriptor
-	err := api.Referrers(ctx, subject, artifactType, func(page []ocispec.Descriptor) error {
+	if byTag {
+		if err := api.SetReferrersCapability(false); err != nil {
+			return nil, err
+		}
+	}
+	err = api.Referrers(ctx, subject, artifactType, func(page []ocispec.Descriptor) error {
 		for _, desc := range page {
 			if checkDigest(desc.Digest) != nil || desc.Size < 0 {
 				continue
@@ -45,8 +71,21 @@ func (r *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor, 
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("list referrers of %s in %s: %w", subject.Digest, r, redact(err))
+	return found, err
+}
+
+// refused tells whether a registry understood that it was asked, and won't
+// answer, now or later.
+func refused(err error) bool {
+	var answer *errcode.ErrorResponse
+	if !errors.As(err, &answer) {
+		return false
 	}
-	return found, nil
+	switch answer.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	case http.StatusNotImplemented:
+		return true
+	}
+	return answer.StatusCode/100 == 4
 }

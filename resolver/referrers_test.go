@@ -1,10 +1,13 @@
 package resolver
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
@@ -38,6 +41,51 @@ func TestReferrers(t *testing.T) {
 		if err != nil || len(found) != 1 || found[0].Digest != index.Manifests[0].Digest {
 			t.Errorf("API %v: %v, %v; want %s", api, found, err, index.Manifests[0].Digest)
 		}
+	}
+}
+
+// A registry that refuses the API is asked for the tag in its place: then what is
+// there counts, and so does a refusal of that.
+func TestReferrersAPIRefused(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 405, 501} {
+		fake := fakeregistry.New()
+		subject := fake.AddArtifact("app", "v1", "application/vnd.example", nil)
+		referrer := fake.AddArtifact("app", "", "application/vnd.referrer", nil)
+		index, err := json.Marshal(ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{referrer}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fake.AddManifest("app", strings.Replace(subject.Digest.String(), ":", "-", 1), ocispec.MediaTypeImageIndex, index)
+		fake.Inject(fakeregistry.Fault{Path: "/referrers/", Status: status})
+		var log bytes.Buffer
+		r := repo(t, fake, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		for range 2 {
+			found, err := r.Referrers(t.Context(), subject, "")
+			if err != nil || len(found) != 1 || found[0].Digest != referrer.Digest {
+				t.Errorf("%d: %v, %v; want %s", status, found, err, referrer.Digest)
+			}
+			if found, err := r.Referrers(t.Context(), referrer, ""); err != nil || len(found) != 0 {
+				t.Errorf("%d: of what nothing refers to %v, %v", status, found, err)
+			}
+		}
+		if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d: %d warnings:\n%s", status, n, log.String())
+		}
+		fake.Inject(fakeregistry.Fault{Path: "/manifests/", Status: 403})
+		_, err = r.Referrers(t.Context(), subject, "")
+		wantStatus(t, err, 403)
+	}
+}
+
+// What may pass isn't taken for a registry without the API.
+func TestReferrersAPIFails(t *testing.T) {
+	fake := fakeregistry.New()
+	subject := fake.AddArtifact("app", "v1", "application/vnd.example", nil)
+	fake.Inject(fakeregistry.Fault{Path: "/referrers/", Status: 500})
+	_, err := repo(t, fake, Options{}).Referrers(t.Context(), subject, "")
+	wantStatus(t, err, 500)
+	if n := fake.Count("", "/manifests/"); n != 0 {
+		t.Errorf("%d requests for a tag", n)
 	}
 }
 

@@ -59,6 +59,8 @@ type Registry struct {
 	deadlines   *deadlineTransport
 	contacted   atomic.Bool // it has answered something
 
+	noReferrersAPI atomic.Bool // it refuses it, and the log says so
+
 	documents *metadataClient
 	listings  *metadataClient
 	api       *remote.Registry // lists with the client listings

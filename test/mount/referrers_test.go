@@ -174,9 +174,15 @@ func TestOddReferrers(t *testing.T) {
 	if got := m.ls(t, "odd:v1/referrers"); len(got) != 0 {
 		t.Errorf("a registry that can't tell lists %q", got)
 	}
-	m.logs(t, "the registry doesn't tell referrers", "/odd@")
-	f.AddArtifact("secret", "v1", "application/vnd.example", nil)
+	m.logs(t, "the referrers API is refused", f.host)
+	f.AddArtifact("harbor", "v1", "application/vnd.example", nil)
+	f.Inject(fakeregistry.Fault{Path: "/v2/harbor/referrers/", Status: http.StatusUnauthorized})
+	if got := m.ls(t, "harbor:v1/referrers"); len(got) != 0 {
+		t.Errorf("a registry that takes the API for a secret lists %q", got)
+	}
+	secret := f.AddArtifact("secret", "v1", "application/vnd.example", nil)
 	f.Inject(fakeregistry.Fault{Path: "/v2/secret/referrers/", Status: http.StatusForbidden})
+	f.Inject(fakeregistry.Fault{Path: "/v2/secret/manifests/sha256-" + secret.Digest.Encoded(), Status: http.StatusForbidden})
 	fails(t, noAccess, "ls", m.path("secret:v1/referrers"))
 	m.cat(t, "secret:v1/manifest.json")
 }
