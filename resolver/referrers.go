@@ -13,8 +13,11 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
-// maxReferrers bounds the referrers of one manifest that are listed.
-const maxReferrers = 10_000
+// Bounds of the referrers of one manifest that are listed.
+const (
+	maxReferrers     = 10_000
+	maxReferrerPages = 1_000 // empty ones too, of which nothing else ends a list
+)
 
 // Subject is the descriptor of a manifest, as what refers to it names it.
 func Subject(m *Manifest) ocispec.Descriptor {
@@ -25,7 +28,7 @@ func Subject(m *Manifest) ocispec.Descriptor {
 // that is "", of any: from the registry's referrers API, or, where it has none,
 // from the tag that takes its place (distribution specification, "Listing
 // Referrers"). There may be none. More than 10,000 are
-// errdef.ErrSizeExceedsLimit.
+// errdef.ErrSizeExceedsLimit, more than 1,000 pages errdef.ErrTooManyPages.
 //
 // A registry without the API should answer 404. Some refuse the request instead
 // (Harbor before 2.11 with UNAUTHORIZED): then the tag is asked as well, and one
@@ -53,13 +56,19 @@ func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, 
 		Reference:        registry.Reference{Registry: r.registry.host, Repository: r.name},
 		PlainHTTP:        r.registry.api.PlainHTTP,
 		MaxMetadataBytes: maxPage,
+
+		ReferrerListMaxPages: maxReferrerPages,
 	}
 	if byTag {
 		if err := api.SetReferrersCapability(false); err != nil {
 			return nil, err
 		}
 	}
+	seen := newPages()
 	err = api.Referrers(ctx, subject, artifactType, func(page []ocispec.Descriptor) error {
+		if err := seen.add(digestsOf(page)); err != nil {
+			return err
+		}
 		for _, desc := range page {
 			if checkDigest(desc.Digest) != nil || desc.Size < 0 {
 				continue
@@ -72,6 +81,14 @@ func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, 
 		return nil
 	})
 	return found, err
+}
+
+func digestsOf(page []ocispec.Descriptor) []string {
+	names := make([]string, len(page))
+	for i, desc := range page {
+		names[i] = desc.Digest.String()
+	}
+	return names
 }
 
 // refused tells whether a registry understood that it was asked, and won't

@@ -3,10 +3,13 @@ package resolver
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -41,6 +44,40 @@ func TestReferrers(t *testing.T) {
 		if err != nil || len(found) != 1 || found[0].Digest != index.Manifests[0].Digest {
 			t.Errorf("API %v: %v, %v; want %s", api, found, err, index.Manifests[0].Digest)
 		}
+	}
+}
+
+// Referrers come in pages, of all types where a registry doesn't filter, and a
+// page may hold none of those that are asked for.
+func TestReferrersPages(t *testing.T) {
+	fake := fakeregistry.New()
+	subject := fake.AddArtifact("app", "v1", "application/vnd.example", nil)
+	want := map[digest.Digest]bool{}
+	for i := range 25 {
+		artifactType := fmt.Sprintf("application/vnd.%d", i%2)
+		desc := fake.AddArtifact("app", "", artifactType, map[string]string{"no": fmt.Sprint(i)})
+		desc.ArtifactType = artifactType
+		fake.AddReferrer("app", subject.Digest, desc)
+		if i%2 == 0 {
+			want[desc.Digest] = true
+		}
+	}
+	for _, listing := range []fakeregistry.Listing{{MaxPage: 10}, {MaxPage: 1, IgnoreType: true}, {MaxPage: 7, UnquotedRel: true}, {MaxPage: 7, AbsoluteLink: true}} {
+		fake.SetListing(listing)
+		found, err := repo(t, fake, Options{}).Referrers(t.Context(), subject, "application/vnd.0")
+		got := map[digest.Digest]bool{}
+		for _, desc := range found {
+			got[desc.Digest] = true
+		}
+		if err != nil || !maps.Equal(got, want) || len(found) != len(want) {
+			t.Errorf("%+v: %d of %d, %v", listing, len(found), len(want), err)
+		}
+	}
+	// Pages that repeat end.
+	fake.SetListing(fakeregistry.Listing{MaxPage: 5, IgnoreLast: true})
+	fake.Reset()
+	if found, err := repo(t, fake, Options{}).Referrers(t.Context(), subject, ""); err == nil || fake.Count("", "/referrers/") > 2 {
+		t.Errorf("pages that repeat give %d referrers by %d requests", len(found), fake.Count("", "/referrers/"))
 	}
 }
 

@@ -9,11 +9,14 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A Listing says how the catalog and the lists of tags are answered. The zero
-// value is what the specification asks for.
+// A Listing says how the catalog and the lists of tags and of referrers are
+// answered. The zero value is what the specification asks for.
 type Listing struct {
+	IgnoreType   bool // referrers of all types, whichever is asked for
 	IgnoreN      bool // all on one page, whatever n says
 	IgnoreLast   bool // every page is the first one
 	Unsorted     bool // in no order
@@ -63,6 +66,25 @@ func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, name stri
 		page = nil
 	}
 	writeJSON(w, map[string]any{"name": name, "tags": page})
+}
+
+// referrers returns the referrers that the request asks for: those of a type, and
+// of them a page, in the order of their digests.
+func (l Listing) referrers(w http.ResponseWriter, req *http.Request, all []ocispec.Descriptor) []ocispec.Descriptor {
+	byDigest := make(map[string]ocispec.Descriptor, len(all))
+	for _, d := range all {
+		if t := req.URL.Query().Get("artifactType"); t == "" || l.IgnoreType || d.ArtifactType == t {
+			byDigest[d.Digest.String()] = d
+		}
+	}
+	if req.URL.Query().Has("artifactType") && !l.IgnoreType {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	page := []ocispec.Descriptor{}
+	for _, name := range l.page(w, req, slices.Sorted(maps.Keys(byDigest))) {
+		page = append(page, byDigest[name])
+	}
+	return page
 }
 
 // page returns the names that the request asks for and sets the Link to those

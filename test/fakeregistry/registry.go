@@ -288,7 +288,7 @@ func (r *Registry) serveBlob(w http.ResponseWriter, req *http.Request, name stri
 
 func (r *Registry) serveReferrers(w http.ResponseWriter, req *http.Request, name string, subject digest.Digest) {
 	r.mu.Lock()
-	repo := r.repos[name]
+	repo, listing := r.repos[name], r.listing
 	supported := repo != nil && repo.referrers != nil
 	var referrers []ocispec.Descriptor
 	if supported {
@@ -299,11 +299,7 @@ func (r *Registry) serveReferrers(w http.ResponseWriter, req *http.Request, name
 		http.NotFound(w, req)
 		return
 	}
-	if t := req.URL.Query().Get("artifactType"); t != "" {
-		w.Header().Set("OCI-Filters-Applied", "artifactType")
-		referrers = slices.DeleteFunc(referrers, func(d ocispec.Descriptor) bool { return d.ArtifactType != t })
-	}
-	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: append([]ocispec.Descriptor{}, referrers...)}
+	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: listing.referrers(w, req, referrers)}
 	index.SchemaVersion = 2
 	w.Header().Set("Content-Type", index.MediaType)
 	_ = json.NewEncoder(w).Encode(index)
