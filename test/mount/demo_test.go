@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // demo is the demo's command, with a directory of its own for what is
@@ -108,6 +109,13 @@ func TestDemoEnds(t *testing.T) {
 			cmd.Stdout = file
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			p := start(t, cmd)
+			t.Cleanup(func() { // it cleans up, unless it is killed
+				_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // it has ended, or a test failed
+				select {
+				case <-p.ended:
+				case <-time.After(10 * time.Second):
+				}
+			})
 			var printed string
 			eventually(t, "the demo waits", func() bool {
 				content, err := os.ReadFile(out)
