@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ type archivedConfig struct {
 // layOut adds to the files of an archive those that make it a layout:
 // oci-layout, index.json, a manifest for each image, and every config and layer
 // at the path that its digest has.
-func (t *layoutTar) layOut() error {
+func (t *layoutTar) layOut(ctx context.Context) error {
 	images, err := t.archivedImages()
 	if err != nil {
 		return fmt.Errorf("%s: %w", manifestJSON, err)
@@ -59,7 +60,7 @@ func (t *layoutTar) layOut() error {
 		Manifests: []ocispec.Descriptor{},
 	}
 	for i, image := range images {
-		desc, err := a.manifest(image)
+		desc, err := a.manifest(ctx, image)
 		if err != nil {
 			return fmt.Errorf("image %d of %s: %w", i, manifestJSON, err)
 		}
@@ -101,7 +102,7 @@ func (t *layoutTar) archivedImages() ([]archivedImage, error) {
 
 // manifest makes an image's manifest: of Docker's media types, and always of
 // the same bytes.
-func (a *dockerArchive) manifest(image archivedImage) (ocispec.Descriptor, error) {
+func (a *dockerArchive) manifest(ctx context.Context, image archivedImage) (ocispec.Descriptor, error) {
 	config, err := a.config(image.Config)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("config %q: %w", image.Config, err)
@@ -119,7 +120,7 @@ func (a *dockerArchive) manifest(image archivedImage) (ocispec.Descriptor, error
 		Layers:    make([]ocispec.Descriptor, len(image.Layers)),
 	}
 	for i, name := range image.Layers {
-		if m.Layers[i], err = a.layer(name, config.diffIDs[i]); err != nil {
+		if m.Layers[i], err = a.layer(ctx, name, config.diffIDs[i]); err != nil {
 			return ocispec.Descriptor{}, fmt.Errorf("layer %q: %w", name, err)
 		}
 	}
@@ -158,7 +159,7 @@ func (a *dockerArchive) config(name string) (archivedConfig, error) {
 // layer makes a blob of a layer. Its digest is the diff ID, which is checked by
 // who reads it, as that of any blob; a layer that is compressed has another,
 // which nothing says.
-func (a *dockerArchive) layer(name string, diffID digest.Digest) (ocispec.Descriptor, error) {
+func (a *dockerArchive) layer(ctx context.Context, name string, diffID digest.Digest) (ocispec.Descriptor, error) {
 	f, err := a.tar.find(name)
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -169,7 +170,7 @@ func (a *dockerArchive) layer(name string, diffID digest.Digest) (ocispec.Descri
 	desc := ocispec.Descriptor{MediaType: mediaTypeDockerLayer, Digest: diffID, Size: f.Size()}
 	if c := compressionOf(f); c != "" {
 		desc.MediaType += "." + c
-		if desc.Digest, err = digest.FromReader(io.NewSectionReader(f, 0, f.Size())); err != nil {
+		if desc.Digest, err = digest.FromReader(endingReader{ctx, io.NewSectionReader(f, 0, f.Size())}); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 		a.compressed[f] = desc
@@ -179,4 +180,18 @@ func (a *dockerArchive) layer(name string, diffID digest.Digest) (ocispec.Descri
 	}
 	a.tar.entries[blobName(desc.Digest)] = tarEntry{file: f}
 	return desc, nil
+}
+
+// An endingReader fails once its context has ended: a layer may be long.
+type endingReader struct {
+	ctx context.Context //nolint:containedctx // of the one call that reads
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (r endingReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }

@@ -104,7 +104,7 @@ func TestDockerArchive(t *testing.T) {
 // What a layer's digest is isn't known before it is read: one that isn't what
 // the config says has other content than its digest says.
 func TestDockerArchiveWrongLayer(t *testing.T) {
-	l, err := openTarred(tarred(t, regular("manifest.json"), `[{"Config":"c","RepoTags":["x:v1"],"Layers":["l"]}]`,
+	l, err := openTarred(t, tarred(t, regular("manifest.json"), `[{"Config":"c","RepoTags":["x:v1"],"Layers":["l"]}]`,
 		regular("c"), configOf("layer"), regular("l"), "LAYER"))
 	if err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func TestDockerArchiveThatIsNone(t *testing.T) {
 		"layer is a loop":    {image("c", "loop"), `layer "loop"`},
 		"diff ID is none":    {image("d", "l"), `layer "l"`},
 	} {
-		_, err := openTarred(tarred(t, regular("manifest.json"), test.manifest, regular("c"), configOf("layer"), regular("l"), "layer",
+		_, err := openTarred(t, tarred(t, regular("manifest.json"), test.manifest, regular("c"), configOf("layer"), regular("l"), "layer",
 			regular("../c"), configOf("layer"), regular("../../l"), "layer", regular("../l"), "layer",
 			regular("d"), `{"rootfs":{"diff_ids":["../x"]}}`, linked(tar.TypeSymlink, "loop", "loop"), ""))
 		if err == nil || !strings.Contains(err.Error(), test.says) {
@@ -162,7 +162,7 @@ func TestDockerArchiveIsBounded(t *testing.T) {
 		"layers": images(maxArchivedLayers/1000+1, `{"Config":"many","Layers":[`+layers+`]}`),
 		"index":  images(9000, `{"Config":"c","Layers":["l"],"RepoTags":["`+strings.Repeat("x", 300)+`:v1"]}`),
 	} {
-		_, err := openTarred(tarred(t, regular("manifest.json"), manifest, regular("c"), configOf("layer"), regular("l"), "layer",
+		_, err := openTarred(t, tarred(t, regular("manifest.json"), manifest, regular("c"), configOf("layer"), regular("l"), "layer",
 			regular("many"), configOf(slices.Repeat([]string{"layer"}, 1000)...)))
 		if err == nil {
 			t.Errorf("%s: no error", name)
@@ -170,7 +170,7 @@ func TestDockerArchiveIsBounded(t *testing.T) {
 		}
 		wantIs(t, err, errdef.ErrSizeExceedsLimit)
 	}
-	_, err := openTarred(tarred(t, regular("manifest.json"), `[{"Config":"c"}]`, regular("c"), strings.Repeat(" ", maxImageConfig+1)))
+	_, err := openTarred(t, tarred(t, regular("manifest.json"), `[{"Config":"c"}]`, regular("c"), strings.Repeat(" ", maxImageConfig+1)))
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
 }
 
@@ -192,7 +192,7 @@ func TestDockerArchiveReadsOnce(t *testing.T) {
 	image := `{"Config":"c","Layers":["l"]}`
 	content := tarred(t, regular("manifest.json"), "["+image+strings.Repeat(","+image, 20)+"]", regular("c"), config, regular("l"), packed)
 	source := &countedTar{memoryTar: memoryTar{bytes.NewReader(content)}}
-	if _, err := newLayoutTar(source); err != nil {
+	if _, err := newLayoutTar(t.Context(), source); err != nil {
 		t.Fatal(err)
 	}
 	if source.read > len(content) {
@@ -208,7 +208,7 @@ func FuzzDockerArchive(f *testing.F) {
 	f.Add([]byte(one), []byte(`{"rootfs":{"diff_ids":["x"]}}`), []byte("\x28\xb5\x2f\xfd"))
 	f.Add([]byte(`null`), []byte(`null`), []byte(nil))
 	f.Fuzz(func(t *testing.T, manifest, config, layer []byte) {
-		l, err := openTarred(tarred(t, regular("manifest.json"), string(manifest), regular("c"), string(config), regular("l"), string(layer),
+		l, err := openTarred(t, tarred(t, regular("manifest.json"), string(manifest), regular("c"), string(config), regular("l"), string(layer),
 			linked(tar.TypeSymlink, "s", "l"), "", linked(tar.TypeLink, "h", "l"), ""))
 		if err != nil {
 			return

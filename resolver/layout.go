@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +29,7 @@ type Layout struct {
 	files layoutFiles
 	log   *slog.Logger
 	known atomic.Pointer[layoutIndex] // of the index.json that was read last
+	turn  chan struct{}               // held by who looks for referrers
 }
 
 // layoutFiles are the files of a layout, by their paths in it.
@@ -55,16 +55,20 @@ const maxLayoutFile = 4 << 10
 // errdef.ErrUnsupported. A nil log discards.
 //
 // A tar's headers are read once, and the layers of an older archive of docker
-// save too if they are compressed: nothing else says their digests.
-func OpenLayout(path string, log *slog.Logger) (*Layout, error) {
+// save too if they are compressed: nothing else says their digests. That may take
+// long, and ends with the context.
+//
+// Of several images with one tag, as docker save writes them of several names,
+// the last has it. The others are in Manifests.
+func OpenLayout(ctx context.Context, path string, log *slog.Logger) (*Layout, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	files, err := openLayoutFiles(path)
+	files, err := openLayoutFiles(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("open layout %s: %w", path, err)
 	}
-	l, err := newLayout(path, files, log)
+	l, err := newLayout(ctx, path, files, log)
 	if err != nil {
 		_ = files.Close()
 		return nil, fmt.Errorf("open layout %s: %w", path, err)
@@ -72,7 +76,7 @@ func OpenLayout(path string, log *slog.Logger) (*Layout, error) {
 	return l, nil
 }
 
-func openLayoutFiles(path string) (layoutFiles, error) {
+func openLayoutFiles(ctx context.Context, path string) (layoutFiles, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
@@ -80,14 +84,14 @@ func openLayoutFiles(path string) (layoutFiles, error) {
 	case info.IsDir():
 		return openLayoutFolder(path)
 	default:
-		return openLayoutTar(path)
+		return openLayoutTar(ctx, path)
 	}
 }
 
 // newLayout checks that the files are a layout's.
-func newLayout(path string, files layoutFiles, log *slog.Logger) (*Layout, error) {
-	l := &Layout{path: path, files: files, log: log}
-	content, err := l.read(context.Background(), ocispec.ImageLayoutFile, maxLayoutFile)
+func newLayout(ctx context.Context, path string, files layoutFiles, log *slog.Logger) (*Layout, error) {
+	l := &Layout{path: path, files: files, log: log, turn: make(chan struct{}, 1)}
+	content, err := l.read(ctx, ocispec.ImageLayoutFile, maxLayoutFile)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +102,7 @@ func newLayout(path string, files layoutFiles, log *slog.Logger) (*Layout, error
 	if layout.Version != ocispec.ImageLayoutVersion {
 		return nil, fmt.Errorf("%s: version %q: %w", ocispec.ImageLayoutFile, layout.Version, errdef.ErrUnsupported)
 	}
-	if _, err := l.index(context.Background()); err != nil {
+	if _, err := l.index(ctx); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -151,7 +155,8 @@ func (l *Layout) describe(ctx context.Context, d digest.Digest) (ocispec.Descrip
 
 // Manifest reads a manifest or an index by its digest, at most MaxManifest
 // bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
-// is the document's own; where it says none, index.json's. A layout keeps
+// is the document's own; where it says none, index.json's, else that of the fields
+// that it has. A layout keeps
 // manifests and blobs in one place: what can't be read as a manifest, and isn't
 // listed as one, is errdef.ErrNotFound.
 func (l *Layout) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
@@ -167,19 +172,25 @@ func (l *Layout) manifest(ctx context.Context, d digest.Digest) (mediaType strin
 	if err != nil {
 		return "", nil, err
 	}
-	mediaType = documentType("", content)
-	if _, err := ParseManifest(d, mediaType, content); err == nil {
-		return mediaType, content, nil
+	var own struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal(content, &own) == nil && kindOf(own.MediaType) != kindUnknown {
+		return own.MediaType, content, nil
 	}
 	index, err := l.index(ctx)
 	if err != nil {
 		return "", nil, err
 	}
 	listed, ok := index.mediaType(d)
-	if !ok {
+	if ok && listed != "" {
+		return listed, content, nil
+	}
+	mediaType = documentType("", content)
+	if _, err := ParseManifest(d, mediaType, content); err != nil && !ok {
 		return "", nil, fmt.Errorf("%w: a blob, and no manifest", errdef.ErrNotFound)
 	}
-	return cmp.Or(mediaType, listed), content, nil
+	return mediaType, content, nil
 }
 
 // document reads and verifies a blob of at most MaxManifest bytes.

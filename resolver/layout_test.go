@@ -72,7 +72,7 @@ func saved(t testing.TB, name string) (path string) {
 
 func openLayout(t testing.TB, path string) *Layout {
 	t.Helper()
-	l, err := OpenLayout(path, nil)
+	l, err := OpenLayout(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestLayoutHeedsTheContext(t *testing.T) {
 
 func TestOpenLayoutThatIsNone(t *testing.T) {
 	dir := t.TempDir()
-	_, err := OpenLayout(filepath.Join(dir, "none"), nil)
+	_, err := OpenLayout(t.Context(), filepath.Join(dir, "none"), nil)
 	wantIs(t, err, fs.ErrNotExist)
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -166,7 +166,7 @@ func TestOpenLayoutThatIsNone(t *testing.T) {
 		"broken index":  {map[string]string{"oci-layout": layoutVersion, "index.json": `{"schemaVersion":2`}, "index.json"},
 		"no index":      {map[string]string{"oci-layout": layoutVersion, "index.json": `{"schemaVersion":2,"layers":[]}`}, "index.json"},
 	} {
-		_, err := OpenLayout(folder(t, test.files), nil)
+		_, err := OpenLayout(t.Context(), folder(t, test.files), nil)
 		if err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: error %v; want one that says %q", name, err, test.says)
 		}
@@ -253,13 +253,28 @@ func TestLayoutManifestIsBounded(t *testing.T) {
 func TestLayoutMediaType(t *testing.T) {
 	const other, image = `{"mediaType":"application/vnd.example+json"}`, `{"schemaVersion":2,"config":{}}`
 	l := openLayout(t, layoutOf(t, []string{described("application/vnd.example+json", other), described(typeIndex, image)}, other, image))
-	for content, want := range map[string]string{other: "application/vnd.example+json", image: typeManifest} {
+	for content, want := range map[string]string{other: "application/vnd.example+json", image: typeIndex} {
 		d := digest.FromString(content)
 		got, _, err := l.Manifest(t.Context(), d)
 		desc, err2 := l.Resolve(t.Context(), d.String())
 		if err != nil || err2 != nil || got != want || desc.MediaType != want {
 			t.Errorf("%s: %q, %v; %+v, %v; want %q", content, got, err, desc, err2, want)
 		}
+	}
+}
+
+// TestLayoutIndexAsOthersTakeIt has an index.json without a schema version, of more
+// annotations than a manifest may have.
+func TestLayoutIndexAsOthersTakeIt(t *testing.T) {
+	entries := make([]string, maxAnnotations/3+10)
+	for i := range entries {
+		entries[i] = described(typeManifest, plainManifest,
+			fmt.Sprintf(`"annotations":{"org.opencontainers.image.ref.name":"v%d","io.containerd.image.name":"example.com/x:v%d","org.opencontainers.image.created":"x"}`, i, i))
+	}
+	dir := layoutOf(t, nil, plainManifest)
+	put(t, dir, "index.json", `{"manifests":[`+strings.Join(entries, ",")+`]}`)
+	if tags := tagsOf(t, openLayout(t, dir)); len(tags) != len(entries) {
+		t.Errorf("%d tags, want %d", len(tags), len(entries))
 	}
 }
 

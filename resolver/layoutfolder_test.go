@@ -76,7 +76,7 @@ func TestOpenLayoutPipe(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := OpenLayout(pipe, nil)
+	_, err := OpenLayout(t.Context(), pipe, nil)
 	wantIs(t, err, errdef.ErrUnsupported)
 	for _, name := range []string{"index.json", "oci-layout"} {
 		dir := layoutOf(t, nil)
@@ -86,7 +86,7 @@ func TestOpenLayoutPipe(t *testing.T) {
 		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenLayout(dir, nil); err == nil || !strings.Contains(err.Error(), "regular") {
+		if _, err := OpenLayout(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), "regular") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
 )
 
 // A layoutIndex is what one content of index.json says.
@@ -59,14 +61,34 @@ func (l *Layout) readIndex(ctx context.Context) (*layoutIndex, error) {
 	if known := l.known.Load(); known != nil && known.digest == d {
 		return known, nil
 	}
-	m, err := ParseManifest(d, ocispec.MediaTypeImageIndex, content)
+	manifests, err := parseLayoutIndex(content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
 	}
-	index := &layoutIndex{digest: d, manifests: m.Manifests}
+	index := &layoutIndex{digest: d, manifests: manifests}
 	index.tag(l)
 	l.known.Store(index)
 	return index, nil
+}
+
+// maxIndexAnnotations bounds those in index.json: containerd and BuildKit write
+// three for each image.
+const maxIndexAnnotations = 4 * maxDescriptors
+
+// parseLayoutIndex reads index.json. It is an index, of as many images as one may
+// have; other tools take it without its schema version.
+func parseLayoutIndex(content []byte) ([]ocispec.Descriptor, error) {
+	if bytes.Count(content, []byte(",")) > maxElements {
+		return nil, fmt.Errorf("more than %d values: %w", maxElements, errdef.ErrSizeExceedsLimit)
+	}
+	var doc document
+	if err := json.Unmarshal(content, &doc); err != nil {
+		return nil, err
+	}
+	if doc.SchemaVersion == 0 {
+		doc.SchemaVersion = 2
+	}
+	return doc.Manifests, doc.check(kindIndex, maxIndexAnnotations)
 }
 
 // annotationImageName is where containerd and docker write an image's whole

@@ -50,7 +50,7 @@ func TestLayoutTags(t *testing.T) {
 				entries = append(entries, described(typeManifest, manifestNo(i), annotations))
 			}
 			var log bytes.Buffer
-			l, err := OpenLayout(layoutOf(t, entries, blobs...), debugLog(&log))
+			l, err := OpenLayout(t.Context(), layoutOf(t, entries, blobs...), debugLog(&log))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestLayoutTags(t *testing.T) {
 func TestLayoutTagTwice(t *testing.T) {
 	var log bytes.Buffer
 	entry := described(typeManifest, plainManifest, named("v1"))
-	l, err := OpenLayout(layoutOf(t, []string{entry, entry}, plainManifest), debugLog(&log))
+	l, err := OpenLayout(t.Context(), layoutOf(t, []string{entry, entry}, plainManifest), debugLog(&log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestLayoutIndexIsBounded(t *testing.T) {
 	} {
 		put(t, dir, "index.json", content)
 		wantIs(t, l.Tags(t.Context(), func([]string) error { return nil }), errdef.ErrSizeExceedsLimit)
-		if _, err := OpenLayout(dir, nil); !errors.Is(err, errdef.ErrSizeExceedsLimit) {
+		if _, err := OpenLayout(t.Context(), dir, nil); !errors.Is(err, errdef.ErrSizeExceedsLimit) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -206,7 +206,7 @@ func FuzzLayoutIndex(f *testing.F) {
 			files.put(blobName(digest.FromString(blob)), []byte(blob))
 		}
 		files.put(ocispec.ImageIndexFile, content)
-		l := &Layout{path: "x", files: files, log: slog.New(slog.DiscardHandler)}
+		l := &Layout{path: "x", files: files, log: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}
 		if _, err := l.readIndex(t.Context()); err != nil { // once: it won't change
 			return
 		}

@@ -17,6 +17,8 @@ const (
 	maxLayoutManifests = 10_000
 	maxLayoutRead      = 64 << 20 // bytes of all manifests together
 	maxLayoutDepth     = 8        // of indexes in indexes; real ones have two
+	maxLayoutKept      = 1 << 20  // bytes of annotations and types that are kept of them
+	maxMediaType       = 255      // bytes; RFC 6838, section 4.2, has 127 on each side of the slash
 )
 
 // referrersBySubject are the manifests of a layout that have a subject, as the
@@ -105,8 +107,14 @@ func (l *Layout) parse(ctx context.Context, desc ocispec.Descriptor) (*Manifest,
 
 // subjects returns the referrers of all manifests. They are found once for each
 // content of index.json: what it leads to is named by digest and doesn't
-// change. Two who ask at the same time may both read; neither waits.
+// change. One at a time looks for them, so that one reads.
 func (l *Layout) subjects(ctx context.Context, index *layoutIndex) (referrersBySubject, error) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if known := index.referrers.Load(); known != nil {
 		return *known, nil
 	}
@@ -114,11 +122,12 @@ func (l *Layout) subjects(ctx context.Context, index *layoutIndex) (referrersByS
 	if err := w.walk(ctx, index.manifests); err != nil {
 		return nil, err
 	}
-	if w.broken > 0 { // the next one who asks tries again
+	if w.broken > 0 {
 		l.log.Warn("manifests that can't be read: their subjects are unknown", "layout", l.path, "manifests", w.broken, "error", w.err)
-		return w.found, nil
 	}
-	index.referrers.Store(&w.found)
+	if !w.unsure {
+		index.referrers.Store(&w.found)
+	}
 	return w.found, nil
 }
 
@@ -127,9 +136,11 @@ type subjectWalk struct {
 	layout *Layout
 	seen   map[digest.Digest]bool
 	read   int64 // bytes
+	kept   int   // bytes of what is found
 	found  referrersBySubject
 	broken int   // manifests
 	err    error // of the last that is broken
+	unsure bool  // one of them may be right when it is read again
 }
 
 // walk goes from index to index, those of one depth at a time.
@@ -179,25 +190,53 @@ func (w *subjectWalk) unseen(descriptors []ocispec.Descriptor) ([]ocispec.Descri
 
 // visit notes a manifest's subject and returns what it lists.
 func (w *subjectWalk) visit(ctx context.Context, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	m, err := w.layout.parse(ctx, desc)
+	content, err := w.layout.document(ctx, desc.Digest)
+	if w.read += int64(len(content)); w.read > maxLayoutRead { // whatever it is
+		return nil, fmt.Errorf("more than %d bytes of manifests: %w", maxLayoutRead, errdef.ErrSizeExceedsLimit)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, errdef.ErrNotFound):
 		return nil, nil // an index lists platforms that weren't copied
 	case err != nil:
-		w.broken++
-		w.err = err
+		w.unsure = !errors.Is(err, errdef.ErrSizeExceedsLimit) || w.unsure
+		w.skip(desc, err)
 		return nil, nil
 	}
-	if w.read += m.Size; w.read > maxLayoutRead {
-		return nil, fmt.Errorf("more than %d bytes of manifests: %w", maxLayoutRead, errdef.ErrSizeExceedsLimit)
+	m, err := ParseManifest(desc.Digest, cmp.Or(documentType("", content), desc.MediaType), content)
+	if err != nil {
+		w.skip(desc, err)
+		return nil, nil
 	}
 	if m.Subject != nil {
-		subject := m.Subject.Digest
-		w.found[subject] = append(w.found[subject], ocispec.Descriptor{
-			MediaType: m.MediaType, Digest: m.Digest, Size: m.Size, ArtifactType: m.ArtifactType, Annotations: m.Annotations,
-		})
+		w.note(m)
 	}
 	return m.Manifests, nil
+}
+
+// skip leaves a manifest out.
+func (w *subjectWalk) skip(desc ocispec.Descriptor, err error) {
+	w.broken++
+	w.err = fmt.Errorf("manifest %s: %w", desc.Digest, err)
+}
+
+// note keeps what the referrers API would say of a manifest; without its
+// annotations, which are in it, once there are many.
+func (w *subjectWalk) note(m *Manifest) {
+	desc := Subject(m)
+	if len(m.ArtifactType) > maxMediaType {
+		w.skip(desc, fmt.Errorf("its artifact type has %d bytes: %w", len(m.ArtifactType), errdef.ErrSizeExceedsLimit))
+		return
+	}
+	desc.ArtifactType = m.ArtifactType
+	size := len(m.ArtifactType) + len(m.MediaType)
+	for key, value := range m.Annotations {
+		size += len(key) + len(value)
+	}
+	if w.kept+size <= maxLayoutKept {
+		desc.Annotations = m.Annotations
+		w.kept += size
+	}
+	w.found[m.Subject.Digest] = append(w.found[m.Subject.Digest], desc)
 }

@@ -3,6 +3,7 @@ package resolver
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,7 +102,7 @@ func TestLayoutReferrersBesideBroken(t *testing.T) {
 	}, plainManifest, a, b, invalid, inner, "no manifest")
 	put(t, dir, blobName(digest.FromString(wrong)), refers("application/x", plainManifest))
 	var log bytes.Buffer
-	l, err := OpenLayout(dir, debugLog(&log))
+	l, err := OpenLayout(t.Context(), dir, debugLog(&log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +203,37 @@ func TestLayoutReferrersAreBounded(t *testing.T) {
 	put(t, dir, "index.json", indexOf(entries...))
 	_, err = openLayout(t, dir).Referrers(t.Context(), subject, "")
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
+
+	// Likewise of what is none.
+	for i := range entries {
+		content := fmt.Sprint("no JSON ", i) + padding
+		entries[i] = described(typeManifest, content)
+		put(t, dir, blobName(digest.FromString(content)), content)
+	}
+	put(t, dir, "index.json", indexOf(entries...))
+	_, err = openLayout(t, dir).Referrers(t.Context(), subject, "")
+	wantIs(t, err, errdef.ErrSizeExceedsLimit)
+}
+
+// One that will never be right doesn't have the others read again; a line in the
+// log says so once.
+func TestLayoutReferrersBesideWrongKind(t *testing.T) {
+	const schema1 = `{"schemaVersion":1,"name":"x"}`
+	dir := layoutOf(t, []string{described(typeManifest, plainManifest), described(mediaTypeDockerSchema1, schema1)}, plainManifest, schema1)
+	var log bytes.Buffer
+	l, err := OpenLayout(t.Context(), dir, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // read only
+	for range 3 {
+		if found, err := l.Referrers(t.Context(), ocispec.Descriptor{Digest: digest.FromString(plainManifest)}, ""); err != nil || len(found) != 0 {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, log.String())
+	}
 }
 
 // A manifest that is listed many times is read once.

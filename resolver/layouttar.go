@@ -3,6 +3,7 @@ package resolver
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,12 +53,12 @@ const (
 
 const manifestJSON = "manifest.json" // of docker save
 
-func openLayoutTar(path string) (layoutFiles, error) {
+func openLayoutTar(ctx context.Context, path string) (layoutFiles, error) {
 	f, err := regularFile(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0))
 	if err != nil {
 		return nil, err
 	}
-	t, err := newLayoutTar(f)
+	t, err := newLayoutTar(ctx, f)
 	if err != nil {
 		_ = f.Close()
 		return nil, err
@@ -67,20 +68,20 @@ func openLayoutTar(path string) (layoutFiles, error) {
 
 // newLayoutTar reads the headers of a tar, and makes a layout of an archive of
 // docker save that is none.
-func newLayoutTar(source tarSource) (*layoutTar, error) {
+func newLayoutTar(ctx context.Context, source tarSource) (*layoutTar, error) {
 	if c := compressionOf(source); c != "" {
 		return nil, fmt.Errorf("%w: it is compressed with %s, and its files can't be read at an offset: decompress it first (%s -d)",
 			errdef.ErrUnsupported, c, c)
 	}
 	t := &layoutTar{source: source, entries: make(map[string]tarEntry)}
-	if err := t.readHeaders(); err != nil {
+	if err := t.readHeaders(ctx); err != nil {
 		return nil, err
 	}
 	switch {
 	case t.has(ocispec.ImageLayoutFile) && t.has(ocispec.ImageIndexFile):
 		return t, nil
 	case t.has(manifestJSON):
-		return t, t.layOut()
+		return t, t.layOut(ctx)
 	}
 	return nil, fmt.Errorf("%w: the tar has neither %s and %s, as an OCI image layout has, nor docker save's %s",
 		errdef.ErrUnsupported, ocispec.ImageLayoutFile, ocispec.ImageIndexFile, manifestJSON)
@@ -88,10 +89,13 @@ func newLayoutTar(source tarSource) (*layoutTar, error) {
 
 // readHeaders notes where each file is. Of several with one name the last
 // holds, as it would after an extraction.
-func (t *layoutTar) readHeaders() error {
+func (t *layoutTar) readHeaders(ctx context.Context) error {
 	headers := tar.NewReader(t.source) // seeks over what the files hold
 	names := 0
 	for count := 0; ; count++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		h, err := headers.Next()
 		if errors.Is(err, io.EOF) {
 			return nil

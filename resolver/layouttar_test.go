@@ -57,12 +57,12 @@ type memoryTar struct{ *bytes.Reader }
 
 func (memoryTar) Close() error { return nil }
 
-func openTarred(content []byte) (*Layout, error) {
-	files, err := newLayoutTar(memoryTar{bytes.NewReader(content)})
+func openTarred(t testing.TB, content []byte) (*Layout, error) {
+	files, err := newLayoutTar(t.Context(), memoryTar{bytes.NewReader(content)})
 	if err != nil {
 		return nil, err
 	}
-	return newLayout("x.tar", files, slog.New(slog.DiscardHandler))
+	return newLayout(t.Context(), "x.tar", files, slog.New(slog.DiscardHandler))
 }
 
 func TestLayoutTarEntries(t *testing.T) {
@@ -104,7 +104,7 @@ func TestLayoutTarEntries(t *testing.T) {
 		{"pipe", []any{tar.Header{Name: name, Typeflag: tar.TypeFifo}, ""}, ""},
 	}
 	for _, test := range tests {
-		l, err := openTarred(layoutTarred(t, test.entries...))
+		l, err := openTarred(t, layoutTarred(t, test.entries...))
 		if err != nil {
 			t.Errorf("%s: %v", test.name, err)
 			continue
@@ -148,7 +148,7 @@ func TestLayoutTarSparse(t *testing.T) {
 		if err := errors.Join(err, err2); err != nil || second.Name != blobName(d) || !isSparse(second) {
 			t.Fatalf("%s: %+v, %v", name, second, err)
 		}
-		l, err := openTarred(content)
+		l, err := openTarred(t, content)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -188,7 +188,7 @@ func TestLayoutTarThatIsNone(t *testing.T) {
 		"truncated in a header":    {whole[:2048+100], "entry", io.ErrUnexpectedEOF},
 		"truncated in the content": {whole[:len(whole)-3000], "entry", io.ErrUnexpectedEOF},
 	} {
-		_, err := openTarred(test.content)
+		_, err := openTarred(t, test.content)
 		if err == nil || !strings.Contains(err.Error(), test.says) || !errors.Is(err, test.is) {
 			t.Errorf("%s: error %v; want %v that says %q", name, err, test.is, test.says)
 		}
@@ -199,15 +199,15 @@ func TestLayoutTarIsBounded(t *testing.T) {
 	header := tarred(t, regular("x"), "")[:512]
 	whole := layoutTarred(t)
 	many := func(n int) []byte { return append(bytes.Repeat(header, n), whole...) }
-	if _, err := openTarred(many(maxTarEntries - 2)); err != nil {
+	if _, err := openTarred(t, many(maxTarEntries - 2)); err != nil {
 		t.Errorf("as many entries as there may be: %v", err)
 	}
-	_, err := openTarred(many(maxTarEntries - 1))
+	_, err := openTarred(t, many(maxTarEntries - 1))
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
 
 	long := tarred(t, tar.Header{Name: strings.Repeat("x", 1<<19), Typeflag: tar.TypeReg, Format: tar.FormatGNU}, "")
 	long = long[:len(long)-1024] // without the end
-	_, err = openTarred(append(bytes.Repeat(long, maxTarNames>>19), whole...))
+	_, err = openTarred(t, append(bytes.Repeat(long, maxTarNames>>19), whole...))
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
 }
 
@@ -236,7 +236,7 @@ func FuzzLayoutTar(f *testing.F) {
 		regular("c"), `{"rootfs":{"diff_ids":["`+d.String()+`"]}}`, regular("l"), string(alphabet)))
 	f.Add([]byte("\x1f\x8b\x08"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		l, err := openTarred(content)
+		l, err := openTarred(t, content)
 		if err != nil {
 			return
 		}

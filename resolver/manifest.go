@@ -151,7 +151,7 @@ func parseManifest(d digest.Digest, mediaType string, content []byte) (*Manifest
 	if err := json.Unmarshal(content, &doc); err != nil {
 		return nil, err
 	}
-	if err := doc.check(k); err != nil {
+	if err := doc.check(k, maxAnnotations); err != nil {
 		return nil, err
 	}
 	m := &Manifest{
@@ -175,9 +175,9 @@ func parseManifest(d digest.Digest, mediaType string, content []byte) (*Manifest
 	return m, nil
 }
 
-// check refuses a document that isn't of that kind, or holds a descriptor that
-// isn't one.
-func (doc *document) check(k kind) error {
+// check refuses a document that isn't of that kind, holds a descriptor that isn't
+// one, or more annotations than that.
+func (doc *document) check(k kind, maxAnnotations int) error {
 	if doc.MediaType != "" && kindOf(doc.MediaType) != k {
 		return fmt.Errorf("it says it is %q and came as something else", doc.MediaType)
 	}

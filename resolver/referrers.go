@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
@@ -91,11 +92,11 @@ func digestsOf(page []ocispec.Descriptor) []string {
 	return names
 }
 
-// refused tells whether a registry understood that it was asked, and won't
-// answer, now or later.
+// refused tells whether the referrers API was understood to be asked, and won't
+// answer, now or later. A token service that refuses says nothing of it.
 func refused(err error) bool {
 	var answer *errcode.ErrorResponse
-	if !errors.As(err, &answer) {
+	if !errors.As(err, &answer) || answer.URL == nil || !strings.Contains(answer.URL.Path, "/referrers/") {
 		return false
 	}
 	switch answer.StatusCode {

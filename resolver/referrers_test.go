@@ -118,9 +118,12 @@ func TestReferrersAPIRefused(t *testing.T) {
 func TestReferrersAPIFails(t *testing.T) {
 	fake := fakeregistry.New()
 	subject := fake.AddArtifact("app", "v1", "application/vnd.example", nil)
-	fake.Inject(fakeregistry.Fault{Path: "/referrers/", Status: 500})
-	_, err := repo(t, fake, Options{}).Referrers(t.Context(), subject, "")
-	wantStatus(t, err, 500)
+	for _, status := range []int{408, 429, 500} {
+		remove := fake.Inject(fakeregistry.Fault{Path: "/referrers/", Status: status})
+		_, err := repo(t, fake, Options{}).Referrers(t.Context(), subject, "")
+		wantStatus(t, err, status)
+		remove()
+	}
 	if n := fake.Count("", "/manifests/"); n != 0 {
 		t.Errorf("%d requests for a tag", n)
 	}

@@ -90,9 +90,7 @@ func (r *mountRequest) startDaemon(ctx context.Context, stderr io.Writer) error 
 	if err = errors.Join(err, report.Close()); err != nil {
 		return fmt.Errorf("start the daemon: %w", err)
 	}
-	// The daemon needs at most three timeouts for each of two questions to the
-	// registry, and then only this machine.
-	line, err := awaitReport(ctx, reports, 6*r.registry.Timeout+30*time.Second)
+	line, err := awaitReport(ctx, reports, r.patience())
 	if err == nil && line == reportMounted {
 		return cmd.Process.Release()
 	}
@@ -138,11 +136,23 @@ func (r *mountRequest) startProcess(log, report *os.File) (*exec.Cmd, error) {
 	return cmd, password.Close()
 }
 
+// patience is how long a daemon may take to report. It needs at most three
+// timeouts for each of two questions to the registry, and then only this machine.
+// A layout may take as long as this machine needs to read it: no deadline, 0.
+func (r *mountRequest) patience() time.Duration {
+	if r.target.layout != "" {
+		return 0
+	}
+	return 6*r.registry.Timeout + 30*time.Second
+}
+
 // awaitReport reads the daemon's line; io.EOF is a daemon that ended without
 // one.
 func awaitReport(ctx context.Context, reports *os.File, patience time.Duration) (string, error) {
-	if err := reports.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return "", err
+	if patience > 0 {
+		if err := reports.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return "", err
+		}
 	}
 	stop := context.AfterFunc(ctx, func() {
 		// It fails only on a closed pipe, which nobody reads any more.

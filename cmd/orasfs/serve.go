@@ -63,7 +63,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 	}
 	switch {
 	case r.target.layout != "":
-		o.Layout, err = resolver.OpenLayout(r.target.layout, log)
+		o.Layout, err = resolver.OpenLayout(ctx, r.target.layout, log)
 	case r.target.Host != "":
 		o.Registry, err = r.reach(ctx)
 	default:
