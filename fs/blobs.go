@@ -85,7 +85,7 @@ func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up blob", n.repo.reference(d.String()), err)
 	}
-	id := n.repo.identity(syscall.S_IFREG, "blob", d.String())
+	id := n.repo.blobIdentity(d, desc.Size)
 	return n.newBlob(ctx, n.repo, desc, time.Time{}, id, out), 0
 }
 
@@ -93,7 +93,9 @@ func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 func (n *blobDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	list := dots(n.EmbeddedInode())
 	for _, d := range met(n.repo.blobs.Keys(), n.algorithm) {
-		list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFREG, "blob", d.String())))
+		if desc, ok := n.repo.blobs.Peek(d); ok {
+			list = append(list, entry(d.Encoded(), n.repo.blobIdentity(d, desc.Size)))
+		}
 	}
 	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,41 +20,50 @@ import (
 // nothing that refers to one. It is what an OCI image layout of the artifact
 // holds.
 type closure struct {
-	artifact *artifact
-	members  []member // each once, documents before what they list
-	places   map[digest.Digest]int
-	// image is the one that a host would run: the artifact, or what its index has
-	// for the platform; nil is none.
-	image *resolver.Manifest
-	// incomplete tells that a document isn't in the registry and is left out, as
-	// the image specification allows: it may be there the next time.
-	incomplete bool
+	files   []layoutFile // those beside the blobs
+	members []member     // each once, documents before what they list
+	places  map[digest.Digest]int
+	created time.Time // of the artifact
+	// until is when it is asked for again, because a document isn't in the
+	// registry and is left out, as the image specification allows: it may be
+	// there the next time. It is zero where nothing is left out.
+	until time.Time
 }
 
 // A member is a blob or a document, without what a manifest says of it.
 type member struct {
-	ocispec.Descriptor
-	document bool // a manifest or an index
+	digest    digest.Digest
+	size      int64
+	mediaType string
+	data      []byte // where it is in the manifest that lists it
+	document  bool   // a manifest or an index
+}
+
+// descriptor is that of a member.
+func (m member) descriptor() ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: m.mediaType, Digest: m.digest, Size: m.size, Data: m.data}
 }
 
 const (
 	// maxMembers bounds a closure. An image for ten platforms has some hundred.
 	maxMembers = 20_000
-	// maxDocuments bounds its documents, each of which is a request.
-	maxDocuments = 1_024
+	// maxDocuments and maxDocumentBytes bound its documents, each of which is a
+	// request and is held while the closure is made.
+	maxDocuments     = 1_024
+	maxDocumentBytes = 64 << 20
+	// maxMemberData is up to which size a member's data is kept: that is for an
+	// empty config, which a registry may not have.
+	maxMemberData = 4 << 10
 	// documentsAtOnce is how many are asked for at the same time.
 	documentsAtOnce = 8
 
-	maxClosures = 16
-	// maxRememberedMembers is the size up to which a closure is kept: a larger one
-	// is made anew of its documents, which the cache holds.
-	maxRememberedMembers = 2_000
+	maxClosures = 8 // of some 4 MiB at most
 )
 
 // closure is that of a manifest. It asks for documents, never for a blob.
 func (r *repository) closure(ctx context.Context, d digest.Digest) (*closure, error) {
 	key := r.reference(d.String())
-	if c, ok := r.tree.closures.Get(key); ok {
+	if c, ok := r.tree.closures.Get(key); ok && (c.until.IsZero() || time.Now().Before(c.until)) {
 		return c, nil
 	}
 	return ask(ctx, r.tree, "closure "+key, func(ctx context.Context) (*closure, error) {
@@ -61,26 +71,31 @@ func (r *repository) closure(ctx context.Context, d digest.Digest) (*closure, er
 		if err != nil {
 			return nil, err
 		}
-		w := &closureWalk{closure: &closure{artifact: a}, known: map[digest.Digest]bool{}, documents: map[digest.Digest]*resolver.Manifest{}}
-		if err := w.walk(ctx, resolver.Subject(a.Manifest)); err != nil {
+		w := &closureWalk{
+			closure: &closure{created: a.created, places: map[digest.Digest]int{}}, repo: r, artifact: a,
+			known: map[digest.Digest]bool{}, documents: map[digest.Digest]*resolver.Manifest{},
+		}
+		err = w.walk(ctx, resolver.Subject(a.Manifest))
+		if err == nil {
+			w.files, err = layoutFiles(a, w.hostImage(a.Manifest))
+		}
+		if err != nil {
 			return nil, fmt.Errorf("what belongs to %s: %w", key, err)
 		}
-		c := w.closure
-		c.image = w.hostImage(a.Manifest)
-		c.places = make(map[digest.Digest]int, len(c.members))
-		for i, m := range c.members {
-			c.places[m.Digest] = i
+		for i, m := range w.members {
+			w.places[m.digest] = i
 		}
-		if len(c.members) <= maxRememberedMembers && !c.incomplete {
-			r.tree.closures.Add(key, c)
-		}
-		return c, nil
+		r.tree.closures.Add(key, w.closure)
+		return w.closure, nil
 	})
 }
 
 // A closureWalk makes a closure.
 type closureWalk struct {
 	*closure
+	repo      *repository
+	artifact  *artifact
+	bytes     int64                  // of the documents
 	known     map[digest.Digest]bool // members, and what is left out
 	documents map[digest.Digest]*resolver.Manifest
 }
@@ -100,11 +115,14 @@ func (w *closureWalk) walk(ctx context.Context, root ocispec.Descriptor) error {
 		pending = nil
 		for _, m := range manifests {
 			if m == nil {
-				w.incomplete = true
+				w.until = time.Now().Add(w.repo.tree.tagTTL)
 				continue
 			}
+			if w.bytes += m.Size; w.bytes > maxDocumentBytes {
+				return fmt.Errorf("manifests of more than %d bytes: %w", maxDocumentBytes, errdef.ErrSizeExceedsLimit)
+			}
 			w.documents[m.Digest] = m
-			w.members = append(w.members, member{resolver.Subject(m), true})
+			w.members = append(w.members, member{digest: m.Digest, size: m.Size, mediaType: m.MediaType, document: true})
 			pending = append(pending, w.add(m)...)
 			if len(w.members) > maxMembers {
 				return fmt.Errorf("more than %d blobs: %w", maxMembers, errdef.ErrSizeExceedsLimit)
@@ -125,7 +143,7 @@ func order(m member) int {
 
 // fetch reads documents. One that the registry doesn't have is nil.
 func (w *closureWalk) fetch(ctx context.Context, list []ocispec.Descriptor) ([]*resolver.Manifest, error) {
-	repo := w.artifact.repo
+	repo := w.repo
 	manifests := make([]*resolver.Manifest, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(documentsAtOnce)
@@ -176,7 +194,11 @@ func (w *closureWalk) add(m *resolver.Manifest) (documents []ocispec.Descriptor)
 	}
 	for _, desc := range blobs {
 		if isNew(desc) {
-			w.members = append(w.members, member{Descriptor: plain(desc)})
+			m := member{digest: desc.Digest, size: desc.Size, mediaType: desc.MediaType}
+			if len(desc.Data) <= maxMemberData {
+				m.data = desc.Data
+			}
+			w.members = append(w.members, m)
 		}
 	}
 	return slices.DeleteFunc(documents, func(desc ocispec.Descriptor) bool { return !isNew(desc) })
@@ -189,7 +211,7 @@ func (w *closureWalk) hostImage(m *resolver.Manifest) *resolver.Manifest {
 		if m == nil || !m.IsIndex() {
 			break
 		}
-		i := host(m.Manifests, w.artifact.repo.tree.platform)
+		i := host(m.Manifests, w.repo.tree.platform)
 		if i < 0 {
 			return nil
 		}

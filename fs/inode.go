@@ -11,6 +11,7 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
 )
 
 // A node is what every kind of node is made of.
@@ -97,6 +98,12 @@ func (t *tree) attributes(out *fuse.Attr, mode uint32, size int64, modified time
 func keep(out *fuse.EntryOut, d time.Duration) {
 	out.SetEntryTimeout(d)
 	out.SetAttrTimeout(d)
+}
+
+// blobIdentity is the identity of a blob by its digest. A descriptor that lies
+// about the size is another file, and no help to the one that doesn't.
+func (r *repository) blobIdentity(d digest.Digest, size int64) fusefs.StableAttr {
+	return r.identity(syscall.S_IFREG, "blob", d.String(), strconv.FormatInt(size, 10))
 }
 
 // identity is the identity of an object of this repository.

@@ -39,12 +39,13 @@ type layoutFile struct {
 	content []byte
 }
 
-// layoutFiles are the files beside blobs/.
-func (c *closure) layoutFiles() ([]layoutFile, error) {
-	root := resolver.Subject(c.artifact.Manifest)
+// layoutFiles are the files beside blobs/, of an artifact and the image that a
+// host would run of it; nil is none.
+func layoutFiles(a *artifact, image *resolver.Manifest) ([]layoutFile, error) {
+	root := resolver.Subject(a.Manifest)
 	root.Annotations = map[string]string{ocispec.AnnotationRefName: layoutTag}
-	if !isImage(c.artifact.Manifest) && !c.artifact.IsIndex() {
-		root.ArtifactType = c.artifact.ArtifactType
+	if !isImage(a.Manifest) && !a.IsIndex() {
+		root.ArtifactType = a.ArtifactType
 	}
 	files := []struct {
 		name    string
@@ -56,9 +57,9 @@ func (c *closure) layoutFiles() ([]layoutFile, error) {
 			MediaType: ocispec.MediaTypeImageIndex,
 			Manifests: []ocispec.Descriptor{root},
 		}},
-		{"manifest.json", dockerManifest(c.image)},
+		{"manifest.json", dockerManifest(image)},
 	}
-	if c.image == nil {
+	if image == nil {
 		files = files[:2]
 	}
 	list := make([]layoutFile, len(files))
@@ -98,10 +99,10 @@ func (p *manifestPart) closure(ctx context.Context) (*closure, syscall.Errno) {
 
 // keepFor is how long the kernel may keep what it was told of the layout.
 func (c *closure) keepFor() time.Duration {
-	if c.incomplete {
-		return c.artifact.repo.tree.tagTTL
+	if c.until.IsZero() {
+		return forever
 	}
-	return forever
+	return max(time.Until(c.until), 0)
 }
 
 // Lookup implements fusefs.NodeLookuper.
@@ -109,29 +110,20 @@ func (n *layoutNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 	if name == ocispec.ImageBlobsDir {
 		return n.newPart(ctx, &layoutBlobsNode{n.below()}, n.part(name), forever, out), 0
 	}
-	_, files, errno := n.files(ctx)
+	c, errno := n.closure(ctx)
 	if errno != 0 {
 		return nil, errno
 	}
-	for _, f := range files {
+	for _, f := range c.files {
 		if f.name != name {
 			continue
 		}
 		n.tree.file(&out.Attr, int64(len(f.content)), n.created)
-		keep(out, forever)
+		keep(out, c.keepFor())
 		file := &contentNode{node: node{tree: n.tree}, content: f.content, modified: n.created}
 		return n.NewInode(ctx, file, n.part(name)), 0
 	}
 	return nil, syscall.ENOENT
-}
-
-func (n *layoutNode) files(ctx context.Context) (*closure, []layoutFile, syscall.Errno) {
-	c, errno := n.closure(ctx)
-	if errno != 0 {
-		return nil, nil, errno
-	}
-	files, err := c.layoutFiles()
-	return c, files, n.tree.errno(ctx, "make layout", n.reference(), err)
 }
 
 // part is the identity of an entry.
@@ -145,13 +137,16 @@ func (n *layoutNode) part(name string) fusefs.StableAttr {
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *layoutNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	_, files, errno := n.files(ctx)
+	c, errno := n.closure(ctx)
 	if errno != 0 {
 		return nil, 0, errno
 	}
 	list := []fuse.DirEntry{entry(ocispec.ImageBlobsDir, n.part(ocispec.ImageBlobsDir))}
-	for _, f := range files {
+	for _, f := range c.files {
 		list = append(list, entry(f.name, n.part(f.name)))
+	}
+	if !c.until.IsZero() {
+		return &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}, 0, 0
 	}
 	return n.openImmutable(list...)
 }

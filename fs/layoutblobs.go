@@ -28,7 +28,7 @@ func blobPath(d digest.Digest) string { return ocispec.ImageBlobsDir + "/" + dig
 func (c *closure) algorithms() []digest.Algorithm {
 	var list []digest.Algorithm
 	for _, m := range c.members {
-		if a := m.Digest.Algorithm(); !slices.Contains(list, a) {
+		if a := m.digest.Algorithm(); !slices.Contains(list, a) {
 			list = append(list, a)
 		}
 	}
@@ -79,11 +79,10 @@ var (
 )
 
 func (n *layoutDigestsNode) identity(m member) fusefs.StableAttr {
-	kind := "blob"
-	if m.document {
-		kind = "document" // a registry doesn't give it as a blob
+	if m.document { // a registry doesn't give it as a blob
+		return n.repo.identity(syscall.S_IFREG, "document", m.digest.String())
 	}
-	return n.repo.identity(syscall.S_IFREG, kind, m.Digest.String())
+	return n.repo.blobIdentity(m.digest, m.size)
 }
 
 // Lookup implements fusefs.NodeLookuper.
@@ -101,10 +100,10 @@ func (n *layoutDigestsNode) Lookup(ctx context.Context, name string, out *fuse.E
 	case !ok:
 		return nil, syscall.ENOENT
 	case !m.document:
-		return n.newBlob(ctx, n.repo, m.Descriptor, time.Time{}, n.identity(m), out), 0
+		return n.newBlob(ctx, n.repo, m.descriptor(), time.Time{}, n.identity(m), out), 0
 	}
-	document := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: d, size: m.Size}
-	n.tree.file(&out.Attr, m.Size, time.Time{})
+	document := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: d, size: m.size}
+	n.tree.file(&out.Attr, m.size, time.Time{})
 	keep(out, forever)
 	return n.NewInode(ctx, document, n.identity(m)), 0
 }
@@ -117,8 +116,8 @@ func (n *layoutDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs
 	}
 	list := dots(n.EmbeddedInode())
 	for _, m := range c.members {
-		if m.Digest.Algorithm() == n.algorithm {
-			list = append(list, entry(m.Digest.Encoded(), n.identity(m)))
+		if m.digest.Algorithm() == n.algorithm {
+			list = append(list, entry(m.digest.Encoded(), n.identity(m)))
 		}
 	}
 	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0

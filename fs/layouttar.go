@@ -11,6 +11,8 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/orasfs/orasfs/cache"
 )
 
 // A layoutTarNode is layout.tar of a manifest: what is in layout/, as one tar. It
@@ -58,8 +60,10 @@ func (n *layoutTarNode) Getattr(ctx context.Context, f fusefs.FileHandle, out *f
 	return 0
 }
 
-// Open implements fusefs.NodeOpener. The kernel keeps no pages from one open to
-// the next: a blob of it may turn out to be wrong.
+// Open implements fusefs.NodeOpener. The kernel keeps no pages of it: two who have
+// it open must not see each other's bytes, since a blob of it may turn out to be
+// wrong, nor another size than their own, since a manifest that was left out may
+// be there the next time.
 func (n *layoutTarNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
@@ -68,11 +72,12 @@ func (n *layoutTarNode) Open(ctx context.Context, flags uint32) (fusefs.FileHand
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return &openLayoutTar{node: n, closure: c, plan: plan}, readOnly, 0
+	return &openLayoutTar{node: n, closure: c, plan: plan}, readOnly | fuse.FOPEN_DIRECT_IO, 0
 }
 
 // An openLayoutTar is an open layout.tar. It has the blobs open that it was read
-// in last, so that each is read ahead.
+// in last, so that each is read ahead, and those that aren't verified: who has got
+// bytes of one that turns out to be wrong gets no others in their place.
 type openLayoutTar struct {
 	node    *layoutTarNode
 	closure *closure
@@ -84,13 +89,17 @@ type openLayoutTar struct {
 
 // A tarMember is a blob that is open for an openLayoutTar.
 type tarMember struct {
-	index int
-	blob  *readBlob
-	users int
+	index  int
+	blob   *cache.Blob
+	reader *cache.Reader
+	users  int
 }
 
-// maxOpenMembers is how many are kept open: the kernel reads ahead beyond the end
-// of a blob, and beyond that of a small one after it.
+// Close implements io.Closer.
+func (t *tarMember) Close() error { return errors.Join(t.reader.Close(), t.blob.Close()) }
+
+// maxOpenMembers is how many that are verified are kept open: a read may go beyond
+// the end of a blob, and beyond that of a small one after it.
 const maxOpenMembers = 4
 
 var (
@@ -112,9 +121,9 @@ func (o *openLayoutTar) Read(ctx context.Context, dest []byte, off int64) (fuse.
 func (o *openLayoutTar) readMember(ctx context.Context, b []byte, i int, off int64) error {
 	m := o.closure.members[i]
 	if m.document {
-		content, _, err := o.node.repo.document(ctx, m.Digest)
-		if err == nil && int64(len(content)) != m.Size {
-			err = fmt.Errorf("manifest %s has %d bytes, not %d", m.Digest, len(content), m.Size)
+		content, _, err := o.node.repo.document(ctx, m.digest)
+		if err == nil && int64(len(content)) != m.size {
+			err = fmt.Errorf("manifest %s has %d bytes, not %d", m.digest, len(content), m.size)
 		}
 		if err == nil {
 			copy(b, content[off:])
@@ -125,12 +134,12 @@ func (o *openLayoutTar) readMember(ctx context.Context, b []byte, i int, off int
 	if err != nil {
 		return err
 	}
-	n, err := t.blob.ReadAt(ctx, b, off)
+	n, err := t.reader.ReadAt(ctx, b, off)
 	if n == len(b) || errors.Is(err, io.EOF) && n < len(b) {
 		err = nil
 	}
 	if err == nil && n < len(b) {
-		err = fmt.Errorf("blob %s: %w", m.Digest, io.ErrUnexpectedEOF)
+		err = fmt.Errorf("blob %s: %w", m.digest, io.ErrUnexpectedEOF)
 	}
 	return errors.Join(err, o.done(t))
 }
@@ -146,11 +155,11 @@ func (o *openLayoutTar) use(i int) (*tarMember, error) {
 		t.users++
 		return t, nil
 	}
-	blob, err := o.node.repo.openRead(o.closure.members[i].Descriptor)
+	blob, err := o.node.repo.open(o.closure.members[i].descriptor())
 	if err != nil {
 		return nil, err
 	}
-	t := &tarMember{index: i, blob: blob, users: 1}
+	t := &tarMember{index: i, blob: blob, reader: blob.Reader(), users: 1}
 	o.open = append(o.open, t)
 	return t, nil
 }
@@ -162,11 +171,11 @@ func (o *openLayoutTar) done(t *tarMember) error {
 	t.users--
 	var err error
 	for len(o.open) > maxOpenMembers {
-		i := slices.IndexFunc(o.open, func(t *tarMember) bool { return t.users == 0 })
+		i := slices.IndexFunc(o.open, func(t *tarMember) bool { return t.users == 0 && t.blob.Verified() })
 		if i < 0 {
 			break
 		}
-		err = errors.Join(err, o.open[i].blob.Close())
+		err = errors.Join(err, o.open[i].Close())
 		o.open = slices.Delete(o.open, i, i+1)
 	}
 	return err
@@ -178,7 +187,7 @@ func (o *openLayoutTar) Release(context.Context) syscall.Errno {
 	defer o.mu.Unlock()
 	var err error
 	for _, t := range o.open {
-		err = errors.Join(err, t.blob.Close())
+		err = errors.Join(err, t.Close())
 	}
 	o.open = nil
 	return o.node.tree.errno(o.node.tree.ctx, "close layout.tar", o.node.reference(), err)

@@ -105,11 +105,12 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *manifestDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	if err := n.repo.meetListed(ctx); err != nil {
+	listed, err := n.repo.listed(ctx)
+	if err != nil {
 		return nil, 0, n.tree.errno(ctx, "list manifests", n.repo.name, err)
 	}
 	list := dots(n.EmbeddedInode())
-	for _, d := range met(n.repo.manifests.Keys(), n.algorithm) {
+	for _, d := range met(listed, n.algorithm) {
 		list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFDIR, "manifest", d.String())))
 	}
 	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0

@@ -57,8 +57,7 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 			r = &registry{tree: t, remote: remote}
 		}
 		err := r.remote.Ping(ctx)
-		if noRegistry(err) {
-			t.registries.Remove(host)
+		if noRegistry(err) && !ok { // one that has answered before is rather out of reach
 			return nil, fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
 		}
 		if err == nil {

@@ -96,12 +96,20 @@ const maxRemembered = 256 << 10
 // document returns a manifest's bytes, and its media type as the registry gave
 // it if the registry was asked.
 func (r *repository) document(ctx context.Context, d digest.Digest) (content []byte, mediaType string, err error) {
-	content, err = r.tree.cache.Document(ctx, d, func(ctx context.Context) ([]byte, error) {
-		var content []byte
-		var err error
+	if r.local { // what it has is what it has, and near
 		mediaType, content, err = r.source.Manifest(ctx, d)
+		return content, mediaType, err
+	}
+	told := make(chan string, 1) // who waits may be gone before it is told
+	content, err = r.tree.cache.Document(ctx, d, func(ctx context.Context) ([]byte, error) {
+		mediaType, content, err := r.source.Manifest(ctx, d)
+		told <- mediaType
 		return content, err
 	})
+	select {
+	case mediaType = <-told:
+	default:
+	}
 	return content, mediaType, err
 }
 
@@ -121,7 +129,7 @@ func (r *repository) meet(m *resolver.Manifest) {
 func met(all []digest.Digest, a digest.Algorithm) []digest.Digest {
 	all = slices.DeleteFunc(all, func(d digest.Digest) bool { return d.Algorithm() != a })
 	slices.Sort(all)
-	return all
+	return slices.Compact(all)
 }
 
 // A manifestLister is a source that can tell which manifests it has. A registry
@@ -130,18 +138,21 @@ type manifestLister interface {
 	Manifests(ctx context.Context) ([]ocispec.Descriptor, error)
 }
 
-// meetListed remembers what the source lists: in a layout that has no tags there
-// is no other way to it.
-func (r *repository) meetListed(ctx context.Context) error {
+// listed are the manifests to be listed: those that were met, and those that the
+// source lists. In a layout that has no tags there is no other way to them.
+func (r *repository) listed(ctx context.Context) ([]digest.Digest, error) {
+	list := r.manifests.Keys()
 	lister, ok := r.source.(manifestLister)
 	if !ok {
-		return nil
+		return list, nil
 	}
-	list, err := lister.Manifests(ctx)
-	for _, desc := range list {
-		r.manifests.Add(desc.Digest, struct{}{})
+	manifests, err := lister.Manifests(ctx)
+	for _, desc := range manifests {
+		if resolver.IsManifest(desc.MediaType) {
+			list = append(list, desc.Digest)
+		}
 	}
-	return err
+	return list, err
 }
 
 // blob describes the blob with that digest, asking the registry only if no
@@ -150,7 +161,7 @@ func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descrip
 	if desc, ok := r.blobs.Get(d); ok {
 		return plain(desc), nil
 	}
-	if size, ok := r.tree.cache.CachedSize(d); ok {
+	if size, ok := r.tree.cache.CachedSize(d); ok && !r.local {
 		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
 		r.blobs.Add(d, desc)
 		return desc, nil

@@ -32,16 +32,12 @@ const tarBlock = 512
 // planTar lays out a closure: the files of the layout, its directories, and its
 // members in their order.
 func planTar(c *closure) (*tarPlan, error) {
-	p := &tarPlan{modified: c.artifact.created}
+	p := &tarPlan{modified: c.created}
 	if p.modified.IsZero() {
 		p.modified = time.Unix(0, 0)
 	}
-	files, err := c.layoutFiles()
-	if err != nil {
-		return nil, err
-	}
 	// A reader of a stream sees that it is a layout before it sees a blob.
-	for _, f := range files {
+	for _, f := range c.files {
 		if err := p.add(f.name, tarPiece{content: f.content, size: int64(len(f.content))}); err != nil {
 			return nil, err
 		}
@@ -56,7 +52,7 @@ func planTar(c *closure) (*tarPlan, error) {
 		}
 	}
 	for i, m := range c.members {
-		if err := p.add(blobPath(m.Digest), tarPiece{member: i + 1, size: m.Size}); err != nil {
+		if err := p.add(blobPath(m.digest), tarPiece{member: i + 1, size: m.size}); err != nil {
 			return nil, err
 		}
 	}

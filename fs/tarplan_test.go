@@ -16,19 +16,22 @@ import (
 )
 
 // tarContents are what the planned tars hold, by the members' places.
-func tarContents() (*closure, [][]byte) {
+func tarContents(t *testing.T) (*closure, [][]byte) {
+	t.Helper()
 	contents := [][]byte{[]byte("{}"), nil, []byte("layer"), bytes.Repeat([]byte("0123456789abcdef"), 96), bytes.Repeat([]byte{7}, tarBlock)}
-	c := &closure{artifact: &artifact{
+	files, err := layoutFiles(&artifact{
 		Manifest: &resolver.Manifest{Digest: digest.FromBytes(contents[0]), MediaType: ocispec.MediaTypeImageManifest, Size: 2, ArtifactType: "application/vnd.example"},
-		created:  time.Date(2021, 2, 3, 4, 5, 6, 7, time.UTC),
-	}}
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &closure{files: files, created: time.Date(2021, 2, 3, 4, 5, 6, 7, time.UTC)}
 	for i, content := range contents {
 		algorithm := digest.SHA256
 		if i == 3 {
 			algorithm = digest.SHA512 // a name that a ustar header has no room for
 		}
-		desc := ocispec.Descriptor{Digest: algorithm.FromBytes(content), Size: int64(len(content))}
-		c.members = append(c.members, member{desc, i == 0})
+		c.members = append(c.members, member{digest: algorithm.FromBytes(content), size: int64(len(content)), document: i == 0})
 	}
 	return c, contents
 }
@@ -36,7 +39,7 @@ func tarContents() (*closure, [][]byte) {
 // TestTarPlan compares a planned tar, read at once and in parts from any offset,
 // with what archive/tar reads in it.
 func TestTarPlan(t *testing.T) {
-	c, contents := tarContents()
+	c, contents := tarContents(t)
 	p, err := planTar(c)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +70,7 @@ func TestTarPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !h.ModTime.Equal(c.artifact.created.Truncate(time.Second)) {
+		if !h.ModTime.Equal(c.created.Truncate(time.Second)) {
 			t.Errorf("%s has the time %s", h.Name, h.ModTime)
 		}
 		if names[h.Name], err = io.ReadAll(r); err != nil {
@@ -75,7 +78,7 @@ func TestTarPlan(t *testing.T) {
 		}
 	}
 	for i, m := range c.members {
-		if got, ok := names[blobPath(m.Digest)]; !ok || !bytes.Equal(got, contents[i]) {
+		if got, ok := names[blobPath(m.digest)]; !ok || !bytes.Equal(got, contents[i]) {
 			t.Errorf("member %d is %q", i, got)
 		}
 	}
@@ -95,9 +98,9 @@ func TestTarPlan(t *testing.T) {
 // TestTarPlanOfLargeBlob has a blob whose size a ustar header has no room for.
 func TestTarPlanOfLargeBlob(t *testing.T) {
 	const large = 9 << 30
-	c, _ := tarContents()
-	desc := ocispec.Descriptor{Digest: digest.FromString("large"), Size: large}
-	c.members = []member{{desc, false}, c.members[0]}
+	c, _ := tarContents(t)
+	blob := member{digest: digest.FromString("large"), size: large}
+	c.members = []member{blob, c.members[0]}
 	p, err := planTar(c)
 	if err != nil {
 		t.Fatal(err)
@@ -117,20 +120,20 @@ func TestTarPlanOfLargeBlob(t *testing.T) {
 	end := int64(0)
 	for _, piece := range p.pieces {
 		if piece.member == 1 {
-			if h := at(piece.at - 3*tarBlock); h.Name != blobPath(desc.Digest) || h.Size != large {
+			if h := at(piece.at - 3*tarBlock); h.Name != blobPath(blob.digest) || h.Size != large {
 				t.Errorf("before the large blob stands the header of %s, %d bytes", h.Name, h.Size)
 			}
 			end = piece.at + large
 		}
 	}
-	if h := at(end); h.Name != blobPath(c.members[1].Digest) {
+	if h := at(end); h.Name != blobPath(c.members[1].digest) {
 		t.Errorf("after the large blob stands the header of %s", h.Name)
 	}
 }
 
 // TestTarPlanFails has a member that can't be read.
 func TestTarPlanFails(t *testing.T) {
-	c, _ := tarContents()
+	c, _ := tarContents(t)
 	p, err := planTar(c)
 	if err != nil {
 		t.Fatal(err)

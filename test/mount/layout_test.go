@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -200,5 +201,78 @@ func TestPinnedLayout(t *testing.T) {
 		if want := orasIn(t, dir, "manifest", "fetch", "--oci-layout", "layout:latest", "--platform", platform); got != want || got == "" {
 			t.Errorf("%s: oras fetches %q from the mount, and %q from a copy", platform, got, want)
 		}
+	}
+}
+
+// TestLayoutTarOfWrongBlob has a blob that is wrong once and right when it is
+// fetched again: what has got wrong bytes of it doesn't end well.
+func TestLayoutTarOfWrongBlob(t *testing.T) {
+	f := serveFake(t)
+	layer, _ := f.addFile(t, "app", 1, 24<<20)
+	m := mountRegistry(t, f.host)
+	remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + layer.Digest.String(), Flip: true, FlipAt: 100})
+	go func() { // right from the first failure on
+		for !strings.Contains(m.log(t), "doesn't match its digest") && !t.Failed() {
+			time.Sleep(time.Millisecond)
+		}
+		remove()
+	}()
+	fails(t, ioError, "cat", m.path("app/_tags/v1/layout.tar"))
+	remove()
+	unpacked := t.TempDir()
+	output(t, "tar", "-C", unpacked, "-xf", m.path("app/_tags/v1/layout.tar"))
+	output(t, "diff", "-r", unpacked, m.path("app/_tags/v1/layout"))
+}
+
+// TestLayoutOfLyingSize has a manifest that gives a blob another size than it has:
+// the blob is whole where a manifest tells its size.
+func TestLayoutOfLyingSize(t *testing.T) {
+	f := serveFake(t)
+	layer, original := f.addFile(t, "app", 1, 1000)
+	for tag, size := range map[string]int64{"short": 500, "long": 2000} {
+		lying := layer
+		lying.Size = size
+		f.AddArtifact("app", tag, "application/vnd.example", nil, lying)
+	}
+	m := mountRegistry(t, f.host)
+	blob := "layout/blobs/sha256/" + layer.Digest.Encoded()
+	for _, tag := range []string{"short", "long"} {
+		m.stat(t, "%s", "app/_tags", tag, blob)
+		m.same(t, original, m.path("app/_tags/v1", blob))
+		fails(t, ioError, "cat", m.path("app/_tags", tag, blob))
+		m.same(t, original, m.path("app/_tags/v1", blob))
+	}
+}
+
+// TestLayoutIncomplete counts what a manifest that is gone costs: one request and
+// one line until it is asked for again. The tar is whole all the same.
+func TestLayoutIncomplete(t *testing.T) {
+	f := serveFake(t)
+	here := f.AddArtifact("app", "", "application/vnd.example", nil, f.AddBlob("app", []byte("layer")))
+	late := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":` + string(asJSON(t, here)) + `,"layers":[]}`)
+	gone := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(late), Size: int64(len(late))}
+	f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[%s,%s]}`, asJSON(t, here), asJSON(t, gone)))
+	m := mountRegistry(t, f.host, "--tag-ttl", "1h")
+	output(t, "ls", "-lR", m.path("app/_tags/v1/layout"))
+	output(t, "tar", "-tf", m.path("app/_tags/v1/layout.tar"))
+	if n := f.Count("", "/manifests/"+gone.Digest.String()); n != 1 {
+		t.Errorf("%d requests for what is gone", n)
+	}
+	if n := strings.Count(m.log(t), "manifest left out of the layout"); n != 1 {
+		t.Errorf("%d lines of what is gone", n)
+	}
+}
+
+// TestLayoutOfManyBlobs lists what is too much to be looked up one by one anew.
+func TestLayoutOfManyBlobs(t *testing.T) {
+	f := serveFake(t)
+	layers := make([]ocispec.Descriptor, 9000)
+	for i := range layers {
+		layers[i] = ocispec.Descriptor{MediaType: "application/vnd.x", Digest: digest.FromString(fmt.Sprint(i)), Size: 1}
+	}
+	f.AddArtifact("app", "v1", "application/vnd.example", nil, layers...)
+	m := mountRegistry(t, f.host)
+	if got := strings.Count(output(t, "ls", "-l", m.path("app/_tags/v1/layout/blobs/sha256")), "\n"); got != 9000+3 {
+		t.Errorf("%d lines", got)
 	}
 }
