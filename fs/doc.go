@@ -104,7 +104,10 @@
 // archive's files are right. Extended attributes are at most 64 KiB each and 64
 // KiB of names; what is longer stays in manifest.json. A layer of more than a
 // million entries isn't opened (package archive has its bounds). An artifact of
-// more than 1,024 manifests or 20,000 blobs has no layout.
+// more than 1,024 manifests, 64 MiB of them or 20,000 blobs has no layout: its
+// directory is there, and an error. A host's port puts a colon into the path of a
+// mount of every registry, which tar and skopeo take for something else: they want
+// a path from below.
 //
 // # Errors
 //

@@ -106,6 +106,16 @@ func noRegistry(err error) bool {
 	return errors.As(err, &lookup) && lookup.IsNotFound || status(err) == http.StatusNotFound
 }
 
+// outage tells whether an error is that of the whole registry, and not of what it
+// was asked: it gave no answer, or what stands before it did.
+func outage(err error) bool {
+	switch status(err) {
+	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return unreachable(err)
+	}
+	return false
+}
+
 // unreachable tells whether an error leaves open what the registry would have
 // said: it gave no answer, or only that it can't at the moment.
 func unreachable(err error) bool {

@@ -38,6 +38,7 @@ func TestErrno(t *testing.T) {
 		"401":                 {t.Context(), response(401), syscall.EACCES, true},
 		"403":                 {t.Context(), response(403), syscall.EACCES, true},
 		"no credential":       {t.Context(), fmt.Errorf("x: %w", auth.ErrBasicCredentialNotFound), syscall.EACCES, true},
+		"a file of another":   {t.Context(), &os.PathError{Op: "open", Path: "blobs", Err: syscall.EACCES}, syscall.EACCES, true},
 		"500":                 {t.Context(), response(500), syscall.EIO, true},
 		"deadline":            {t.Context(), fmt.Errorf("x: %w", context.DeadlineExceeded), syscall.ETIMEDOUT, true},
 		"timeout of a socket": {t.Context(), &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, syscall.ETIMEDOUT, true},
@@ -62,5 +63,31 @@ func TestErrno(t *testing.T) {
 				t.Errorf("the log has %q", log.String())
 			}
 		})
+	}
+}
+
+// TestNoRegistryAndOutage tells a host that has no registry from a registry that
+// can't be reached, and both from one that answers.
+func TestNoRegistryAndOutage(t *testing.T) {
+	response := func(status int) error {
+		return fmt.Errorf("x: %w", &errcode.ErrorResponse{Method: "GET", StatusCode: status})
+	}
+	for name, test := range map[string]struct {
+		err        error
+		none, away bool
+	}{
+		"nothing":         {nil, false, false},
+		"unknown host":    {fmt.Errorf("x: %w", &net.DNSError{Err: "no such host", IsNotFound: true}), true, true},
+		"no name service": {fmt.Errorf("x: %w", &net.DNSError{Err: "server misbehaving", IsTemporary: true}), false, true},
+		"no API":          {response(404), true, false},
+		"refused":         {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, false, true},
+		"deadline":        {fmt.Errorf("x: %w", context.DeadlineExceeded), false, true},
+		"401":             {response(401), false, false},
+		"500":             {response(500), false, false},
+		"503":             {response(503), false, true},
+	} {
+		if none, away := noRegistry(test.err), outage(test.err); none != test.none || away != test.away {
+			t.Errorf("%s: no registry %v, outage %v", name, none, away)
+		}
 	}
 }

@@ -42,6 +42,7 @@ type tree struct {
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
+	outages      *lru.Cache[string, time.Time] // when a host couldn't be reached
 	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
@@ -78,6 +79,7 @@ func newTree(ctx context.Context, o Options) *tree {
 		patience: 3 * o.Timeout,
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
+	t.outages = newLRU[string, time.Time](maxRegistries)
 	t.hosts = newAnswers[*registry](t, "host", maxRegistries)
 	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)

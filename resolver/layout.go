@@ -58,6 +58,9 @@ const maxLayoutFile = 4 << 10
 // save too if they are compressed: nothing else says their digests. That may take
 // long, and ends with the context.
 //
+// A folder that is removed and made anew at its path is another: it has to be
+// opened again.
+//
 // Of several images with one tag, as docker save writes them of several names,
 // the last has it. The others are in Manifests.
 func OpenLayout(ctx context.Context, path string, log *slog.Logger) (*Layout, error) {

@@ -199,10 +199,10 @@ func TestLayoutTarIsBounded(t *testing.T) {
 	header := tarred(t, regular("x"), "")[:512]
 	whole := layoutTarred(t)
 	many := func(n int) []byte { return append(bytes.Repeat(header, n), whole...) }
-	if _, err := openTarred(t, many(maxTarEntries - 2)); err != nil {
+	if _, err := openTarred(t, many(maxTarEntries-2)); err != nil {
 		t.Errorf("as many entries as there may be: %v", err)
 	}
-	_, err := openTarred(t, many(maxTarEntries - 1))
+	_, err := openTarred(t, many(maxTarEntries-1))
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
 
 	long := tarred(t, tar.Header{Name: strings.Repeat("x", 1<<19), Typeflag: tar.TypeReg, Format: tar.FormatGNU}, "")

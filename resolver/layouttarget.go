@@ -39,7 +39,7 @@ func parseLayoutTarget(s string) (path, reference string, err error) {
 	}
 	path, reference, err = cutTag(s)
 	if err != nil && hasDigest {
-		if _, missing := os.Stat(before); missing == nil {
+		if _, _, missing := cutTag(before); missing == nil {
 			err = fmt.Errorf("%w: %w", errdef.ErrInvalidReference, invalid)
 		}
 	}

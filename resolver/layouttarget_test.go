@@ -64,6 +64,7 @@ func TestParseLayoutTargetThatIsNone(t *testing.T) {
 		"app@":                    {errdef.ErrInvalidReference, "digest"},
 		"app@v1":                  {errdef.ErrInvalidReference, "v1"},
 		"app@sha256:abc":          {errdef.ErrInvalidReference, "sha256:abc"},
+		"app:v1@sha256:abc":       {errdef.ErrInvalidReference, "sha256:abc"},
 		":v1":                     {fs.ErrNotExist, ":v1"},
 		"@" + sha256Digest:        {fs.ErrNotExist, "@sha256"},
 		"app@" + sha256Digest + "@" + sha256Digest: {fs.ErrNotExist, "app@"},

@@ -62,7 +62,7 @@ func (r *mountRequest) explain(err error) error {
 // explainLayout is for a local OCI image layout.
 func (r *mountRequest) explainLayout(err error) error {
 	if errors.Is(err, errdef.ErrNotFound) && r.target.Reference != "" {
-		return fmt.Errorf("%s has no %s: check the tag", r.target.layout, r.target.Reference)
+		return fmt.Errorf("%s has no %s: check the tag or the digest", r.target.layout, r.target.Reference)
 	}
 	return err
 }

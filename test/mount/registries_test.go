@@ -95,7 +95,14 @@ func TestEveryRegistryOutage(t *testing.T) {
 	m.mount(t)
 	m.same(t, original, m.path(f.host, contentPath("app")))
 	f.Inject(fakeregistry.Fault{Status: http.StatusBadGateway})
+	f.Reset()
 	m.same(t, original, m.path(f.host, contentPath("app")))
+	// One name of the path waits for the registry, not each.
+	for _, r := range f.Requests() {
+		if r.Path != f.Requests()[0].Path {
+			t.Errorf("in an outage it is asked for %s and %s", f.Requests()[0].Path, r.Path)
+		}
+	}
 	m.logs(t, "the registry isn't reached", "about=host", f.host)
 }
 
