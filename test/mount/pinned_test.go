@@ -48,6 +48,29 @@ func TestPinnedImage(t *testing.T) {
 	}
 }
 
+// TestPinnedRootfs asks for the root file system of an image, and of an index:
+// it is what they show anyway.
+func TestPinnedRootfs(t *testing.T) {
+	f := serveFake(t)
+	image, _ := fixtureManifest(t, f.addFixture(t, "multi"), "latest")
+	for _, c := range []struct{ kind, reference, platform string }{
+		{"image", "@" + image.String(), "linux/amd64"},
+		{"index", ":latest", "linux/amd64"},
+		{"index", ":latest", "linux/arm64"},
+	} {
+		t.Run(c.kind+", "+c.platform, func(t *testing.T) {
+			target := f.host + "/multi" + c.reference
+			m := mountRegistry(t, target, "--platform", c.platform, "--view", "rootfs")
+			byDefault := mountRegistry(t, target, "--platform", c.platform)
+			if got := m.ls(t); !slices.Contains(got, "etc") {
+				t.Errorf("the mount lists %q", got)
+			}
+			sameListing(t, "--view rootfs", listing(t, m.dir, listFormat...), listing(t, byDefault.dir, listFormat...))
+			output(t, "diff", "-r", "--no-dereference", m.dir, byDefault.dir)
+		})
+	}
+}
+
 // TestPinnedFails names what can't be mounted.
 func TestPinnedFails(t *testing.T) {
 	f := serveFake(t)
