@@ -93,3 +93,49 @@ func TestSearchMet(t *testing.T) {
 		t.Errorf("%s: exit code %d\n%s%s", r.command, r.code, clip(r.stdout), clip(r.stderr))
 	}
 }
+
+// TestSearchEverything reads all there is, as grep does: what is pinned, what a
+// layout on this disk has with what refers to it, and of a registry the charts and
+// models that somebody has looked into.
+func TestSearchEverything(t *testing.T) {
+	f := serveFake(t)
+	for _, fixture := range []string{"multi", "artifact", "helm-chart", "model"} {
+		f.addFixture(t, fixture)
+	}
+	pinned := func(target string, flags ...string) func(t *testing.T) *mount {
+		return func(t *testing.T) *mount { return mountRegistry(t, f.host+target, flags...) }
+	}
+	met := func(repo, tag string) func(t *testing.T) *mount {
+		return func(t *testing.T) *mount {
+			m := mountRegistry(t, f.host+"/"+repo)
+			m.ls(t, "_tags", tag, "files/")
+			return m
+		}
+	}
+	for name, c := range map[string]struct {
+		mount       func(t *testing.T) *mount
+		word, found string // and the end of the path of a file that has it
+	}{
+		"rootfs": {pinned("/multi:latest", "--platform", "linux/arm64"), "hello", "/mnt/hello.txt"},
+		"files":  {pinned("/artifact:single"), "hello", "/mnt/hello.txt"},
+		"layout": {pinned("/multi:latest", "--view", "layout"), "imageLayoutVersion", "/mnt/oci-layout"},
+		"chart":  {met("helm-chart", "0.1.0"), "apiVersion", "/files/mychart/Chart.yaml"},
+		"model":  {met("model", "latest"), "model", "/files/docs/README.md"},
+		"signatures": {func(t *testing.T) *mount {
+			m := mountLayout(t, unpackLayout(t, "signed"))
+			m.referrerTree(t, "_tags/amd64")
+			return m
+		}, "application/vnd.cncf.notary.signature", "/manifest.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := c.mount(t)
+			for _, walk := range [][]string{{"find", m.dir}, {"grep", "-ra", ".", m.dir}, {"grep", "-rl", c.word, m.dir}} {
+				r := try(t, walk[0], walk[1:]...)
+				if r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, c.found) {
+					t.Errorf("%s: exit code %d, it has to find %s\n%s%s", r.command, r.code, c.found, clip(r.stdout), clip(r.stderr))
+				}
+			}
+		})
+	}
+}
