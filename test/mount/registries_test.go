@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"encoding/base64"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,6 +86,44 @@ func TestEveryRegistrySchemes(t *testing.T) {
 	m := mountRegistry(t, "none", "--ca-file", ca)
 	m.same(t, original, m.path(host, contentPath("app")))
 	m.same(t, original, m.path(f.host, contentPath("app")))
+}
+
+// TestEveryRegistryWrongLogin has a wrong password for one that talks TLS: that
+// one is refused, and the log says so. The one beside it goes on working.
+func TestEveryRegistryWrongLogin(t *testing.T) {
+	const wrong = "wr0ng-p4ssword"
+	for name, require := range map[string]func(f *fake){
+		"basic":  func(f *fake) { f.RequireBasic("reader", password) },
+		"bearer": func(f *fake) { f.RequireBearer("reader", password, "", false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			closed, neighbour := serveFake(t), serveFake(t)
+			closed.addFile(t, "app", 1, small)
+			require(closed)
+			host, ca := serveTLS(t, closed.Registry)
+			_, original := neighbour.addFile(t, "app", 2, small)
+			m := mountRegistry(t, "none", "-v", "--ca-file", ca, "--registry-config", credentialsFile(t, host, wrong))
+			m.same(t, original, m.path(neighbour.host, contentPath("app")))
+
+			fails(t, noAccess, "ls", m.path(host))
+			fails(t, noAccess, "cat", m.path(host, contentPath("app")))
+			m.logs(t, "level=ERROR", "look up registry", host, "EACCES")
+			login := "Basic " + base64.StdEncoding.EncodeToString([]byte("reader:"+wrong))
+			if !slices.ContainsFunc(closed.Requests(), func(r fakeregistry.Request) bool { return r.Header.Get("Authorization") == login }) {
+				t.Error("nobody has sent the wrong password: the test shows nothing")
+			}
+			if strings.Contains(m.log(t), wrong) {
+				t.Error("the log holds the password")
+			}
+			m.same(t, original, m.path(neighbour.host, contentPath("app")))
+			if got := m.ls(t, neighbour.host, "app/_tags"); !slices.Equal(got, []string{"v1"}) {
+				t.Errorf("the tags of the neighbour are %q", got)
+			}
+			if got := m.ls(t); !slices.Equal(got, []string{neighbour.host}) {
+				t.Errorf("the mount lists %q, not the neighbour alone", got)
+			}
+		})
+	}
 }
 
 // TestEveryRegistryOutage goes on with what was read while a registry is down.
