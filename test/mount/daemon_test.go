@@ -293,14 +293,36 @@ func (m *mount) stat(t testing.TB, format string, elements ...string) string {
 // mounted tells whether something of type fuse.orasfs is mounted there.
 func mounted(t testing.TB, dir string) bool {
 	t.Helper()
+	return len(sources(t, dir)) > 0
+}
+
+// mountedAs fails the test unless there is one mount, and that is what the system
+// calls it by.
+func (m *mount) mountedAs(t testing.TB, want string) {
+	t.Helper()
+	if got := sources(t, m.dir); !slices.Equal(got, []string{want}) {
+		t.Errorf("it is mounted as %q, not as %s", got, want)
+	}
+}
+
+// sources is what all that is mounted there calls itself, if it is of type
+// fuse.orasfs. Links are followed on the way there alone: what is there may be a
+// mount.
+func sources(t testing.TB, dir string) []string {
+	t.Helper()
+	parent, err := filepath.EvalSymlinks(filepath.Dir(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var found []string
 	for line := range strings.Lines(string(mounts)) {
-		if fields := strings.Fields(line); fields[1] == dir && fields[2] == "fuse.orasfs" {
-			return true
+		if fields := strings.Fields(line); fields[1] == filepath.Join(parent, filepath.Base(dir)) && fields[2] == "fuse.orasfs" {
+			found = append(found, fields[0])
 		}
 	}
-	return false
+	return found
 }
