@@ -8,6 +8,7 @@
 package mount
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -48,8 +49,12 @@ func TestMain(m *testing.M) {
 }
 
 func runAll(m *testing.M) int {
-	if err := prerequisites(); err != nil {
-		if os.Getenv("CI") == "true" {
+	_, noFUSE := os.Stat("/dev/fuse")
+	if err := cmp.Or(noFUSE, prerequisites()); err != nil {
+		// Who says where the tools are has installed them; a module of the kernel
+		// nobody can.
+		installed := os.Getenv("ORASFS_TEST_TOOLS") != ""
+		if os.Getenv("CI") == "true" || noFUSE == nil && installed {
 			fmt.Fprintln(os.Stderr, "the mount tests can't run:", err)
 			return 1
 		}
@@ -65,12 +70,9 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
-// prerequisites finds what the tests need of the machine. scripts/test
-// installs it, and says by ORASFS_TEST_TOOLS where the tools are.
+// prerequisites finds the programs that the tests need. scripts/test installs
+// them, and says by ORASFS_TEST_TOOLS where the tools are.
 func prerequisites() error {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		return err
-	}
 	for _, program := range []string{"fusermount3", "getfattr"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%w: scripts/test installs it", err)
