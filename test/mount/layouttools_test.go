@@ -1,7 +1,6 @@
 package mount
 
 import (
-	"os/exec"
 	"path"
 	"strings"
 	"testing"
@@ -11,10 +10,6 @@ import (
 // layout.tar from the mount alone, and push what they read: the digests are the
 // same.
 func TestLayoutTools(t *testing.T) {
-	skopeo, err := exec.LookPath("skopeo")
-	if err != nil {
-		t.Fatalf("%v: scripts/test installs it", err)
-	}
 	crane := tool(t, "crane")
 	r := startDistribution(t)
 	for _, reference := range []string{"base-gzip:latest", "multi:latest", "docker-schema2:list", "artifact:several"} {
@@ -47,14 +42,13 @@ func TestLayoutTools(t *testing.T) {
 		copied("crane", name+"/crane:v1")
 		for form, from := range map[string]string{"folder": "oci:" + layout, "tar": "oci-archive:" + layout + ".tar"} {
 			to := path.Join(name, "skopeo", form) + ":v1"
-			output(t, skopeo, "copy", "--all", "--dest-tls-verify=false", from, "docker://"+second.host+"/"+to)
+			second.skopeoCopy(t, from, to)
 			copied("skopeo", to)
 		}
 	}
 
 	// What Docker's own loader reads of the tar, which knows no OCI layout.
-	output(t, skopeo, "copy", "--dest-tls-verify=false", "docker-archive:"+m.path("base-gzip/_tags/latest/layout.tar"),
-		"docker://"+second.host+"/base-gzip/archive:v1")
+	second.skopeoCopy(t, "docker-archive:"+m.path("base-gzip/_tags/latest/layout.tar"), "base-gzip/archive:v1")
 
 	needRoot(t)
 	sameBase(t, umociUnpack(t, m.path("base-gzip/_tags/latest/layout"), "latest"))

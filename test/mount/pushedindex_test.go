@@ -21,12 +21,12 @@ func craneIn(t testing.TB, args ...string) string {
 	return printed(t, cmd)
 }
 
-// skopeoCopy copies what a layout has as latest to a registry, all platforms of
-// it.
-func (r *registry) skopeoCopy(t testing.TB, layout, reference string) {
+// skopeoCopy copies an image from a place, as skopeo names it, to a registry: all
+// platforms of it.
+func (r *registry) skopeoCopy(t testing.TB, from, reference string) {
 	t.Helper()
 	cmd := exec.Command(tool(t, "skopeo"), "--insecure-policy", "copy", "--all", "--dest-tls-verify=false",
-		"oci:"+layout+":latest", "docker://"+r.host+"/"+reference)
+		from, "docker://"+r.host+"/"+reference)
 	cmd.Env = environment("TMPDIR=" + t.TempDir())
 	printed(t, cmd)
 }
@@ -71,8 +71,8 @@ func platformLinks(index ocispec.Index) map[string]string {
 // for arm64 with the attestations. It gives their platforms.
 func (r *registry) pushIndexes(t testing.TB) map[string][]string {
 	t.Helper()
-	r.skopeoCopy(t, unpackLayout(t, "base-gzip"), "app:base")
-	r.skopeoCopy(t, unpackLayout(t, "multi"), "app:multi")
+	r.skopeoCopy(t, "oci:"+unpackLayout(t, "base-gzip")+":latest", "app:base")
+	r.skopeoCopy(t, "oci:"+unpackLayout(t, "multi")+":latest", "app:multi")
 	_, multi := r.index(t, "app:multi")
 	args := []string{"index", "append", "-t", r.host + "/app:v1", "-m", r.host + "/app:base"}
 	for _, m := range multi.Manifests {
