@@ -85,19 +85,16 @@ func (r *registry) discover(t testing.TB, reference string) discovered {
 
 // TestReferrers attaches two things to an artifact with oras, and one to one of
 // them: over a registry that has the API for it, and over those that don't,
-// where oras keeps the list under a tag. The trees are the same.
+// where oras keeps the list under a tag. The tree is the same.
 func TestReferrers(t *testing.T) {
-	trees := map[string][]string{}
 	for kind, start := range registries {
 		t.Run(kind, func(t *testing.T) {
 			r := start(t)
 			dir := folder(t, map[string]string{"app.txt": "app\n", "sbom.json": "{}\n", "sig": "signature\n"})
-			created := []string{"--annotation", "org.opencontainers.image.created=2024-01-01T00:00:00Z"}
-			subject := r.push(t, dir, "app:v1", append(created, "app.txt")...)
+			subject := r.push(t, dir, "app:v1", "app.txt")
 			attach := func(to, artifactType, file string) string {
 				t.Helper()
-				args := append([]string{"attach", "--artifact-type", artifactType}, created...)
-				return digestIn(t, orasIn(t, dir, append(args, r.host+"/app@"+to, file)...))
+				return digestIn(t, orasIn(t, dir, "attach", "--artifact-type", artifactType, r.host+"/app@"+to, file))
 			}
 			sbom := attach(subject, "application/spdx+json", "sbom.json")
 			scan := attach(subject, "application/vnd.example.scan", "sig")
@@ -113,8 +110,7 @@ func TestReferrers(t *testing.T) {
 				"application/spdx+json/" + hexOf(sbom) + "/application/vnd.example.signature/" + hexOf(signature),
 				"application/vnd.example.scan/" + hexOf(scan),
 			}
-			trees[kind] = m.referrerTree(t, "app:v1")
-			if got := trees[kind]; !slices.Equal(got, want) {
+			if got := m.referrerTree(t, "app:v1"); !slices.Equal(got, want) {
 				t.Errorf("the referrers are %q, want %q", got, want)
 			}
 			if got := r.discover(t, "app:v1").tree(); !slices.Equal(got, want) {
@@ -132,11 +128,6 @@ func TestReferrers(t *testing.T) {
 			}
 			output(t, "find", m.path("app")) // it ends
 		})
-	}
-	for kind, tree := range trees {
-		if !slices.Equal(tree, trees["distribution"]) {
-			t.Errorf("%s has %q, distribution %q", kind, tree, trees["distribution"])
-		}
 	}
 }
 
