@@ -98,7 +98,7 @@ func TestLayoutLeavesOut(t *testing.T) {
 		URLs: []string{"https://example.com/layer"},
 	}
 	here := f.AddArtifact("app", "", "application/vnd.example", nil, layer, foreign)
-	late := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":` + descriptorJSON(t, layer) + `,"layers":[]}`)
+	late := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":%s,"layers":[]}`, ocispec.MediaTypeImageManifest, asJSON(t, layer))
 	gone := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(late), Size: int64(len(late))}
 	index, err := json.Marshal(ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{here, gone, here}})
 	if err != nil {
@@ -124,15 +124,6 @@ func TestLayoutLeavesOut(t *testing.T) {
 	if got := m.stat(t, "%s", "app/_tags/v1/layout.tar"); got == size {
 		t.Errorf("layout.tar has %s bytes with and without a manifest", got)
 	}
-}
-
-func descriptorJSON(t testing.TB, desc ocispec.Descriptor) string {
-	t.Helper()
-	b, err := json.Marshal(desc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 // TestLayoutBounds has an index of more manifests than a layout may have: none of
