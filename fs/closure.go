@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -72,7 +73,7 @@ func (r *repository) closure(ctx context.Context, d digest.Digest) (*closure, er
 			return nil, err
 		}
 		w := &closureWalk{
-			closure: &closure{created: a.created, places: map[digest.Digest]int{}}, repo: r, artifact: a,
+			closure: &closure{created: a.created, places: map[digest.Digest]int{}}, repo: r, reference: key,
 			known: map[digest.Digest]bool{}, documents: map[digest.Digest]*resolver.Manifest{},
 		}
 		err = w.walk(ctx, resolver.Subject(a.Manifest))
@@ -94,8 +95,8 @@ func (r *repository) closure(ctx context.Context, d digest.Digest) (*closure, er
 type closureWalk struct {
 	*closure
 	repo      *repository
-	artifact  *artifact
-	bytes     int64                  // of the documents
+	reference string                 // of the artifact
+	bytes     atomic.Int64           // of the documents
 	known     map[digest.Digest]bool // members, and what is left out
 	documents map[digest.Digest]*resolver.Manifest
 }
@@ -118,9 +119,6 @@ func (w *closureWalk) walk(ctx context.Context, root ocispec.Descriptor) error {
 				w.until = time.Now().Add(w.repo.tree.tagTTL)
 				continue
 			}
-			if w.bytes += m.Size; w.bytes > maxDocumentBytes {
-				return fmt.Errorf("manifests of more than %d bytes: %w", maxDocumentBytes, errdef.ErrSizeExceedsLimit)
-			}
 			w.documents[m.Digest] = m
 			w.members = append(w.members, member{digest: m.Digest, size: m.Size, mediaType: m.MediaType, document: true})
 			pending = append(pending, w.add(m)...)
@@ -141,24 +139,31 @@ func order(m member) int {
 	return 1
 }
 
-// fetch reads documents. One that the registry doesn't have is nil.
+// fetch reads documents, and keeps of each what the walk needs. One that the
+// registry doesn't have is nil.
 func (w *closureWalk) fetch(ctx context.Context, list []ocispec.Descriptor) ([]*resolver.Manifest, error) {
-	repo := w.repo
 	manifests := make([]*resolver.Manifest, len(list))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(documentsAtOnce)
 	for i, desc := range list {
 		group.Go(func() error {
-			m, err := repo.manifest(ctx, desc.Digest)
+			m, err := w.repo.manifest(ctx, desc.Digest)
 			if missing(err) && len(w.documents) > 0 {
-				repo.tree.log.Warn("manifest left out of the layout", "reference", repo.reference(w.artifact.Digest.String()), "manifest", desc.Digest, "error", err)
+				w.repo.tree.log.Warn("manifest left out of the layout", "reference", w.reference, "manifest", desc.Digest, "error", err)
 				return nil
 			}
-			if err == nil && m.MediaType == "" {
+			if err != nil {
+				return err
+			}
+			if w.bytes.Add(m.Size) > maxDocumentBytes {
+				return fmt.Errorf("manifests of more than %d bytes: %w", maxDocumentBytes, errdef.ErrSizeExceedsLimit)
+			}
+			m.Content, m.Annotations = nil, nil
+			if m.MediaType == "" {
 				m.MediaType = desc.MediaType // of a kind that isn't known, out of the cache
 			}
 			manifests[i] = m
-			return err
+			return nil
 		})
 	}
 	return manifests, group.Wait()
@@ -207,10 +212,7 @@ func (w *closureWalk) add(m *resolver.Manifest) (documents []ocispec.Descriptor)
 // hostImage is the image that a host would run of a manifest, if all of it is a
 // member.
 func (w *closureWalk) hostImage(m *resolver.Manifest) *resolver.Manifest {
-	for range maxDocuments { // an index can't list itself, but may claim to
-		if m == nil || !m.IsIndex() {
-			break
-		}
+	for m != nil && m.IsIndex() {
 		i := host(m.Manifests, w.repo.tree.platform)
 		if i < 0 {
 			return nil

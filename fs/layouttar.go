@@ -135,10 +135,10 @@ func (o *openLayoutTar) readMember(ctx context.Context, b []byte, i int, off int
 		return err
 	}
 	n, err := t.reader.ReadAt(ctx, b, off)
-	if n == len(b) || errors.Is(err, io.EOF) && n < len(b) {
+	switch {
+	case n == len(b):
 		err = nil
-	}
-	if err == nil && n < len(b) {
+	case errors.Is(err, io.EOF):
 		err = fmt.Errorf("blob %s: %w", m.digest, io.ErrUnexpectedEOF)
 	}
 	return errors.Join(err, o.done(t))

@@ -149,6 +149,30 @@ func TestLayoutBounds(t *testing.T) {
 	m.ls(t, "app/_tags/v1/platforms")
 }
 
+// TestLayoutOfLargeManifests has an index whose manifests are more than a layout
+// holds together: they aren't all read, and not all held.
+func TestLayoutOfLargeManifests(t *testing.T) {
+	f := serveFake(t)
+	padding := strings.Repeat(" ", 4<<20-1000)
+	var manifests []ocispec.Descriptor
+	for i := range 60 {
+		manifests = append(manifests, f.AddManifest("app", "", ocispec.MediaTypeImageManifest,
+			fmt.Appendf(nil, `{"schemaVersion":2,"layers":[],"annotations":{"no":"%d"}}%s`, i, padding)))
+	}
+	f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":%s}`, asJSON(t, manifests)))
+	m := prepare(t, f.host, "--memory", "64MiB")
+	m.binary = orasfsLean
+	m.mount(t)
+	fails(t, ioError, "stat", m.path("app/_tags/v1/layout.tar"))
+	m.logs(t, "manifests of more than 67108864 bytes")
+	if n := f.Count("GET", "/v2/app/manifests/sha256:"); n > 1+16+8+1 {
+		t.Errorf("%d manifests are fetched", n)
+	}
+	if peak := m.peak(t); peak > (64+150)<<20 {
+		t.Errorf("the peak is %d MiB", peak>>20)
+	}
+}
+
 // TestLayoutFaults has a layout whose parts can't be had, or are wrong: reading it
 // to its end never succeeds.
 func TestLayoutFaults(t *testing.T) {
