@@ -14,7 +14,7 @@ import (
 // A blobsNode is a repository's _blobs: a directory for each digest algorithm,
 // and links, not listed, for whole digests.
 type blobsNode struct {
-	node
+	directoryNode
 	repo *repository
 }
 
@@ -24,20 +24,11 @@ var (
 	_ fusefs.NodeOpendirHandler = (*blobsNode)(nil)
 )
 
-// Getattr implements fusefs.NodeGetattrer.
-func (n *blobsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
-}
-
 // Lookup implements fusefs.NodeLookuper.
 func (n *blobsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if slices.Contains(algorithms, name) {
-		a := &blobDigestsNode{node: node{tree: n.tree}, repo: n.repo, algorithm: digest.Algorithm(name)}
-		n.tree.directory(&out.Attr, time.Time{})
-		keep(out, forever)
-		return n.NewInode(ctx, a, n.repo.identity(syscall.S_IFDIR, "blobs", name)), 0
+		a := &blobDigestsNode{directoryNode: n.tree.directoryNode(), repo: n.repo, algorithm: digest.Algorithm(name)}
+		return n.newDirectory(ctx, a, n.repo.identity(syscall.S_IFDIR, "blobs", name), time.Time{}, forever, out), 0
 	}
 	d, err := parseDigest(name)
 	if err != nil {
@@ -57,7 +48,7 @@ func (n *blobsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, u
 // A blobDigestsNode is _blobs/sha256 (or sha512): a file for each blob. It
 // lists those that this mount has met.
 type blobDigestsNode struct {
-	node
+	directoryNode
 	repo      *repository
 	algorithm digest.Algorithm
 }
@@ -67,13 +58,6 @@ var (
 	_ fusefs.NodeLookuper       = (*blobDigestsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*blobDigestsNode)(nil)
 )
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *blobDigestsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
-}
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
@@ -91,11 +75,11 @@ func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *blobDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	list := dots(n.EmbeddedInode())
+	var list []fuse.DirEntry
 	for _, d := range met(n.repo.blobs.Keys(), n.algorithm) {
 		if desc, ok := n.repo.blobs.Peek(d); ok {
 			list = append(list, entry(d.Encoded(), n.repo.blobIdentity(d, desc.Size)))
 		}
 	}
-	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+	return n.openChanging(list...)
 }

@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -224,24 +223,6 @@ func (w *closureWalk) hostImage(m *resolver.Manifest) *resolver.Manifest {
 		return nil
 	}
 	return m
-}
-
-// manifest is a manifest without what its directory shows. One of a kind that
-// isn't known lists nothing.
-func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.Manifest, error) {
-	content, mediaType, err := r.document(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	m, err := resolver.ParseManifest(d, mediaType, content)
-	if errors.Is(err, errdef.ErrUnsupported) {
-		return &resolver.Manifest{Digest: d, MediaType: mediaType, Size: int64(len(content))}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.meet(m)
-	return m, nil
 }
 
 // find is the member with a digest.

@@ -198,9 +198,21 @@ func dots(n *fusefs.Inode) []fuse.DirEntry {
 	return []fuse.DirEntry{entry(".", self), entry("..", parent.StableAttr())}
 }
 
-// openImmutable opens a directory whose entries never change: the kernel may
-// keep its list.
+// known is an open directory whose entries are known.
+func (n *node) known(list []fuse.DirEntry) *directory {
+	return &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
+}
+
+// immutable is how a directory is opened whose entries never change: the kernel
+// may keep its list.
+const immutable = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
+
+// openImmutable opens a directory whose entries never change.
 func (n *node) openImmutable(list ...fuse.DirEntry) (fusefs.FileHandle, uint32, syscall.Errno) {
-	d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
-	return d, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+	return n.known(list), immutable, 0
+}
+
+// openChanging opens a directory whose entries may be others the next time.
+func (n *node) openChanging(list ...fuse.DirEntry) (fusefs.FileHandle, uint32, syscall.Errno) {
+	return n.known(list), 0, 0
 }

@@ -101,7 +101,7 @@ func (n *node) opendir(v *view, dir archive.Node) (fusefs.FileHandle, uint32, sy
 		return emit(page)
 	}
 	d := &directory{tree: n.tree, list: list, fail: fusefs.ToErrno}
-	return d, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+	return d, immutable, 0
 }
 
 // Readlink implements fusefs.NodeReadlinker.

@@ -100,6 +100,28 @@ func keep(out *fuse.EntryOut, d time.Duration) {
 	out.SetAttrTimeout(d)
 }
 
+// A directoryNode is what the directories above manifests and blobs are made of:
+// of those nothing is told but that they are there.
+type directoryNode struct{ node }
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *directoryNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.tree.directory(&out.Attr, time.Time{})
+	out.SetTimeout(forever)
+	return 0
+}
+
+// directoryNode is what a directory in this tree is made of.
+func (t *tree) directoryNode() directoryNode { return directoryNode{node{tree: t}} }
+
+// newDirectory makes the inode of a directory in n, which the kernel may keep for
+// the time valid.
+func (n *node) newDirectory(ctx context.Context, child fusefs.InodeEmbedder, id fusefs.StableAttr, modified time.Time, valid time.Duration, out *fuse.EntryOut) *fusefs.Inode {
+	n.tree.directory(&out.Attr, modified)
+	keep(out, valid)
+	return n.NewInode(ctx, child, id)
+}
+
 // blobIdentity is the identity of a blob by its digest. A descriptor that lies
 // about the size is another file, and no help to the one that doesn't.
 func (r *repository) blobIdentity(d digest.Digest, size int64) fusefs.StableAttr {

@@ -57,7 +57,7 @@ func layoutFiles(a *artifact, image *resolver.Manifest) ([]layoutFile, error) {
 			MediaType: ocispec.MediaTypeImageIndex,
 			Manifests: []ocispec.Descriptor{root},
 		}},
-		{"manifest.json", dockerManifest(image)},
+		{resolver.DockerManifestFile, dockerManifest(image)},
 	}
 	if image == nil {
 		files = files[:2]
@@ -73,22 +73,16 @@ func layoutFiles(a *artifact, image *resolver.Manifest) ([]layoutFile, error) {
 	return list, nil
 }
 
-// A dockerImage is an entry of manifest.json as docker save writes it.
-type dockerImage struct {
-	Config   string
-	RepoTags []string
-	Layers   []string
-}
-
-func dockerManifest(m *resolver.Manifest) []dockerImage {
+// dockerManifest is what docker save writes of an image; nil is none.
+func dockerManifest(m *resolver.Manifest) []resolver.DockerImage {
 	if m == nil {
 		return nil
 	}
-	image := dockerImage{Config: blobPath(m.Config.Digest)}
+	image := resolver.DockerImage{Config: resolver.BlobPath(m.Config.Digest)}
 	for _, layer := range m.Layers {
-		image.Layers = append(image.Layers, blobPath(layer.Digest))
+		image.Layers = append(image.Layers, resolver.BlobPath(layer.Digest))
 	}
-	return []dockerImage{image}
+	return []resolver.DockerImage{image}
 }
 
 // closure is what the layout holds.
@@ -146,7 +140,7 @@ func (n *layoutNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHa
 		list = append(list, entry(f.name, n.part(f.name)))
 	}
 	if !c.until.IsZero() {
-		return &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}, 0, 0
+		return n.openChanging(list...)
 	}
 	return n.openImmutable(list...)
 }

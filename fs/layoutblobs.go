@@ -9,7 +9,6 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // A layoutBlobsNode is layout/blobs: a directory for each digest algorithm.
@@ -20,9 +19,6 @@ var (
 	_ fusefs.NodeLookuper       = (*layoutBlobsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*layoutBlobsNode)(nil)
 )
-
-// blobPath is a blob's place in a layout.
-func blobPath(d digest.Digest) string { return ocispec.ImageBlobsDir + "/" + digestPath(d) }
 
 // algorithms are those of the members' digests.
 func (c *closure) algorithms() []digest.Algorithm {
@@ -58,11 +54,11 @@ func (n *layoutBlobsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.F
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	list := dots(n.EmbeddedInode())
+	var list []fuse.DirEntry
 	for _, a := range c.algorithms() {
 		list = append(list, entry(a.String(), n.identity(a)))
 	}
-	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+	return n.openChanging(list...)
 }
 
 // A layoutDigestsNode is layout/blobs/sha256 (or sha512): a file for each
@@ -114,11 +110,11 @@ func (n *layoutDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	list := dots(n.EmbeddedInode())
+	var list []fuse.DirEntry
 	for _, m := range c.members {
 		if m.digest.Algorithm() == n.algorithm {
 			list = append(list, entry(m.digest.Encoded(), n.identity(m)))
 		}
 	}
-	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+	return n.openChanging(list...)
 }

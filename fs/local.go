@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -13,7 +12,7 @@ import (
 // A localNode is the root of a mount of a local OCI image layout: the parts of
 // a repository that has no name.
 type localNode struct {
-	node
+	directoryNode
 	repo *repository
 }
 
@@ -31,14 +30,7 @@ func (t *tree) localRoot(ctx context.Context, o Options) (fusefs.InodeEmbedder, 
 	if o.Reference != "" {
 		return t.pinned(ctx, repo, o)
 	}
-	return &localNode{node: node{tree: t}, repo: repo}, repo.identity(syscall.S_IFDIR, "local"), nil
-}
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *localNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
+	return &localNode{directoryNode: t.directoryNode(), repo: repo}, repo.identity(syscall.S_IFDIR, "local"), nil
 }
 
 // Lookup implements fusefs.NodeLookuper.

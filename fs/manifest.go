@@ -125,7 +125,7 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 	if a.Subject != nil {
 		list = append(list, entry("subject", n.linkIdentity("subject", n.beside(a.Subject.Digest))))
 	}
-	d := &directory{tree: n.tree, list: entries(append(dots(n.EmbeddedInode()), list...)...), fail: fusefs.ToErrno}
+	d := n.known(list)
 	d.listed = func(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 		if name == "layout.tar" && (a.IsIndex() || a.Subject != nil) {
 			return nil, syscall.EAGAIN // its size takes requests: whoever wants it looks it up
@@ -135,7 +135,7 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 	if err != nil {
 		return lookupDirectory{d}, 0, 0 // not to be kept
 	}
-	return lookupDirectory{d}, fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE, 0
+	return lookupDirectory{d}, immutable, 0
 }
 
 // Getxattr implements fusefs.NodeGetxattrer.

@@ -17,7 +17,7 @@ import (
 // A manifestsNode is a repository's _manifests: a directory for each digest
 // algorithm, and links, not listed, for tags and whole digests.
 type manifestsNode struct {
-	node
+	directoryNode
 	repo *repository
 }
 
@@ -27,20 +27,11 @@ var (
 	_ fusefs.NodeOpendirHandler = (*manifestsNode)(nil)
 )
 
-// Getattr implements fusefs.NodeGetattrer.
-func (n *manifestsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
-}
-
 // Lookup implements fusefs.NodeLookuper.
 func (n *manifestsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if slices.Contains(algorithms, name) {
-		a := &manifestDigestsNode{node: node{tree: n.tree}, repo: n.repo, algorithm: digest.Algorithm(name)}
-		n.tree.directory(&out.Attr, time.Time{})
-		keep(out, forever)
-		return n.NewInode(ctx, a, n.repo.identity(syscall.S_IFDIR, "manifests", name)), 0
+		a := &manifestDigestsNode{directoryNode: n.tree.directoryNode(), repo: n.repo, algorithm: digest.Algorithm(name)}
+		return n.newDirectory(ctx, a, n.repo.identity(syscall.S_IFDIR, "manifests", name), time.Time{}, forever, out), 0
 	}
 	if strings.Contains(name, ":") {
 		d, err := parseDigest(name)
@@ -69,7 +60,7 @@ func (n *manifestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandl
 // A manifestDigestsNode is _manifests/sha256 (or sha512): a directory for each
 // manifest. It lists those that this mount has met, and what a local layout lists.
 type manifestDigestsNode struct {
-	node
+	directoryNode
 	repo      *repository
 	algorithm digest.Algorithm
 }
@@ -79,13 +70,6 @@ var (
 	_ fusefs.NodeLookuper       = (*manifestDigestsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*manifestDigestsNode)(nil)
 )
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *manifestDigestsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
-}
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
@@ -98,9 +82,7 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 		return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
 	}
 	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.created}}
-	n.tree.directory(&out.Attr, a.created)
-	keep(out, forever)
-	return n.NewInode(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String())), 0
+	return n.newDirectory(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String()), a.created, forever, out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
@@ -109,9 +91,9 @@ func (n *manifestDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fuse
 	if err != nil {
 		return nil, 0, n.tree.errno(ctx, "list manifests", n.repo.name, err)
 	}
-	list := dots(n.EmbeddedInode())
+	var list []fuse.DirEntry
 	for _, d := range met(listed, n.algorithm) {
 		list = append(list, entry(d.Encoded(), n.repo.identity(syscall.S_IFDIR, "manifest", d.String())))
 	}
-	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+	return n.openChanging(list...)
 }

@@ -20,7 +20,7 @@ import (
 // registry itself, or a name that is a repository, part of the names of others,
 // or both.
 type namespaceNode struct {
-	node
+	directoryNode
 	registry *registry
 	name     string // "" is the registry itself
 }
@@ -35,16 +35,8 @@ func (n *namespaceNode) reference() string { return n.registry.reference(n.name)
 
 // newNamespace makes the inode of a namespace in the directory n.
 func (n *node) newNamespace(ctx context.Context, r *registry, name string, out *fuse.EntryOut) *fusefs.Inode {
-	n.tree.directory(&out.Attr, time.Time{})
-	keep(out, n.tree.tagTTL)
-	return n.NewInode(ctx, &namespaceNode{node: node{tree: n.tree}, registry: r, name: name}, r.identity(name))
-}
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *namespaceNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
+	child := &namespaceNode{directoryNode: n.tree.directoryNode(), registry: r, name: name}
+	return n.newDirectory(ctx, child, r.identity(name), time.Time{}, n.tree.tagTTL, out)
 }
 
 // Lookup implements fusefs.NodeLookuper. Names that no registry can hold are

@@ -44,7 +44,5 @@ func (p *manifestPart) below() manifestPart {
 // newPart makes the inode of a directory of the manifest in this one, which the
 // kernel may keep for the time valid.
 func (p *manifestPart) newPart(ctx context.Context, part fusefs.InodeEmbedder, id fusefs.StableAttr, valid time.Duration, out *fuse.EntryOut) *fusefs.Inode {
-	p.tree.directory(&out.Attr, p.created)
-	keep(out, valid)
-	return p.NewInode(ctx, part, id)
+	return p.newDirectory(ctx, part, id, p.created, valid, out)
 }

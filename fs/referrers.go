@@ -142,9 +142,9 @@ func (n *referrersNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.Fil
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	list := dots(n.EmbeddedInode())
+	var list []fuse.DirEntry
 	for _, e := range listed {
 		list = append(list, entry(e.name, n.identity(e)))
 	}
-	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+	return n.openChanging(list...)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -17,20 +16,13 @@ import (
 // A registriesNode is the root of a mount of every registry: a directory for
 // each host. A host is asked whether it is a registry when it is named; those
 // that this mount has met are listed.
-type registriesNode struct{ node }
+type registriesNode struct{ directoryNode }
 
 var (
 	_ fusefs.NodeGetattrer      = (*registriesNode)(nil)
 	_ fusefs.NodeLookuper       = (*registriesNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*registriesNode)(nil)
 )
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *registriesNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
-}
 
 // Lookup implements fusefs.NodeLookuper. What can't be a host isn't there, and
 // nobody is asked.
@@ -71,11 +63,11 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 func (n *registriesNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	hosts := n.tree.registries.Keys()
 	slices.Sort(hosts)
-	list := dots(n.EmbeddedInode())
+	var list []fuse.DirEntry
 	for _, host := range hosts {
 		if r, ok := n.tree.registries.Peek(host); ok {
 			list = append(list, entry(host, r.identity("")))
 		}
 	}
-	return &directory{tree: n.tree, list: entries(list...), fail: fusefs.ToErrno}, 0, 0
+	return n.openChanging(list...)
 }

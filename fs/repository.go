@@ -66,27 +66,36 @@ func (r *repository) artifact(ctx context.Context, d digest.Digest) (*artifact, 
 		return a, nil
 	}
 	return ask(ctx, r.tree, "manifest "+key, func(ctx context.Context) (*artifact, error) {
-		content, mediaType, err := r.document(ctx, d)
+		m, err := r.manifest(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		manifest, err := resolver.ParseManifest(d, mediaType, content)
-		if err != nil && !errors.Is(err, errdef.ErrUnsupported) {
-			return nil, err
-		}
-		if err != nil {
-			// Of another kind (Docker's schema 1, say): the document is all
-			// there is to show.
-			r.tree.log.Warn("manifest shown without its parts", "reference", r.reference(d.String()), "error", err)
-			manifest = &resolver.Manifest{Digest: d, MediaType: mediaType, Size: int64(len(content))}
-		}
-		a := newArtifact(ctx, r, manifest)
-		r.meet(manifest)
-		if len(content) <= maxRemembered {
+		a := newArtifact(ctx, r, m)
+		if m.Size <= maxRemembered {
 			r.tree.artifacts.Add(key, a)
 		}
 		return a, nil
 	})
+}
+
+// manifest reads and parses the manifest with that digest; what it lists has been
+// met then. One of another kind (Docker's schema 1, say) lists nothing: the
+// document is all there is to show.
+func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.Manifest, error) {
+	content, mediaType, err := r.document(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	m, err := resolver.ParseManifest(d, mediaType, content)
+	if errors.Is(err, errdef.ErrUnsupported) {
+		r.tree.log.Warn("manifest shown without its parts", "reference", r.reference(d.String()), "error", err)
+		m, err = &resolver.Manifest{Digest: d, MediaType: mediaType, Size: int64(len(content))}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.meet(m)
+	return m, nil
 }
 
 // maxRemembered is the size in bytes up to which a parsed manifest is kept.

@@ -19,15 +19,13 @@ func (n *node) newRepositoryPart(ctx context.Context, r *repository, name string
 	var part fusefs.InodeEmbedder
 	switch name {
 	case "_tags":
-		part = &tagsNode{node: node{tree: n.tree}, repo: r}
+		part = &tagsNode{directoryNode: n.tree.directoryNode(), repo: r}
 	case "_manifests":
-		part = &manifestsNode{node: node{tree: n.tree}, repo: r}
+		part = &manifestsNode{directoryNode: n.tree.directoryNode(), repo: r}
 	default:
-		part = &blobsNode{node: node{tree: n.tree}, repo: r}
+		part = &blobsNode{directoryNode: n.tree.directoryNode(), repo: r}
 	}
-	n.tree.directory(&out.Attr, time.Time{})
-	keep(out, valid)
-	return n.NewInode(ctx, part, partIdentity(r.name, name))
+	return n.newDirectory(ctx, part, partIdentity(r.name, name), time.Time{}, valid, out)
 }
 
 // partIdentity is the identity of a part of the repository of that name.

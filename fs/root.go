@@ -20,7 +20,7 @@ func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusef
 	case o.Layout != nil:
 		return t.localRoot(ctx, o)
 	case o.Registry == nil:
-		return &registriesNode{node{tree: t}}, identity(syscall.S_IFDIR, "registries"), nil
+		return &registriesNode{t.directoryNode()}, identity(syscall.S_IFDIR, "registries"), nil
 	}
 	r := &registry{tree: t, remote: o.Registry}
 	if o.Reference != "" {
@@ -39,7 +39,7 @@ func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusef
 			return nil, fusefs.StableAttr{}, err
 		}
 	}
-	return &namespaceNode{node: node{tree: t}, registry: r, name: o.Prefix}, r.identity(o.Prefix), nil
+	return &namespaceNode{directoryNode: t.directoryNode(), registry: r, name: o.Prefix}, r.identity(o.Prefix), nil
 }
 
 // source names what is mounted, in /proc/mounts and df.

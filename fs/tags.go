@@ -17,7 +17,7 @@ import (
 // Listing asks for the names only, looking up one tag or reading its link
 // resolves that one.
 type tagsNode struct {
-	node
+	directoryNode
 	repo *repository
 }
 
@@ -26,13 +26,6 @@ var (
 	_ fusefs.NodeLookuper       = (*tagsNode)(nil)
 	_ fusefs.NodeOpendirHandler = (*tagsNode)(nil)
 )
-
-// Getattr implements fusefs.NodeGetattrer.
-func (n *tagsNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.tree.directory(&out.Attr, time.Time{})
-	out.SetTimeout(forever)
-	return 0
-}
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *tagsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"sort"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // A tarPlan says what stands where in a tar that nobody has made: it is read at
@@ -42,9 +46,9 @@ func planTar(c *closure) (*tarPlan, error) {
 			return nil, err
 		}
 	}
-	directories := []string{"blobs/"}
+	directories := []string{ocispec.ImageBlobsDir + "/"}
 	for _, a := range c.algorithms() {
-		directories = append(directories, "blobs/"+a.String()+"/")
+		directories = append(directories, ocispec.ImageBlobsDir+"/"+a.String()+"/")
 	}
 	for _, name := range directories {
 		if err := p.add(name, tarPiece{}); err != nil {
@@ -52,7 +56,7 @@ func planTar(c *closure) (*tarPlan, error) {
 		}
 	}
 	for i, m := range c.members {
-		if err := p.add(blobPath(m.digest), tarPiece{member: i + 1, size: m.size}); err != nil {
+		if err := p.add(resolver.BlobPath(m.digest), tarPiece{member: i + 1, size: m.size}); err != nil {
 			return nil, err
 		}
 	}

@@ -78,7 +78,7 @@ func TestTarPlan(t *testing.T) {
 		}
 	}
 	for i, m := range c.members {
-		if got, ok := names[blobPath(m.digest)]; !ok || !bytes.Equal(got, contents[i]) {
+		if got, ok := names[resolver.BlobPath(m.digest)]; !ok || !bytes.Equal(got, contents[i]) {
 			t.Errorf("member %d is %q", i, got)
 		}
 	}
@@ -120,13 +120,13 @@ func TestTarPlanOfLargeBlob(t *testing.T) {
 	end := int64(0)
 	for _, piece := range p.pieces {
 		if piece.member == 1 {
-			if h := at(piece.at - 3*tarBlock); h.Name != blobPath(blob.digest) || h.Size != large {
+			if h := at(piece.at - 3*tarBlock); h.Name != resolver.BlobPath(blob.digest) || h.Size != large {
 				t.Errorf("before the large blob stands the header of %s, %d bytes", h.Name, h.Size)
 			}
 			end = piece.at + large
 		}
 	}
-	if h := at(end); h.Name != blobPath(c.members[1].digest) {
+	if h := at(end); h.Name != resolver.BlobPath(c.members[1].digest) {
 		t.Errorf("after the large blob stands the header of %s", h.Name)
 	}
 }

@@ -76,11 +76,7 @@ func (a *artifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Des
 }
 
 func (r *repository) ztocs(ctx context.Context, index digest.Digest) (map[digest.Digest]ocispec.Descriptor, error) {
-	content, mediaType, err := r.document(ctx, index)
-	if err != nil {
-		return nil, err
-	}
-	m, err := resolver.ParseManifest(index, mediaType, content)
+	m, err := r.manifest(ctx, index)
 	if err != nil {
 		return nil, err
 	}

@@ -13,10 +13,13 @@ import (
 	"oras.land/oras-go/v2/errdef"
 )
 
-// An archivedImage is an element of docker save's manifest.json (Docker image
+// DockerManifestFile is the file in which docker save lists the images.
+const DockerManifestFile = "manifest.json"
+
+// A DockerImage is an element of docker save's manifest.json (Docker image
 // specification 1.2, "Combined Image JSON + Filesystem Changeset Format").
 // Config and Layers are paths in the archive.
-type archivedImage struct {
+type DockerImage struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
@@ -51,7 +54,7 @@ type archivedConfig struct {
 func (t *layoutTar) layOut(ctx context.Context) error {
 	images, err := t.archivedImages()
 	if err != nil {
-		return fmt.Errorf("%s: %w", manifestJSON, err)
+		return fmt.Errorf("%s: %w", DockerManifestFile, err)
 	}
 	a := &dockerArchive{tar: t, configs: make(map[*tarFile]archivedConfig), compressed: make(map[*tarFile]ocispec.Descriptor)}
 	index := ocispec.Index{
@@ -62,10 +65,10 @@ func (t *layoutTar) layOut(ctx context.Context) error {
 	for i, image := range images {
 		desc, err := a.manifest(ctx, image)
 		if err != nil {
-			return fmt.Errorf("image %d of %s: %w", i, manifestJSON, err)
+			return fmt.Errorf("image %d of %s: %w", i, DockerManifestFile, err)
 		}
 		if len(index.Manifests)+max(1, len(image.RepoTags)) > maxDescriptors {
-			return fmt.Errorf("%s: more than %d images or tags: %w", manifestJSON, maxDescriptors, errdef.ErrSizeExceedsLimit)
+			return fmt.Errorf("%s: more than %d images or tags: %w", DockerManifestFile, maxDescriptors, errdef.ErrSizeExceedsLimit)
 		}
 		if len(image.RepoTags) == 0 {
 			index.Manifests = append(index.Manifests, desc)
@@ -84,8 +87,8 @@ func (t *layoutTar) layOut(ctx context.Context) error {
 	return nil
 }
 
-func (t *layoutTar) archivedImages() ([]archivedImage, error) {
-	f, err := t.find(manifestJSON)
+func (t *layoutTar) archivedImages() ([]DockerImage, error) {
+	f, err := t.find(DockerManifestFile)
 	if err != nil {
 		return nil, err
 	}
@@ -96,13 +99,13 @@ func (t *layoutTar) archivedImages() ([]archivedImage, error) {
 	if bytes.Count(content, []byte(",")) > maxElements {
 		return nil, fmt.Errorf("more than %d values: %w", maxElements, errdef.ErrSizeExceedsLimit)
 	}
-	var images []archivedImage
+	var images []DockerImage
 	return images, json.Unmarshal(content, &images)
 }
 
 // manifest makes an image's manifest: of Docker's media types, and always of
 // the same bytes.
-func (a *dockerArchive) manifest(ctx context.Context, image archivedImage) (ocispec.Descriptor, error) {
+func (a *dockerArchive) manifest(ctx context.Context, image DockerImage) (ocispec.Descriptor, error) {
 	config, err := a.config(image.Config)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("config %q: %w", image.Config, err)
@@ -129,7 +132,7 @@ func (a *dockerArchive) manifest(ctx context.Context, image archivedImage) (ocis
 		return ocispec.Descriptor{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: m.MediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
-	a.tar.put(blobName(desc.Digest), content)
+	a.tar.put(BlobPath(desc.Digest), content)
 	return desc, nil
 }
 
@@ -151,7 +154,7 @@ func (a *dockerArchive) config(name string) (archivedConfig, error) {
 		return archivedConfig{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: mediaTypeDockerConfig, Digest: digest.FromBytes(content), Size: f.Size()}
-	a.tar.entries[blobName(desc.Digest)] = tarEntry{file: f}
+	a.tar.entries[BlobPath(desc.Digest)] = tarEntry{file: f}
 	a.configs[f] = archivedConfig{desc, parsed.DiffIDs}
 	return a.configs[f], nil
 }
@@ -178,7 +181,7 @@ func (a *dockerArchive) layer(ctx context.Context, name string, diffID digest.Di
 	if err := checkDigest(desc.Digest); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	a.tar.entries[blobName(desc.Digest)] = tarEntry{file: f}
+	a.tar.entries[BlobPath(desc.Digest)] = tarEntry{file: f}
 	return desc, nil
 }
 

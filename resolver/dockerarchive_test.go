@@ -120,7 +120,7 @@ func TestDockerArchiveWrongLayer(t *testing.T) {
 
 func TestDockerArchiveThatIsNone(t *testing.T) {
 	image := func(config string, layers ...string) string {
-		content, err := json.Marshal([]archivedImage{{config, []string{"x:v1"}, layers}})
+		content, err := json.Marshal([]DockerImage{{config, []string{"x:v1"}, layers}})
 		if err != nil {
 			t.Fatal(err)
 		}

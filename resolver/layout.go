@@ -159,9 +159,8 @@ func (l *Layout) describe(ctx context.Context, d digest.Digest) (ocispec.Descrip
 // Manifest reads a manifest or an index by its digest, at most MaxManifest
 // bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
 // is the document's own; where it says none, index.json's, else that of the fields
-// that it has. A layout keeps
-// manifests and blobs in one place: what can't be read as a manifest, and isn't
-// listed as one, is errdef.ErrNotFound.
+// that it has. A layout keeps manifests and blobs in one place: what can't be read
+// as a manifest, and isn't listed as one, is errdef.ErrNotFound.
 func (l *Layout) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
 	mediaType, content, err = l.manifest(ctx, d)
 	if err != nil {
@@ -236,15 +235,15 @@ func (l *Layout) open(ctx context.Context, d digest.Digest) (layoutFile, error) 
 	if err := checkDigest(d); err != nil {
 		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 	}
-	f, err := l.files.open(blobName(d))
+	f, err := l.files.open(BlobPath(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
 	}
 	return f, err
 }
 
-// blobName is the path of a blob in a layout; the digest has to be valid.
-func blobName(d digest.Digest) string {
+// BlobPath is the path of a blob in a layout; the digest has to be valid.
+func BlobPath(d digest.Digest) string {
 	return path.Join(ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 

@@ -201,7 +201,7 @@ func layoutOf(t testing.TB, entries []string, blobs ...string) (dir string) {
 	t.Helper()
 	dir = folder(t, map[string]string{"oci-layout": layoutVersion, "index.json": indexOf(entries...)})
 	for _, blob := range blobs {
-		put(t, dir, blobName(digest.FromString(blob)), blob)
+		put(t, dir, BlobPath(digest.FromString(blob)), blob)
 	}
 	return dir
 }
@@ -225,7 +225,7 @@ const plainManifest = `{"schemaVersion":2,"layers":[]}`
 
 func TestLayoutWrongContent(t *testing.T) {
 	dir := layoutOf(t, []string{described(typeManifest, plainManifest, named("v1"))})
-	put(t, dir, blobName(digest.FromString(plainManifest)), strings.Replace(plainManifest, "2", "3", 1))
+	put(t, dir, BlobPath(digest.FromString(plainManifest)), strings.Replace(plainManifest, "2", "3", 1))
 	l := openLayout(t, dir)
 	_, resolve := l.Resolve(t.Context(), "v1")
 	_, _, manifest := l.Manifest(t.Context(), digest.FromString(plainManifest))

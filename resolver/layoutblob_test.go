@@ -38,7 +38,7 @@ func TestLayoutBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer body.Close()
-	if err := os.Truncate(filepath.Join(dir, blobName(desc.Digest)), 10); err != nil {
+	if err := os.Truncate(filepath.Join(dir, BlobPath(desc.Digest)), 10); err != nil {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(body)

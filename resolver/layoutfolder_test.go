@@ -36,7 +36,7 @@ func TestLayoutFolderWithoutFiles(t *testing.T) {
 			if err := syscall.Mkfifo(filepath.Join(blobs, "pipe"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := add(filepath.Join(dir, blobName(d))); err != nil {
+			if err := add(filepath.Join(dir, BlobPath(d))); err != nil {
 				t.Fatal(err)
 			}
 			l := openLayout(t, dir)
@@ -59,7 +59,7 @@ func TestLayoutFolderLink(t *testing.T) {
 	dir := layoutOf(t, nil)
 	put(t, dir, "shared/x", string(alphabet))
 	d := digest.FromBytes(alphabet)
-	path := filepath.Join(dir, blobName(d))
+	path := filepath.Join(dir, BlobPath(d))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

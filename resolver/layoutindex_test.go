@@ -110,7 +110,7 @@ func TestLayoutChanges(t *testing.T) {
 	if found, err := l.Referrers(t.Context(), subject, ""); err != nil || len(found) != 0 {
 		t.Errorf("%v, %v", found, err)
 	}
-	put(t, dir, blobName(digest.FromString(referring)), referring)
+	put(t, dir, BlobPath(digest.FromString(referring)), referring)
 	put(t, dir, "index.json", indexOf(described(typeManifest, referring)))
 	if found, err := l.Referrers(t.Context(), subject, ""); err != nil || len(found) != 1 {
 		t.Errorf("a new referrer: %v, %v", found, err)
@@ -203,7 +203,7 @@ func FuzzLayoutIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		files := &layoutTar{source: memoryTar{}, entries: make(map[string]tarEntry)}
 		for _, blob := range []string{plainManifest, referring, nested} {
-			files.put(blobName(digest.FromString(blob)), []byte(blob))
+			files.put(BlobPath(digest.FromString(blob)), []byte(blob))
 		}
 		files.put(ocispec.ImageIndexFile, content)
 		l := &Layout{path: "x", files: files, log: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}

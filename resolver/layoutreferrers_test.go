@@ -100,7 +100,7 @@ func TestLayoutReferrersBesideBroken(t *testing.T) {
 		described(typeIndex, a), described(typeIndex, inner), described("text/plain", "no manifest"), described(typeManifest, a),
 		described(typeManifest, "a broken tag", tagReferrers(plainManifest)),
 	}, plainManifest, a, b, invalid, inner, "no manifest")
-	put(t, dir, blobName(digest.FromString(wrong)), refers("application/x", plainManifest))
+	put(t, dir, BlobPath(digest.FromString(wrong)), refers("application/x", plainManifest))
 	var log bytes.Buffer
 	l, err := OpenLayout(t.Context(), dir, debugLog(&log))
 	if err != nil {
@@ -114,7 +114,7 @@ func TestLayoutReferrersBesideBroken(t *testing.T) {
 		t.Errorf("log:\n%s", &log)
 	}
 	// What was broken and isn't any more is found.
-	put(t, dir, blobName(digest.FromString(wrong)), wrong)
+	put(t, dir, BlobPath(digest.FromString(wrong)), wrong)
 	if got := typesOf(t, l, "v1", ""); !slices.Equal(got, []string{"application/a", "application/b", "application/wrong"}) {
 		t.Errorf("%q", got)
 	}
@@ -187,7 +187,7 @@ func TestLayoutReferrersAreBounded(t *testing.T) {
 	more := indexOf(described(typeManifest, manifestNo(-1)), described(typeManifest, manifestNo(-2)))
 	entries[0] = described(typeIndex, more)
 	put(t, dir, "index.json", indexOf(entries...))
-	put(t, dir, blobName(digest.FromString(more)), more)
+	put(t, dir, BlobPath(digest.FromString(more)), more)
 	_, err := l.Referrers(t.Context(), subject, "")
 	wantIs(t, err, errdef.ErrSizeExceedsLimit)
 
@@ -198,7 +198,7 @@ func TestLayoutReferrersAreBounded(t *testing.T) {
 	for i := range maxLayoutRead/MaxManifest + 1 {
 		content := manifestNo(i) + padding
 		entries = append(entries, described(typeManifest, content))
-		put(t, dir, blobName(digest.FromString(content)), content)
+		put(t, dir, BlobPath(digest.FromString(content)), content)
 	}
 	put(t, dir, "index.json", indexOf(entries...))
 	_, err = openLayout(t, dir).Referrers(t.Context(), subject, "")
@@ -208,7 +208,7 @@ func TestLayoutReferrersAreBounded(t *testing.T) {
 	for i := range entries {
 		content := fmt.Sprint("no JSON ", i) + padding
 		entries[i] = described(typeManifest, content)
-		put(t, dir, blobName(digest.FromString(content)), content)
+		put(t, dir, BlobPath(digest.FromString(content)), content)
 	}
 	put(t, dir, "index.json", indexOf(entries...))
 	_, err = openLayout(t, dir).Referrers(t.Context(), subject, "")
@@ -256,7 +256,7 @@ func TestLayoutReferrersAreKept(t *testing.T) {
 		if got := typesOf(t, l, "v1", ""); len(got) != 1 {
 			t.Errorf("%q", got)
 		}
-		if err := os.RemoveAll(filepath.Join(dir, blobName(digest.FromString(a)))); err != nil {
+		if err := os.RemoveAll(filepath.Join(dir, BlobPath(digest.FromString(a)))); err != nil {
 			t.Fatal(err)
 		}
 	}

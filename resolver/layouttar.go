@@ -51,8 +51,6 @@ const (
 	maxTarLinks   = 40       // that lead to one file, as in Linux
 )
 
-const manifestJSON = "manifest.json" // of docker save
-
 func openLayoutTar(ctx context.Context, path string) (layoutFiles, error) {
 	f, err := regularFile(os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0))
 	if err != nil {
@@ -80,11 +78,11 @@ func newLayoutTar(ctx context.Context, source tarSource) (*layoutTar, error) {
 	switch {
 	case t.has(ocispec.ImageLayoutFile) && t.has(ocispec.ImageIndexFile):
 		return t, nil
-	case t.has(manifestJSON):
+	case t.has(DockerManifestFile):
 		return t, t.layOut(ctx)
 	}
 	return nil, fmt.Errorf("%w: the tar has neither %s and %s, as an OCI image layout has, nor docker save's %s",
-		errdef.ErrUnsupported, ocispec.ImageLayoutFile, ocispec.ImageIndexFile, manifestJSON)
+		errdef.ErrUnsupported, ocispec.ImageLayoutFile, ocispec.ImageIndexFile, DockerManifestFile)
 }
 
 // readHeaders notes where each file is. Of several with one name the last

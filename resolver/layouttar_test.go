@@ -67,7 +67,7 @@ func openTarred(t testing.TB, content []byte) (*Layout, error) {
 
 func TestLayoutTarEntries(t *testing.T) {
 	d := digest.FromBytes(alphabet)
-	name, content := blobName(d), string(alphabet)
+	name, content := BlobPath(d), string(alphabet)
 	var loop []any
 	for i := range maxTarLinks + 1 {
 		loop = append(loop, linked(tar.TypeSymlink, fmt.Sprint(i), fmt.Sprint(i+1)), "")
@@ -134,7 +134,7 @@ func retyped(content []byte, typ byte) []byte {
 func TestLayoutTarSparse(t *testing.T) {
 	const records = "23 GNU.sparse.map=0,26\n22 GNU.sparse.size=26\n26 GNU.sparse.numblocks=1\n"
 	d := digest.FromBytes(alphabet)
-	file := tarred(t, regular(blobName(d)), string(alphabet))[:1024]
+	file := tarred(t, regular(BlobPath(d)), string(alphabet))[:1024]
 	pax := append(retyped(tarred(t, regular("pax"), records)[:1024], 'x'), file...)
 	old := retyped(bytes.Clone(file), tar.TypeGNUSparse)
 	copy(old[257:], "ustar  \x00") // GNU's magic, and a map that is empty
@@ -145,7 +145,7 @@ func TestLayoutTarSparse(t *testing.T) {
 		h := tar.NewReader(bytes.NewReader(content))
 		_, err := h.Next()
 		second, err2 := h.Next()
-		if err := errors.Join(err, err2); err != nil || second.Name != blobName(d) || !isSparse(second) {
+		if err := errors.Join(err, err2); err != nil || second.Name != BlobPath(d) || !isSparse(second) {
 			t.Fatalf("%s: %+v, %v", name, second, err)
 		}
 		l, err := openTarred(t, content)
@@ -214,7 +214,7 @@ func TestLayoutTarIsBounded(t *testing.T) {
 // A tar that becomes shorter is an error, not less content.
 func TestLayoutTarTruncatedLater(t *testing.T) {
 	content := strings.Repeat("x", 5000)
-	path := written(t, layoutTarred(t, regular(blobName(digest.FromString(content))), content))
+	path := written(t, layoutTarred(t, regular(BlobPath(digest.FromString(content))), content))
 	l := openLayout(t, path)
 	if err := os.Truncate(path, 4000); err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func FuzzLayoutTar(f *testing.F) {
 	d := digest.FromBytes(alphabet)
 	manifest := fmt.Sprintf(`{"schemaVersion":2,"config":%s,"layers":[]}`, described("application/x", string(alphabet)))
 	f.Add(tarred(f, regular("./oci-layout"), layoutVersion, regular("index.json"), indexOf(described(typeManifest, manifest, named("v1"))),
-		regular(blobName(digest.FromString(manifest))), manifest, regular("x"), string(alphabet), linked(tar.TypeSymlink, blobName(d), "../../x"), ""))
+		regular(BlobPath(digest.FromString(manifest))), manifest, regular("x"), string(alphabet), linked(tar.TypeSymlink, BlobPath(d), "../../x"), ""))
 	f.Add(layoutTarred(f, linked(tar.TypeLink, "a", "../x"), "", linked(tar.TypeSymlink, "b", "b"), ""))
 	f.Add(tarred(f, regular("manifest.json"), `[{"Config":"c","RepoTags":["x:v1"],"Layers":["l"]}]`,
 		regular("c"), `{"rootfs":{"diff_ids":["`+d.String()+`"]}}`, regular("l"), string(alphabet)))

@@ -51,8 +51,8 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	if err != nil {
 		return nil, err
 	}
-	if password != "" && target.Host == "" {
-		return nil, errors.New("a password is for one registry: give a TARGET")
+	if target.Host == "" && (f.username != "" || password != "") {
+		return nil, errors.New("a user and a password (--username, ORASFS_USERNAME, ORASFS_PASSWORD) are for one registry: give a TARGET of one")
 	}
 	verify := cache.VerifyLazy
 	if f.verify.value == "full" {

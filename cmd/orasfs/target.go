@@ -52,8 +52,6 @@ func (f *mountFlags) parseTarget(text string) (target, error) {
 		return t, err
 	case f.view.value != "" && t.Reference == "":
 		return t, errors.New("--view is for one artifact: give a TARGET with a tag or a digest")
-	case t.Host == "" && f.username != "":
-		return t, errors.New("--username is for one registry: every other way to mount has the credentials of oras login and docker login, or needs none")
 	}
 	return t, nil
 }
