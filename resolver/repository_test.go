@@ -26,8 +26,8 @@ func TestResolve(t *testing.T) {
 		{name: "no digest", fault: fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": ""}}, head: 1, get: 1},
 		{name: "invalid digest", fault: fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": "sha256:x"}}, head: 1, get: 1},
 		{name: "no length", fault: fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Length": ""}}, head: 1, get: 1, byDigest: 1},
-		{name: "HEAD not allowed", fault: fakeregistry.Fault{Method: "HEAD", Status: 405}, head: 1, get: 1, byDigest: 1},
-		{name: "HEAD not implemented", fault: fakeregistry.Fault{Method: "HEAD", Status: 501}, head: 1, get: 1, byDigest: 1},
+		{name: "405 to HEAD", fault: fakeregistry.Fault{Method: "HEAD", Status: 405}, head: 1, get: 1, byDigest: 1},
+		{name: "501 to HEAD", fault: fakeregistry.Fault{Method: "HEAD", Status: 501}, head: 1, get: 1, byDigest: 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
