@@ -146,6 +146,9 @@ func (w *closureWalk) fetch(ctx context.Context, list []ocispec.Descriptor) ([]*
 	group.SetLimit(documentsAtOnce)
 	for i, desc := range list {
 		group.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err() // one has failed: the others needn't be asked for
+			}
 			m, err := w.repo.manifest(ctx, desc.Digest)
 			if missing(err) && len(w.documents) > 0 {
 				w.repo.tree.log.Warn("manifest left out of the layout", "reference", w.reference, "manifest", desc.Digest, "error", err)

@@ -2,7 +2,6 @@ package mount
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"path"
 	"slices"
@@ -15,35 +14,40 @@ import (
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-// referrersOf are the paths below referrers/ of a manifest, each with what its
-// link leads to, which must be there.
-func (m *mount) referrersOf(t testing.TB, manifest string) map[string]string {
+// referrers are the links below referrers/ of a manifest, by artifact type and
+// digest. Each leads to the manifest with that digest.
+func (m *mount) referrers(t testing.TB, manifest string) []string {
 	t.Helper()
-	found := map[string]string{}
+	var links []string
 	for name := range strings.Lines(output(t, "find", m.path(manifest, "referrers"), "-type", "l", "-printf", `%P\n`)) {
 		name = strings.TrimSuffix(name, "\n")
-		if got := m.ls(t, manifest, "referrers", name+"/"); !slices.Contains(got, "manifest.json") {
-			t.Errorf("%s leads to what holds %q", name, got)
+		if got := digest.FromString(m.cat(t, manifest, "referrers", name, "manifest.json")).Encoded(); got != path.Base(name) {
+			t.Errorf("%s leads to the manifest %s", name, got)
 		}
-		found[path.Dir(name)] = m.cat(t, manifest, "referrers", name, "manifest.json")
+		links = append(links, name)
 	}
-	return found
+	slices.Sort(links)
+	return links
 }
 
-// referrerTree are the paths below referrers/ of a manifest, to what refers to
-// it and on to what refers to that: TYPE/HEX/TYPE/HEX. What a link leads to must
-// be the manifest that it is called by.
+// referrerTypes are the artifact types of those.
+func (m *mount) referrerTypes(t testing.TB, manifest string) []string {
+	t.Helper()
+	types := m.referrers(t, manifest)
+	for i, name := range types {
+		types[i] = path.Dir(name)
+	}
+	return slices.Compact(types)
+}
+
+// referrerTree are the links of a manifest and of what refers to it, each with
+// those below it.
 func (m *mount) referrerTree(t testing.TB, manifest string) []string {
 	t.Helper()
 	var tree []string
-	for name := range strings.Lines(output(t, "find", m.path(manifest, "referrers"), "-type", "l", "-printf", `%P\n`)) {
-		name = strings.TrimSuffix(name, "\n")
-		link := manifest + "/referrers/" + name
-		if got := digest.FromString(m.cat(t, link, "manifest.json")).Encoded(); got != path.Base(name) {
-			t.Errorf("%s leads to the manifest %s", name, got)
-		}
+	for _, name := range m.referrers(t, manifest) {
 		tree = append(tree, name)
-		for _, further := range m.referrerTree(t, link) {
+		for _, further := range m.referrerTree(t, manifest+"/referrers/"+name) {
 			tree = append(tree, name+"/"+further)
 		}
 	}
@@ -136,11 +140,11 @@ func TestReferrersAPI(t *testing.T) {
 	f := serveFake(t)
 	f.addFixture(t, "artifact")
 	m := mountRegistry(t, f.host, "--tag-ttl", "1h")
-	if got := len(m.referrersOf(t, "artifact:single")); got != 2 {
+	if got := len(m.referrerTypes(t, "artifact:single")); got != 2 {
 		t.Errorf("%d types of referrers, not 2", got)
 	}
 	f.Reset()
-	m.referrersOf(t, "artifact:single")
+	m.referrers(t, "artifact:single")
 	f.asksNothing(t, "a second time")
 }
 
@@ -155,7 +159,7 @@ func TestOddReferrers(t *testing.T) {
 		f.AddReferrer("app", subject.Digest, desc)
 	}
 	m := mountRegistry(t, f.host, "--timeout", "2s")
-	if got, want := slices.Sorted(maps.Keys(m.referrersOf(t, "app:v1"))), []string{"a/b/c/d", ocispec.MediaTypeImageManifest, "plain"}; !slices.Equal(got, want) {
+	if got, want := m.referrerTypes(t, "app:v1"), []string{"a/b/c/d", ocispec.MediaTypeImageManifest, "plain"}; !slices.Equal(got, want) {
 		t.Errorf("the referrers are %q, want %q", got, want)
 	}
 	m.logs(t, "referrer left out", subject.Digest.Encoded())
