@@ -236,3 +236,11 @@ func (c *closure) find(d digest.Digest) (member, bool) {
 	}
 	return c.members[i], true
 }
+
+// keepFor is how long the kernel may keep what it was told of the layout.
+func (c *closure) keepFor() time.Duration {
+	if c.until.IsZero() {
+		return forever
+	}
+	return max(time.Until(c.until), 0)
+}

@@ -24,7 +24,7 @@
 //	        │           ├── platforms/         platforms.go; of an index
 //	        │           ├── referrers/         referrers.go; what refers to it, by type
 //	        │           ├── subject -> ../a948…
-//	        │           ├── layout/            layout.go, layoutblobs.go; an OCI layout
+//	        │           ├── layout/            layout.go, layoutblobs.go, layoutfile.go
 //	        │           └── layout.tar         layouttar.go; the same as a tar
 //	        └── _blobs/                        blobs.go
 //	            └── sha256/

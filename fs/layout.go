@@ -2,16 +2,11 @@ package fs
 
 import (
 	"context"
-	"encoding/json"
 	"syscall"
-	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/orasfs/orasfs/resolver"
 )
 
 // A layoutNode is layout/ of a manifest: an OCI image layout of what belongs to
@@ -28,75 +23,10 @@ var (
 	_ fusefs.NodeOpendirHandler = (*layoutNode)(nil)
 )
 
-// layoutTag is the tag that the artifact has in its layout: the one that tools
-// take where none is given. Which tags it has in the registry can change, and a
-// manifest's directory can't.
-const layoutTag = "latest"
-
-// A layoutFile is a file of a layout that is no blob.
-type layoutFile struct {
-	name    string
-	content []byte
-}
-
-// layoutFiles are the files beside blobs/, of an artifact and the image that a
-// host would run of it; nil is none.
-func layoutFiles(a *artifact, image *resolver.Manifest) ([]layoutFile, error) {
-	root := resolver.Subject(a.Manifest)
-	root.Annotations = map[string]string{ocispec.AnnotationRefName: layoutTag}
-	if !isImage(a.Manifest) && !a.IsIndex() {
-		root.ArtifactType = a.ArtifactType
-	}
-	files := []struct {
-		name    string
-		content any
-	}{
-		{ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}},
-		{ocispec.ImageIndexFile, ocispec.Index{
-			Versioned: specs.Versioned{SchemaVersion: 2},
-			MediaType: ocispec.MediaTypeImageIndex,
-			Manifests: []ocispec.Descriptor{root},
-		}},
-		{resolver.DockerManifestFile, dockerManifest(image)},
-	}
-	if image == nil {
-		files = files[:2]
-	}
-	list := make([]layoutFile, len(files))
-	for i, f := range files {
-		content, err := json.Marshal(f.content)
-		if err != nil {
-			return nil, err
-		}
-		list[i] = layoutFile{f.name, append(content, '\n')}
-	}
-	return list, nil
-}
-
-// dockerManifest is what docker save writes of an image; nil is none.
-func dockerManifest(m *resolver.Manifest) []resolver.DockerImage {
-	if m == nil {
-		return nil
-	}
-	image := resolver.DockerImage{Config: resolver.BlobPath(m.Config.Digest)}
-	for _, layer := range m.Layers {
-		image.Layers = append(image.Layers, resolver.BlobPath(layer.Digest))
-	}
-	return []resolver.DockerImage{image}
-}
-
 // closure is what the layout holds.
 func (p *manifestPart) closure(ctx context.Context) (*closure, syscall.Errno) {
 	c, err := p.repo.closure(ctx, p.digest)
 	return c, p.tree.contentErrno(ctx, "list layout", p.reference(), err)
-}
-
-// keepFor is how long the kernel may keep what it was told of the layout.
-func (c *closure) keepFor() time.Duration {
-	if c.until.IsZero() {
-		return forever
-	}
-	return max(time.Until(c.until), 0)
 }
 
 // Lookup implements fusefs.NodeLookuper.
@@ -114,7 +44,7 @@ func (n *layoutNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 		}
 		n.tree.file(&out.Attr, int64(len(f.content)), n.created)
 		keep(out, c.keepFor())
-		file := &contentNode{node: node{tree: n.tree}, content: f.content, modified: n.created}
+		file := &layoutFileNode{node: node{tree: n.tree}, content: f.content, modified: n.created}
 		return n.NewInode(ctx, file, n.part(name)), 0
 	}
 	return nil, syscall.ENOENT
