@@ -1,8 +1,10 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -25,14 +27,18 @@ type Key struct {
 // A Blob is a reference to a blob. Its methods may be called by several
 // goroutines at once.
 type Blob struct {
-	content *content
+	cache   *Cache
+	key     Key
 	fetcher Fetcher
+	table   *table // nil for a small blob
 	closed  atomic.Bool
 }
 
 // Blob is a reference to the blob k, whose missing bytes f fetches; it asks
 // nobody yet. The caller closes it. The error says what is wrong with k: a
-// digest that isn't one, or a size below zero or above 256 TiB.
+// digest that isn't one, or a size below zero or above 256 TiB. It wraps
+// ErrDigest where k's origin has sent something else again and again, and isn't
+// asked now.
 func (c *Cache) Blob(k Key, f Fetcher) (*Blob, error) {
 	if err := k.Digest.Validate(); err != nil {
 		return nil, fmt.Errorf("blob %q: %w", k.Digest, err)
@@ -40,147 +46,117 @@ func (c *Cache) Blob(k Key, f Fetcher) (*Blob, error) {
 	if k.Size < 0 || k.Size > maxBlob {
 		return nil, fmt.Errorf("blob %s: its size %d isn't in 0 to %d", k.Digest, k.Size, int64(maxBlob))
 	}
-	b := &Blob{content: c.content(k), fetcher: f}
-	if unpacks(f) {
-		b.content.mu.Lock()
-		b.content.ignoresRange = true
-		b.content.mu.Unlock()
+	b := &Blob{cache: c, key: k, fetcher: f}
+	if k.Size <= SmallBlob {
+		return b, nil
 	}
+	if err := c.wrong.refusal(k); err != nil && !c.tables.has(k) {
+		if size, ok := c.CachedSize(k.Digest); !ok || size != k.Size {
+			return nil, err
+		}
+	}
+	b.table = c.tables.open(k, unpacks(f))
 	return b, nil
 }
 
 // ReadAll is all of a blob of at most SmallBlob bytes, verified. The error
 // wraps ErrDigest if what the fetcher gives isn't the blob.
 func (b *Blob) ReadAll(ctx context.Context) ([]byte, error) {
-	c := b.content
-	if !c.grid.small() {
-		return nil, fmt.Errorf("blob %s: its %d bytes are too many to be read at once", c.key.Digest, c.key.Size)
+	if b.table != nil {
+		return nil, fmt.Errorf("blob %s: its %d bytes are too many to be read at once", b.key.Digest, b.key.Size)
 	}
-	if b.closed.Load() || !c.enter() {
+	if b.closed.Load() {
 		return nil, errClosed
 	}
-	defer c.leave()
-	data := make([]byte, c.key.Size)
-	if _, err := c.readAt(ctx, b.fetcher, data, 0); err != nil {
-		return nil, err
-	}
-	return data, nil
+	p := b.cache.patience(ctx)
+	defer p.end()
+	data, err := b.cache.small(p, b.key, fetchSmall(b.fetcher, b.key.Size))
+	return bytes.Clone(data), err
 }
 
 // Reader is for one open file: it notices when it is read in sequence and
 // reads ahead then. The caller closes it; it may outlive b.
 func (b *Blob) Reader() *Reader {
-	c := b.content
-	c.mu.Lock()
-	c.handles++
-	c.users++
-	c.mu.Unlock()
-	return &Reader{content: c, fetcher: b.fetcher, ahead: newReadAhead(c, b.fetcher)}
+	if b.table == nil {
+		return &Reader{cache: b.cache, key: b.key, fetcher: b.fetcher}
+	}
+	b.table.hold()
+	return newReader(b.table, b.fetcher)
+}
+
+// Generation tells contents of a large blob apart: what its readers give is the
+// same bytes as long as it is. 0 is a small blob, or none that can be told: such
+// a blob has always been the right bytes.
+func (b *Blob) Generation() uint64 {
+	if b.table == nil {
+		return 0
+	}
+	return b.table.id
+}
+
+// Look finds out what the disk has of the blob, as every read does, and asks
+// nobody else. It returns ctx's error when that ends first.
+func (b *Blob) Look(ctx context.Context) error {
+	t := b.table
+	if t == nil {
+		return nil
+	}
+	if !t.enter() {
+		return errClosed
+	}
+	defer t.leave()
+	p := b.cache.patience(ctx)
+	defer p.end()
+	return t.attach(p)
 }
 
 // Verified tells whether every byte that the blob's readers give, and have
-// given, is one of content that matches the digest. It asks nobody. A blob of
-// at most SmallBlob bytes always is: none of it is given out before.
+// given, is one of content that matches the digest, as far as is known without
+// asking anybody: see Look. A blob of at most SmallBlob bytes always is: none of it
+// is given out before.
 func (b *Blob) Verified() bool {
-	c := b.content
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b.closed.Load() {
-		return false
+	t := b.table
+	if b.closed.Load() || t == nil {
+		return !b.closed.Load()
 	}
-	c.attach()
-	return c.failed == nil && (c.grid.small() || c.verified)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.trust == verified
+}
+
+// File is the open file that has all of a large blob, verified, and nothing else;
+// nil if there is none, as far as is known: see Look. It stays open, and in the
+// cache, as long as one of the blob's readers is. From then on nobody knows which
+// of its bytes were read.
+func (b *Blob) File() *os.File {
+	t := b.table
+	if t == nil || !t.handAll() {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.complete {
+		return nil
+	}
+	return t.store.data
 }
 
 // Close ends the reference. Readers made of it go on.
 func (b *Blob) Close() error {
-	if !b.closed.Swap(true) {
-		b.content.release()
+	if !b.closed.Swap(true) && b.table != nil {
+		b.table.release()
 	}
 	return nil
 }
 
-// maxIdle and maxIdleChunks bound the contents that are remembered while
-// nobody uses them: a content costs some 2 KiB, a chunk 24 bytes.
-const (
-	maxIdle       = 4096
-	maxIdleChunks = 1 << 20
-)
-
-// maxSuspects bounds the keys of blobs that are remembered for having been wrong.
-const maxSuspects = 4096
-
-// content is the one for k, with one handle more.
-func (c *Cache) content(k Key) *content {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if known := c.contents[k]; known != nil {
-		known.mu.Lock()
-		defer known.mu.Unlock()
-		if known.failed == nil {
-			known.handles++
-			known.users++
-			c.wake(known)
-			return known
-		}
+// CachedSize is the size of the blob d if it is on disk, whole and verified; it
+// asks nobody.
+func (c *Cache) CachedSize(d digest.Digest) (int64, bool) {
+	if c.disk == nil || d.Validate() != nil {
+		return 0, false
 	}
-	c.lastID++
-	fresh := &content{
-		cache:   c,
-		key:     k,
-		id:      c.lastID,
-		grid:    grid{k.Size},
-		handles: 1,
-		users:   1,
-		flights: make(map[int]*flight),
-		suspect: c.suspects.Contains(k),
+	if data := c.disk.readSmall(d); data != nil {
+		return int64(len(data)), true
 	}
-	c.contents[k] = fresh
-	return fresh
-}
-
-// rest keeps a content that nobody uses any more for a while, if it has
-// anything to remember.
-func (c *Cache) rest(idle *content) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	idle.mu.Lock()
-	again, empty := idle.users > 0, idle.handed == 0 && !idle.verified
-	size := len(idle.notes.m) * pageLen
-	idle.mu.Unlock()
-	if again || c.contents[idle.key] != idle || idle.rests != nil {
-		return
-	}
-	if empty {
-		delete(c.contents, idle.key)
-		return
-	}
-	idle.rests, idle.size = c.idle.PushFront(idle), size
-	c.idleChunks += size
-	for c.idle.Len() > maxIdle || c.idleChunks > maxIdleChunks {
-		old := c.idle.Back().Value.(*content)
-		c.wake(old)
-		delete(c.contents, old.key)
-	}
-}
-
-// wake takes a content from those that nobody uses. c.mu is held.
-func (c *Cache) wake(idle *content) {
-	if idle.rests != nil {
-		c.idle.Remove(idle.rests)
-		c.idleChunks -= idle.size
-		idle.rests = nil
-	}
-}
-
-// forget lets the next Blob of a content that failed start afresh, as a
-// suspect: what is read of it must not complete what was read of the failed one.
-func (c *Cache) forget(failed *content) {
-	c.suspects.Add(failed.key, struct{}{})
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.contents[failed.key] == failed {
-		delete(c.contents, failed.key)
-	}
-	c.wake(failed)
+	return c.disk.sizeOf(d)
 }

@@ -1,10 +1,16 @@
 package cache
 
-// ChunkSize is the grid on which blobs are cut, in bytes. One small read
-// fetches at most one chunk, so it bounds what a look into the middle of a
-// blob costs. Requests are bigger: consecutive missing chunks are fetched with
-// one range request (see maxRun).
+// ChunkSize is the grid on which large blobs are cut, in bytes. One small read
+// fetches at most one chunk, so it bounds what a look into the middle of a blob
+// costs. Requests are bigger: consecutive missing chunks are fetched with one
+// range request (see plan.go).
 const ChunkSize = 256 << 10
+
+// blockSize is what has a checksum of its own on disk, in bytes: the least that
+// is read from there. It bounds what a random read of 4 KiB costs.
+const blockSize = 16 << 10
+
+const blocksPerChunk = ChunkSize / blockSize
 
 // SmallBlob is the largest blob, in bytes, that is fetched whole and verified
 // before its first byte is served. It is also the limit of a manifest in the
@@ -14,39 +20,20 @@ const SmallBlob = 4 << 20
 // maxBlob is the largest blob the grid can index with 30 bits: 256 TiB.
 const maxBlob = 1 << 48
 
-// A grid cuts a blob of size bytes into chunks. A small blob is one chunk, so
-// that the rule for the last chunk (see handOut) verifies it before its first
-// byte.
+// A grid cuts a blob of size bytes into chunks.
 type grid struct {
 	size int64
 }
 
-func (g grid) small() bool { return g.size <= SmallBlob }
-
-// chunks is the number of chunks; 0 for an empty blob.
-func (g grid) chunks() int {
-	if g.small() {
-		return int(min(g.size, 1))
-	}
-	return int((g.size + ChunkSize - 1) / ChunkSize)
-}
+// chunks is the number of chunks.
+func (g grid) chunks() int { return int((g.size + ChunkSize - 1) / ChunkSize) }
 
 // index is the chunk that holds the byte at off.
-func (g grid) index(off int64) int {
-	if g.small() {
-		return 0
-	}
-	return int(off / ChunkSize)
-}
+func (g grid) index(off int64) int { return int(off / ChunkSize) }
 
 // offset is where chunk i begins. The chunk after the last one begins at the
 // end of the blob.
-func (g grid) offset(i int) int64 {
-	if g.small() {
-		return g.size * int64(i)
-	}
-	return min(int64(i)*ChunkSize, g.size)
-}
+func (g grid) offset(i int) int64 { return min(int64(i)*ChunkSize, g.size) }
 
 // length is the number of bytes in chunk i.
 func (g grid) length(i int) int { return int(g.offset(i+1) - g.offset(i)) }

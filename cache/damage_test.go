@@ -127,7 +127,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 	mustRead(t, c, s.key(), s, s.content)
 	settled(c)
 	before, _ := s.bytesSent()
-	flipByte(t, c.disk.blob(s.key().Digest), 5<<20)
+	flipByte(t, filepath.Join(c.disk.blob(s.key().Digest), dataName), 5<<20)
 	mustRead(t, c, s.key(), s, s.content)
 	mustRead(t, c, s.key(), s, s.content)
 	if after, _ := s.bytesSent(); after-before != ChunkSize {
@@ -141,16 +141,17 @@ func TestDamagedWhileOpen(t *testing.T) {
 func TestGarbageInTheDirectory(t *testing.T) {
 	dir, sources, document := filled(t)
 	for name, content := range map[string]string{
-		"v1/blobs/readme":                   "x",
-		"v1/blobs/sha256/not-a-digest":      "x",
-		"v1/blobs/sha256/not-a-digest.sums": "x",
-		"v1/partial/x":                      "x",
-		"v1/partial/x.journal":              "x",
-		"v1/partial/.journal":               "x",
-		"v1/partial/a.b.c.data":             "x",
-		"v1/manifests/sha512":               "x",
-		"v2/future":                         "x",
-		"elsewhere":                         "x",
+		"v2/blobs/readme":                      "x",
+		"v2/blobs/sha256/not-a-digest":         "x",
+		"v2/blobs/sha256/not-a-directory/sums": "x",
+		"v2/partial/x":                         "x",
+		"v2/partial/x.y/sums":                  "x",
+		"v2/partial/.data":                     "x",
+		"v2/partial/a.b.c/data/data":           "x",
+		"v2/blobs/sha512":                      "x",
+		"v1/past":                              "x",
+		"v3/future":                            "x",
+		"elsewhere":                            "x",
 	} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {

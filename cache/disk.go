@@ -1,9 +1,10 @@
 package cache
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,21 +14,21 @@ import (
 
 	"github.com/google/renameio/v2"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 )
 
-// disk is the directory of a cache. Below Options.Dir lies v1, the version of
+// disk is the directory of a cache. Below Options.Dir lies v2, the version of
 // its format, and there:
 //
-//	manifests/sha256/HEX       a document, whole
-//	blobs/sha256/HEX           a blob, whole and verified
-//	blobs/sha256/HEX.sums      of a large one: the checksums of its chunks
-//	partial/sha256-HEX.ORIGIN  of a large one that isn't whole yet: .data with
-//	                           holes and .journal with the checksums of the
-//	                           chunks that are there; ORIGIN stands for who
-//	                           sent them. With one more part in its name it is
-//	                           one process's own, since another one fills the first
+//	blobs/sha256/HEX           a small blob or a document, verified: a file; or a
+//	                           large one, whole and verified: a directory with
+//	                           data and sums
+//	partial/sha256-HEX.ORIGIN  a large one that isn't whole yet, likewise; ORIGIN
+//	                           stands for who sent it
 //	indexes/NAME               what was found out about a blob, see PutIndex
-//	tmp/                       files being written
+//	tmp/                       what is being written, or being removed
+//	used                       how many bytes all of it takes
+//	evicting                   locked by who makes room
 //
 // Everything may be deleted at any time.
 type disk struct {
@@ -35,154 +36,181 @@ type disk struct {
 	limit  int64  // Options.Size
 	log    *slog.Logger
 	counts *counters
+	usage  *usage
+	queue  *queue
+	room   room
 
-	checkFree int64        // bytes written between two looks at the free space
-	used      atomic.Int64 // bytes, by the last scan and what was written since
-	unscanned atomic.Int64 // bytes written since the last scan
-	unchecked atomic.Int64 // bytes written since free space was last looked at
-	pending   atomic.Int64 // bytes that are reserved and not written yet
-	warned    occasionally
-
-	evicting sync.Mutex // guards what follows, and is held while making room
-	full     time.Time  // when no room could be made last
+	paused atomic.Int64 // nothing is written before, in Unix nanoseconds
+	warned occasionally
 }
 
-const formatVersion = "v1"
+const formatVersion = "v2"
 
-// touchEvery is how often a file's time of last use is written at most.
-const touchEvery = time.Minute
+const (
+	// touchEvery is how often a file's time of last use is written at most.
+	touchEvery = time.Minute
+	// pauseAfter a failure nothing is written, so that a disk that fails, or was
+	// mounted read-only, isn't tried for each chunk, and is used again when it can.
+	pauseAfter = 15 * time.Second
+)
 
-func openDisk(dir string, limit int64, log *slog.Logger, counts *counters) (*disk, error) {
+var errReadOnly = errors.New("nothing is written to the cache at the moment")
+
+var subdirectories = []string{"blobs", "partial", "indexes", "tmp"}
+
+// openDisk looks at nothing that is in the directory: a mount doesn't wait for
+// that, however much it is.
+func openDisk(dir string, limit int64, log *slog.Logger, counts *counters, work *workers) (*disk, error) {
 	d := &disk{root: filepath.Join(dir, formatVersion), limit: limit, log: log, counts: counts}
-	for _, sub := range []string{"manifests", "blobs", "partial", "indexes", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(d.root, sub), 0o700); err != nil {
+	err := d.makeDirectories()
+	switch {
+	case errors.Is(err, unix.EROFS), errors.Is(err, os.ErrPermission):
+		if info, statErr := os.Stat(dir); statErr != nil || !info.IsDir() {
 			return nil, fmt.Errorf("cache directory %s: %w", dir, err)
 		}
-		probe, err := os.CreateTemp(filepath.Join(d.root, sub), "probe-*.tmp")
-		if err != nil {
-			return nil, fmt.Errorf("cache directory %s isn't writable: %w", dir, err)
-		}
-		if err := probe.Close(); err != nil {
-			return nil, fmt.Errorf("cache directory %s: %w", dir, err)
-		}
-		if err := os.Remove(probe.Name()); err != nil {
-			return nil, fmt.Errorf("cache directory %s: %w", dir, err)
-		}
+		d.failed("the cache directory can't be written: what is in it is served", d.root, err)
+	case err != nil:
+		return nil, fmt.Errorf("cache directory %s: %w", dir, err)
 	}
-	size, _ := d.space()
-	d.checkFree = min(checkFree, size/checkShare)
-	d.evicting.Lock()
-	defer d.evicting.Unlock()
-	d.evict()
+	d.usage = openUsage(filepath.Join(d.root, "used"))
+	d.room.init(d)
+	d.queue = newQueue()
+	work.run(func() { d.begin() })
 	return d, nil
 }
 
-func (d *disk) document(dg digest.Digest) string {
-	return filepath.Join(d.root, "manifests", dg.Algorithm().String(), dg.Encoded())
+// makeDirectories makes what isn't there, with a file in it to see that one can.
+func (d *disk) makeDirectories() error {
+	for _, sub := range subdirectories {
+		if err := os.MkdirAll(filepath.Join(d.root, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	probe, err := os.CreateTemp(filepath.Join(d.root, "tmp"), "probe-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 func (d *disk) blob(dg digest.Digest) string {
 	return filepath.Join(d.root, "blobs", dg.Algorithm().String(), dg.Encoded())
 }
 
-// sums is where the checksums of the blob at path are.
-func sums(path string) string { return path + ".sums" }
-
-// partial is the path of k's partial blob, without ".data" and ".journal".
+// partial is the path of k's partial blob.
 func (d *disk) partial(k Key) string {
 	origin := sha256.Sum256(fmt.Appendf(nil, "%d %s", k.Size, k.Origin))
-	name := fmt.Sprintf("%s-%s.%x", k.Digest.Algorithm(), k.Digest.Encoded(), origin[:16])
-	return filepath.Join(d.root, "partial", name)
+	return filepath.Join(d.root, "partial", fmt.Sprintf("%s-%s.%x", k.Digest.Algorithm(), k.Digest.Encoded(), origin[:16]))
 }
 
-// hasBlob says whether a small blob's file is there. What is in it is verified
-// when it is read.
-func (d *disk) hasBlob(k Key) bool {
-	info, err := os.Lstat(d.blob(k.Digest))
-	return err == nil && info.Mode().IsRegular() && info.Size() == k.Size
-}
-
-func (d *disk) readBlob(k Key) []byte {
-	data := d.readWhole(d.blob(k.Digest), k.Digest)
-	if int64(len(data)) != k.Size {
-		return nil // the file is right, so it is the descriptor's size that isn't
-	}
-	return data
-}
-
-func (d *disk) writeBlob(dg digest.Digest, data []byte) bool {
-	return d.writeWhole(d.blob(dg), data)
-}
-
-// readWhole is the file at path if its content is dg's; nil otherwise. A file
-// whose content is another is removed.
-func (d *disk) readWhole(path string, dg digest.Digest) []byte {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > SmallBlob {
-		return nil
-	}
-	data, err := os.ReadFile(path) //nolint:gosec // the path is the digest's, which is valid
-	if err != nil {
-		d.warn("a file of the cache can't be read", path, err)
+// readSmall is the small blob d, nil if it isn't there. A file whose content is
+// another is removed; one that can't be read isn't.
+func (d *disk) readSmall(dg digest.Digest) []byte {
+	path := d.blob(dg)
+	data, info := d.readFile(path, SmallBlob)
+	if data == nil {
 		return nil
 	}
 	if dg.Algorithm().FromBytes(data) != dg {
-		d.counts.wrongOnDisk.Add(1)
-		d.log.Warn("a file of the cache is damaged and is removed", "path", path)
-		d.remove(path)
+		d.damaged(path)
 		return nil
 	}
-	d.touch(path, info)
+	d.used(path, info)
 	return data
 }
 
-// writeWhole writes a file; false if it couldn't, which only the log tells.
-// The directory isn't synced: what is lost with it is fetched again.
-func (d *disk) writeWhole(path string, data []byte) bool {
-	if !d.reserve(onDiskSize(len(data))) {
-		return false
+// readFile is what is in a file of at most so many bytes, nil if there is none.
+func (d *disk) readFile(path string, most int64) ([]byte, os.FileInfo) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > most {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path) //nolint:gosec // the path is the cache's own
+	if err != nil {
+		d.failed("a file of the cache can't be read", path, err)
+		return nil, nil
+	}
+	return append(make([]byte, 0, len(data)), data...), info
+}
+
+// damaged removes a file that isn't as it was written.
+func (d *disk) damaged(path string) {
+	d.counts.wrongOnDisk.Add(1)
+	d.log.Warn("a file of the cache is damaged and is removed", "path", path)
+	d.throwAway(path)
+}
+
+// keepSmall has a small blob written.
+func (d *disk) keepSmall(dg digest.Digest, data []byte) {
+	d.queue.put(func() { d.writeFile(d.blob(dg), data) }, func() {})
+}
+
+// writeFile writes a file, whole or not at all. The directory isn't synced: what
+// is lost with it is fetched again.
+func (d *disk) writeFile(path string, data []byte) {
+	size := onDiskSize(len(data))
+	if d.reserve(size) != nil {
+		return
 	}
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if info, statErr := os.Lstat(path); err == nil && statErr == nil && info.IsDir() {
+		err = fmt.Errorf("%s: a directory is in the way", path)
+		d.throwAway(path)
+	}
 	if err == nil {
 		err = renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Join(d.root, "tmp")))
 	}
-	d.settle(onDiskSize(len(data)), err == nil)
-	if err != nil {
-		d.warn("the cache can't be written", path, err)
-	}
-	return err == nil
+	d.settle(size, err)
 }
 
 // onDiskSize is what n bytes of a file take, in blocks of the usual size.
 func onDiskSize(n int) int64 { return (int64(n) + 4095) &^ 4095 }
 
-// touch notes that the file is used.
-func (d *disk) touch(path string, info fs.FileInfo) {
-	now := time.Now()
-	if now.Sub(info.ModTime()) < touchEvery {
-		return
-	}
-	if err := os.Chtimes(path, now, now); err != nil {
-		d.warn("the use of a file of the cache can't be noted", path, err)
+// used notes that a file is used.
+func (d *disk) used(path string, info os.FileInfo) {
+	if now := time.Now(); now.Sub(info.ModTime()) >= touchEvery {
+		d.touch(path, now)
 	}
 }
 
-// remove unlinks a file and what it took. One that isn't there is fine.
-func (d *disk) remove(path string) {
-	info, err := os.Lstat(path)
+func (d *disk) touch(path string, now time.Time) {
+	if !d.mayWrite() {
+		return
+	}
+	if err := os.Chtimes(path, now, now); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.failed("the use of a file of the cache can't be noted", path, err)
+	}
+}
+
+// throwAway removes a file or a directory: it is out of its place at once, and
+// what it took is free.
+func (d *disk) throwAway(path string) {
+	size := sizeOn(path)
+	gone := filepath.Join(d.root, "tmp", "gone-"+rand.Text())
+	err := os.Rename(path, gone)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		d.usage.add(-size)
+		err = os.RemoveAll(gone)
+	}
 	if err != nil {
-		return
+		d.failed("a file of the cache can't be removed", path, err)
 	}
-	if err := os.Remove(path); err != nil {
-		d.warn("a file of the cache can't be removed", path, err)
-		return
-	}
-	d.used.Add(-blocks(info))
 }
 
-// warn logs a failure of the disk, once a minute at most: with a broken disk
+// mayWrite says whether the disk is to be written to now.
+func (d *disk) mayWrite() bool { return time.Now().UnixNano() >= d.paused.Load() }
+
+// failed is told of a failure of the disk. After one of writing nothing is
+// written for a while. It logs a line, once a minute at most: with a broken disk
 // each read would bring another one.
-func (d *disk) warn(what, path string, err error) {
+func (d *disk) failed(what, path string, err error) {
+	if errors.Is(err, os.ErrClosed) {
+		return
+	}
+	d.paused.Store(time.Now().Add(pauseAfter).UnixNano())
 	if d.warned.now() {
 		d.log.Warn(what, "path", path, "error", err)
 	} else {
@@ -204,26 +232,4 @@ func (o *occasionally) now() bool {
 	}
 	o.last = time.Now()
 	return true
-}
-
-// CachedSize is the size of the blob d if it is on disk, whole and verified; it
-// asks nobody.
-func (c *Cache) CachedSize(d digest.Digest) (int64, bool) {
-	if c.disk == nil || d.Validate() != nil {
-		return 0, false
-	}
-	path := c.disk.blob(d)
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return 0, false
-	}
-	if info.Size() <= SmallBlob {
-		data := c.disk.readWhole(path, d)
-		return int64(len(data)), data != nil
-	}
-	s := c.disk.openComplete(Key{Digest: d, Size: info.Size()})
-	if s == nil {
-		return 0, false
-	}
-	return info.Size(), s.close() == nil
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,6 +41,9 @@ func diskUse(t testing.TB, c *Cache) int64 {
 	}
 	var total int64
 	for _, path := range files(t, c.disk.root) {
+		if name := filepath.Base(path); name == "used" || name == "evicting" {
+			continue // they are the directory's own
+		}
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -66,20 +71,21 @@ func TestWhatIsOnDisk(t *testing.T) {
 		got = append(got, name)
 	}
 	for _, want := range []string{
-		"v1/blobs/sha256/" + sources[0].key().Digest.Encoded(),
-		"v1/blobs/sha256/" + sources[1].key().Digest.Encoded(),
-		"v1/blobs/sha256/" + sources[1].key().Digest.Encoded() + ".sums",
-		"v1/partial/sha256-" + sources[2].key().Digest.Encoded() + ".",
-		"v1/manifests/sha256/",
+		"v2/blobs/sha256/" + sources[0].key().Digest.Encoded(),
+		"v2/blobs/sha256/" + sources[1].key().Digest.Encoded() + "/data",
+		"v2/blobs/sha256/" + sources[1].key().Digest.Encoded() + "/sums",
+		"v2/partial/sha256-" + sources[2].key().Digest.Encoded() + ".",
+		"v2/blobs/sha256/" + digest.FromString(`{"schemaVersion":2}`).Encoded(),
+		"v2/used",
 	} {
 		if !strings.Contains(strings.Join(got, "\n"), want) {
 			t.Errorf("there is no %s in\n%s", want, strings.Join(got, "\n"))
 		}
 	}
-	if len(got) != 6 {
+	if len(got) != 7 {
 		t.Errorf("there is more than that in\n%s", strings.Join(got, "\n"))
 	}
-	blob, err := os.ReadFile(filepath.Join(dir, "v1/blobs/sha256", sources[1].key().Digest.Encoded()))
+	blob, err := os.ReadFile(filepath.Join(dir, "v2/blobs/sha256", sources[1].key().Digest.Encoded(), dataName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +132,7 @@ func TestTwoCachesOnOneDirectory(t *testing.T) {
 	}
 	done1()
 	done2()
-	if left := files(t, filepath.Join(dir, "v1/partial")); len(left) > 0 {
+	if left := files(t, filepath.Join(dir, "v2/partial")); len(left) > 0 {
 		t.Errorf("left over: %v", left)
 	}
 	nobody := newSource(nil)
@@ -134,27 +140,33 @@ func TestTwoCachesOnOneDirectory(t *testing.T) {
 	mustRead(t, two, s.key(), nobody, s.content)
 }
 
-// A partial that somebody else fills isn't touched: one of one's own is
-// filled, and gone when it is closed.
-func TestPrivatePartialGoes(t *testing.T) {
+// Two that read one blob from one directory fetch it once between them: each takes
+// what the other has brought, and waits for what it is bringing.
+func TestOneDownloadForAMachine(t *testing.T) {
 	s := newSource(random(largeSize, 35))
 	dir := t.TempDir()
 	one, two := open(t, Options{Dir: dir}), open(t, Options{Dir: dir})
 	r1, _ := reader(t, one, s.key(), s)
-	r2, done2 := reader(t, two, s.key(), s)
-	for _, r := range []*Reader{r1, r2} {
-		if _, err := r.ReadAt(t.Context(), make([]byte, 10), 0); err != nil {
-			t.Fatal(err)
+	if _, err := r1.ReadAt(t.Context(), make([]byte, 10), 0); err != nil {
+		t.Fatal(err)
+	}
+	both := make(chan error)
+	for _, c := range []*Cache{one, two} {
+		go func() {
+			got, err := readAll(t, c, s.key(), s, 100_000)
+			if err == nil && !bytes.Equal(got, s.content) {
+				err = errors.New("wrong content")
+			}
+			both <- err
+		}()
+	}
+	for range 2 {
+		if err := <-both; err != nil {
+			t.Error(err)
 		}
 	}
-	settled(one)
-	settled(two)
-	if n := len(files(t, filepath.Join(dir, "v1/partial"))); n != 4 {
-		t.Errorf("two partials are %d files", n)
-	}
-	done2()
-	if n := len(files(t, filepath.Join(dir, "v1/partial"))); n != 2 {
-		t.Errorf("when one is closed %d files are left", n)
+	if total, _ := s.bytesSent(); total != largeSize {
+		t.Errorf("%d bytes were sent of %d", total, largeSize)
 	}
 }
 
@@ -205,7 +217,7 @@ func TestFullDisk(t *testing.T) {
 			}
 			settled(c)
 			if fill == 0 {
-				if size, free := c.disk.space(); free < size/keepFree {
+				if size, free := c.disk.room.space(); free < size/keepFree {
 					t.Errorf("%d of %d bytes are left free", free, size)
 				}
 				if c.Stats().DiskBytes == 0 {
@@ -241,31 +253,18 @@ func TestLeftoversAreSwept(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-2 * sweepAfter)
-	left := map[string]bool{ // and whether it goes
-		"tmp/.x123":                    true,
-		"partial/sha256-a.o.data":      true, // without its journal
-		"blobs/sha256/b.sums":          true, // without its data
-		"partial/sha256-c.o.R.data":    true, // a dead process's own
-		"partial/sha256-c.o.R.journal": true,
-		"partial/sha256-d.o.data":      false,
-		"partial/sha256-d.o.journal":   false,
-	}
-	for name := range left {
-		path := filepath.Join(dir, "v1", name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("x"), 0o600), os.Chtimes(path, old, old)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fresh := filepath.Join(dir, "v1/partial/sha256-e.o.data")
-	if err := os.WriteFile(fresh, []byte("x"), 0o600); err != nil {
+	left, fresh := filepath.Join(dir, "v2/tmp/gone-x"), filepath.Join(dir, "v2/tmp/.x123")
+	if err := errors.Join(os.MkdirAll(left, 0o700), os.WriteFile(filepath.Join(left, dataName), []byte("x"), 0o600),
+		os.Chtimes(left, old, old), os.WriteFile(fresh, []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	left["partial/sha256-e.o.data"] = false
-	open(t, Options{Dir: dir})
-	for name, goes := range left {
-		_, err := os.Lstat(filepath.Join(dir, "v1", name))
-		if gone := errors.Is(err, fs.ErrNotExist); gone != goes {
-			t.Errorf("%s: gone is %v, want %v", name, gone, goes)
-		}
+	if err := open(t, Options{Dir: dir}).Close(); err != nil { // which waits for it
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is old is left: %v", err)
+	}
+	if _, err := os.Lstat(fresh); err != nil {
+		t.Errorf("what is in the making is gone: %v", err)
 	}
 }

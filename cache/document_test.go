@@ -13,7 +13,7 @@ import (
 
 func mustHaveDocument(t testing.TB, c *Cache, content []byte) {
 	t.Helper()
-	got, err := c.Document(t.Context(), digest.FromBytes(content), func(context.Context) ([]byte, error) { return content, nil })
+	got, err := c.Document(t.Context(), "registry.example", digest.FromBytes(content), func(context.Context) ([]byte, error) { return content, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestDocumentIsFetchedOnce(t *testing.T) {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
-				got, err := c.Document(t.Context(), d, func(context.Context) ([]byte, error) {
+				got, err := c.Document(t.Context(), "registry.example", d, func(context.Context) ([]byte, error) {
 					fetches.Add(1)
 					return content, nil
 				})
@@ -51,10 +51,6 @@ func TestDocumentIsFetchedOnce(t *testing.T) {
 		if got, ok := c.CachedDocument(d); !ok || !bytes.Equal(got, content) {
 			t.Errorf("cached: %q, %v", got, ok)
 		}
-		// Known as a document isn't known as a blob.
-		if _, ok := c.CachedSize(d); ok {
-			t.Error("a document is a blob")
-		}
 		if dir == "" {
 			continue
 		}
@@ -62,7 +58,7 @@ func TestDocumentIsFetchedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		c = open(t, Options{Dir: dir})
-		if got, err := c.Document(t.Context(), d, noFetch); err != nil || !bytes.Equal(got, content) {
+		if got, err := c.Document(t.Context(), "registry.example", d, noFetch); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("after a restart: %q, %v", got, err)
 		}
 	}
@@ -74,25 +70,25 @@ func TestWrongDocument(t *testing.T) {
 	fetch := func(s string, err error) func(context.Context) ([]byte, error) {
 		return func(context.Context) ([]byte, error) { return []byte(s), err }
 	}
-	if _, err := c.Document(t.Context(), d, fetch("wrong", nil)); !errors.Is(err, ErrDigest) {
+	if _, err := c.Document(t.Context(), "registry.example", d, fetch("wrong", nil)); !errors.Is(err, ErrDigest) {
 		t.Errorf("wrong content: %v", err)
 	}
 	refused := errors.New("refused")
-	if _, err := c.Document(t.Context(), d, fetch("right", refused)); !errors.Is(err, refused) {
+	if _, err := c.Document(t.Context(), "registry.example", d, fetch("right", refused)); !errors.Is(err, refused) {
 		t.Errorf("refused: %v", err)
 	}
 	if _, ok := c.CachedDocument(d); ok {
 		t.Error("something was kept")
 	}
 	big := random(SmallBlob+1, 40)
-	_, err := c.Document(t.Context(), digest.FromBytes(big), func(context.Context) ([]byte, error) { return big, nil })
+	_, err := c.Document(t.Context(), "registry.example", digest.FromBytes(big), func(context.Context) ([]byte, error) { return big, nil })
 	if err == nil {
 		t.Error("a document of more than 4 MiB")
 	}
-	if _, err := c.Document(t.Context(), "sha256:x", fetch("x", nil)); err == nil {
+	if _, err := c.Document(t.Context(), "registry.example", "sha256:x", fetch("x", nil)); err == nil {
 		t.Error("a digest that isn't one")
 	}
-	if got, err := c.Document(t.Context(), d, fetch("right", nil)); err != nil || string(got) != "right" {
+	if got, err := c.Document(t.Context(), "registry.example", d, fetch("right", nil)); err != nil || string(got) != "right" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -113,7 +109,7 @@ func TestInterruptedDocument(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	first := make(chan error)
 	go func() {
-		_, err := c.Document(ctx, d, fetch)
+		_, err := c.Document(ctx, "registry.example", d, fetch)
 		first <- err
 	}()
 	<-asked
@@ -122,7 +118,7 @@ func TestInterruptedDocument(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	close(proceed)
-	if got, err := c.Document(t.Context(), d, noFetch); err != nil || string(got) != "x" {
+	if got, err := c.Document(t.Context(), "registry.example", d, noFetch); err != nil || string(got) != "x" {
 		t.Errorf("the other one got %q, %v", got, err)
 	}
 }

@@ -8,19 +8,20 @@ import (
 // A Fetcher gets the bytes of one blob from where they are. It is what a cache
 // asks when it doesn't have them.
 type Fetcher interface {
-	// Fetch asks for the n bytes of the blob from offset off on.
+	// Fetch asks for the n bytes of the blob from offset off on. wanted says how
+	// urgent it is: nil is that a reader waits; else nobody does, until it is
+	// closed.
 	//
 	// The body it returns begins at byte at of the blob: at is off where the
-	// source serves ranges, and 0 where it sent the whole blob instead. A body
-	// that ends early is an error of Read, io.ErrUnexpectedEOF. The context
-	// holds for the body too. The body's Close may be called while a Read
-	// waits, which then returns.
-	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
+	// source serves ranges, and 0 where it sent the whole blob instead. It gives
+	// what it should or an error, each Read in bounded time: retries are the
+	// fetcher's business. The context holds for the body too. The body's Close may
+	// be called while a Read waits, which then returns, and more than once.
+	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error)
 }
 
 // An Unpacker is a Fetcher that makes its blob of others, which it may read from
-// the cache that asks it: it takes no slot of Options.Concurrency, since those
-// others will. It always sends the whole blob.
+// the cache that asks it. It always sends the whole blob.
 type Unpacker interface {
 	Fetcher
 	// Unpacks does nothing; it tells what the fetcher is.

@@ -4,226 +4,144 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"sync"
+	"time"
 )
 
-// errAgain is the error of a flight whose run ended, or was handed to another,
-// before the chunk came. Whoever waits looks again; nobody outside sees it.
-var errAgain = errors.New("the fetch ended before this chunk")
-
-// A flight is one chunk, or one document, on its way. Whoever wants it waits
-// for it, whoever began it.
+// A flight is something on its way that many may wait for: a chunk, a small
+// blob, what is made to be kept. Whoever wants it waits for it, whoever began it.
 type flight struct {
-	done chan struct{}
-	data []byte // set before done is closed
-	err  error  // likewise
-	run  *run   // who brings it; nil for documents. Guarded by content.mu
+	done chan struct{} // closed when it has landed
+	data []byte        // set before done is closed
+	err  error         // likewise
+
+	// Guarded by the lock of what holds the flight.
+	run  *run      // the request that brings a chunk; nil for anything else
+	late time.Time // until then, whoever comes is told at once that it takes too long
 }
 
-func newFlight(r *run) *flight { return &flight{done: make(chan struct{}), run: r} }
+func newFlight() *flight { return &flight{done: make(chan struct{})} }
 
-// land gives the flight's outcome to those who wait. It may be called once
-// more after data landed, and then does nothing; its callers hold the lock
-// that guards the flight.
+// land gives the outcome to those who wait; only the first one counts. Its
+// callers hold the lock of what holds the flight.
 func (f *flight) land(data []byte, err error) {
-	if f.data != nil || f.err != nil {
-		return
+	if !f.landed() {
+		f.data, f.err = data, err
+		close(f.done)
 	}
-	f.data, f.err = data, err
-	close(f.done)
 }
 
-// wait returns ctx's own error as it is when ctx ends first.
-func (f *flight) wait(ctx context.Context) ([]byte, error) {
+func (f *flight) landed() bool {
 	select {
 	case <-f.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// lateness is how long those who ask again for what has just taken too long are
+// told so without another wait: a kernel asks a second time, page by page, for
+// what it couldn't read.
+const lateness = time.Second
+
+// errLate is a context.DeadlineExceeded to errors.Is.
+var errLate = fmt.Errorf("it takes too long: %w", context.DeadlineExceeded)
+
+// patience is how long one reader waits, all in all.
+type patience struct {
+	ctx   context.Context
+	limit time.Duration
+	timer *time.Timer // nil until the reader has to wait
+}
+
+// wait waits for the flight to land. The context's own error comes back as it is
+// when it ends first, and errLate when the patience is over.
+func (p *patience) wait(f *flight) ([]byte, error) {
+	if f.landed() {
 		return f.data, f.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	}
+	if err := p.until(f.done); err != nil {
+		return nil, err
+	}
+	return f.data, f.err
+}
+
+// until waits for a channel to be closed.
+func (p *patience) until(done <-chan struct{}) error {
+	if p.timer == nil {
+		p.timer = time.NewTimer(p.limit)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	case <-p.timer.C:
+		p.timer.Reset(0) // it is over for whatever comes next, too
+		return errLate
 	}
 }
 
-// A plan says where each chunk of a read comes from.
-type plan struct {
-	stored []int           // on disk
-	flying map[int]*flight // on its way
-	behind <-chan struct{} // closed when the stream that has passed the rest ends
-	runs   []*run          // to be started
-}
-
-// chunks returns the chunks first to last, from memory, from disk or from f,
-// whatever comes first. It doesn't hand them out: see handOut.
-func (c *content) chunks(ctx context.Context, f Fetcher, first, last int) ([][]byte, error) {
-	out := make([][]byte, last-first+1)
-	for {
-		p, err := c.plan(f, first, out)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range p.runs {
-			r.start()
-		}
-		for _, i := range p.stored {
-			out[i-first] = c.load(i) // nil if it is damaged: planned again
-		}
-		for i, fl := range p.flying {
-			data, err := fl.wait(ctx)
-			if err != nil && !errors.Is(err, errAgain) {
-				return nil, err
-			}
-			out[i-first] = data
-		}
-		if p.behind != nil {
-			select {
-			case <-p.behind:
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		}
-		if !slices.ContainsFunc(out, func(data []byte) bool { return data == nil }) {
-			return out, nil
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+func (p *patience) end() {
+	if p.timer != nil {
+		p.timer.Stop()
 	}
 }
 
-// plan finds out where the chunks are that out lacks, out[0] being chunk
-// first, and claims those that nobody has or brings. What is in memory is put
-// into out.
-func (c *content) plan(f Fetcher, first int, out [][]byte) (plan, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.failed != nil {
-		return plan{}, c.failed
-	}
-	if c.cache.ctx.Err() != nil {
-		return plan{}, errClosed
-	}
-	c.attach()
-	p := plan{flying: make(map[int]*flight)}
-	for k := range out {
-		i := first + k
-		if out[k] != nil {
-			continue
-		}
-		if data, ok := c.cache.memory.get(chunkKey(c.id, i)); ok {
-			c.cache.counts.memoryHits.Add(1)
-			out[k] = data
-			continue
-		}
-		fl := c.flights[i]
-		switch {
-		case fl != nil:
-		case c.onDisk(i):
-			p.stored = append(p.stored, i)
-			continue
-		case c.streaming() && i < c.head.next:
-			c.head.want(i)
-			p.behind = c.head.done
-			continue
-		case c.streaming():
-			fl = c.claim(i, c.head)
-		case c.ignoresRange:
-			r := c.newRun(f, 0)
-			c.becomeStream(r)
-			p.runs = append(p.runs, r)
-			fl = c.claim(i, r)
-		default:
-			if n := len(p.runs); n == 0 || !p.runs[n-1].extend(i) {
-				p.runs = append(p.runs, c.newRun(f, i))
-			}
-			fl = c.claim(i, p.runs[len(p.runs)-1])
-		}
-		if fl.data == nil {
-			fl.run.want(i)
-		}
-		p.flying[i] = fl
-	}
-	return p, nil
+// patience is that of a reader whose request begins now: twice Options.Timeout.
+func (c *Cache) patience(ctx context.Context) *patience {
+	return &patience{ctx: ctx, limit: 2 * c.options.Timeout}
 }
 
-// claim makes r the one that brings chunk i. c.mu is held.
-func (c *content) claim(i int, r *run) *flight {
-	fl := newFlight(r)
-	c.flights[i] = fl
-	return fl
+// flights are those under way, by their keys. There is one of a key at a time.
+type flights struct {
+	mu    sync.Mutex // guards byKey and its flights
+	byKey map[string]*flight
 }
 
-// prefetch asks for those of the chunks first to last that nobody has or
-// brings, as far as there are free slots, and waits for none of them. It
-// returns the first chunk it didn't get to.
-func (c *content) prefetch(f Fetcher, first, last int) int {
-	c.mu.Lock()
-	if c.failed != nil || c.ignoresRange {
-		c.mu.Unlock()
-		return last + 1
-	}
-	c.attach()
-	var runs []*run
-	i := first
-	for ; i <= last; i++ {
-		if c.flights[i] != nil || c.onDisk(i) {
-			continue
+// do is the outcome of work, which runs once for all who ask for the key while
+// it does. It goes on when a reader leaves. A failure is told to those who wait
+// and isn't remembered, except that it took too long: see lateness.
+func (c *Cache) do(fs *flights, p *patience, key string, work func() ([]byte, error)) ([]byte, error) {
+	fs.mu.Lock()
+	f := fs.byKey[key]
+	switch {
+	case f != nil && time.Now().Before(f.late):
+		fs.mu.Unlock()
+		return nil, errLate
+	case f == nil || f.landed():
+		f = newFlight()
+		if fs.byKey == nil {
+			fs.byKey = make(map[string]*flight)
 		}
-		if _, ok := c.cache.memory.get(chunkKey(c.id, i)); ok {
-			continue
+		fs.byKey[key] = f
+		if !c.work.run(func() { fs.fly(key, f, work) }) {
+			delete(fs.byKey, key)
+			f.land(nil, errClosed)
 		}
-		if n := len(runs); n == 0 || !runs[n-1].extend(i) {
-			if !c.cache.startAhead() {
-				break
-			}
-			r := c.newRun(f, i)
-			r.ahead, r.slot = true, true
-			runs = append(runs, r)
-		}
-		c.claim(i, runs[len(runs)-1])
-		c.cache.counts.aheadBytes.Add(int64(c.grid.length(i)))
 	}
-	c.mu.Unlock()
-	for _, r := range runs {
-		r.start()
+	fs.mu.Unlock()
+	data, err := p.wait(f)
+	if errors.Is(err, errLate) {
+		fs.mu.Lock()
+		f.late = time.Now().Add(lateness)
+		fs.mu.Unlock()
 	}
-	return i
+	return data, err
 }
 
-// arrived takes chunk i as the source sent it: it is compared with what is
-// known of it, given to those who wait, and kept.
-func (c *content) arrived(r *run, i int, data []byte) error {
-	if c.grid.small() && c.key.Digest.Algorithm().FromBytes(data) != c.key.Digest {
-		return c.fail("fetched")
-	}
-	sum := c.sum(data)
-	c.mu.Lock()
-	if c.failed != nil {
-		defer c.mu.Unlock()
-		return c.failed
-	}
-	if !c.recognise(i, sum, false) {
-		c.mu.Unlock()
-		return c.fail(fmt.Sprintf("chunk %d came twice and differs", i))
-	}
-	if c.grid.small() {
-		c.verified = true
-	}
-	c.cache.memory.set(chunkKey(c.id, i), data)
-	fl := c.flights[i]
-	if fl == nil {
-		fl = c.claim(i, r)
-	}
-	fl.land(data, nil)
-	r.next = i + 1
-	c.mu.Unlock()
-
-	// The flight stays in its place until the chunk is on disk, so that
-	// nobody fetches it in between where memory is too small to hold it.
-	c.save(i, data)
-	c.mu.Lock()
-	if c.flights[i] == fl {
-		delete(c.flights, i)
-	}
-	c.mu.Unlock()
-	c.kickHashing()
-	return nil
+// fly does the work of f.
+func (fs *flights) fly(key string, f *flight, work func() ([]byte, error)) {
+	var data []byte
+	err := errPanicked
+	defer func() {
+		fs.mu.Lock()
+		defer fs.mu.Unlock()
+		f.land(data, err)
+		if fs.byKey[key] == f {
+			delete(fs.byKey, key)
+		}
+	}()
+	data, err = work()
 }

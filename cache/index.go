@@ -1,7 +1,8 @@
 package cache
 
 import (
-	"os"
+	"bytes"
+	"encoding/binary"
 	"path/filepath"
 	"strings"
 )
@@ -9,41 +10,60 @@ import (
 // maxIndexFile bounds what PutIndex takes, in bytes.
 const maxIndexFile = 256 << 20
 
-// Index is what PutIndex was given under that name, if it is still on disk. Who
-// wrote it has to tell whether it is damaged.
+// An index file begins with what it is of, so that one in the place of another
+// isn't taken for it: indexMagic with the version of the form, the length of the
+// name (2 bytes), the name, and CRC-32C of what follows and of the name (4 bytes).
+const indexMagic = "orasfsi2"
+
+// Index is what PutIndex was given under that name, if it is still on disk, byte
+// for byte.
 func (c *Cache) Index(name string) ([]byte, bool) {
 	path, ok := c.indexPath(name)
 	if !ok {
 		return nil, false
 	}
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() > maxIndexFile {
+	data, info := c.disk.readFile(path, maxIndexFile+headerSize+maxIndexName)
+	if data == nil {
 		return nil, false
 	}
-	data, err := os.ReadFile(path) //nolint:gosec // the name has no slash, see indexPath
-	if err != nil {
-		c.disk.warn("an index of the cache can't be read", path, err)
+	content, ok := bytes.CutPrefix(data, indexHeader(name))
+	if !ok || len(content) < 4 || binary.BigEndian.Uint32(content) != indexChecksum(name, content[4:]) {
+		c.disk.damaged(path)
 		return nil, false
 	}
-	c.disk.touch(path, info)
-	return data, true
+	c.disk.used(path, info)
+	return content[4:], true
 }
 
 // PutIndex keeps data on disk under a name: something that was found out about a
 // blob, and could be found out again. Where it can't be kept only the log tells.
 func (c *Cache) PutIndex(name string, data []byte) {
 	path, ok := c.indexPath(name)
-	if ok && len(data) <= maxIndexFile {
-		c.disk.writeWhole(path, data)
+	if !ok || len(data) > maxIndexFile {
+		return
 	}
+	file := binary.BigEndian.AppendUint32(indexHeader(name), indexChecksum(name, data))
+	c.disk.writeFile(path, append(file, data...))
 }
+
+func indexHeader(name string) []byte {
+	h := append(make([]byte, 0, len(indexMagic)+2+len(name)+4), indexMagic...)
+	return append(binary.BigEndian.AppendUint16(h, uint16(len(name))), name...) //nolint:gosec // at most maxIndexName
+}
+
+func indexChecksum(name string, data []byte) uint32 {
+	return checksum(data) ^ checksum([]byte(name))
+}
+
+// maxIndexName is that of a file's name.
+const maxIndexName = 255
 
 // indexPath is where the index of that name is; false where there is no disk,
 // or the name can't be a file's.
 func (c *Cache) indexPath(name string) (string, bool) {
-	name = strings.ReplaceAll(name, ":", "-")
-	if c.disk == nil || name == "" || len(name) > 255 || name[0] == '.' || strings.ContainsAny(name, "/\x00") {
+	file := strings.ReplaceAll(name, ":", "-")
+	if c.disk == nil || file == "" || len(file) > maxIndexName || file[0] == '.' || strings.ContainsAny(file, "/\x00") {
 		return "", false
 	}
-	return filepath.Join(c.disk.root, "indexes", name), true
+	return filepath.Join(c.disk.root, "indexes", file), true
 }

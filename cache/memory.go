@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/dgraph-io/ristretto/v2"
-	"github.com/opencontainers/go-digest"
 )
 
 // memory holds chunks and documents, at most limit bytes of them.
@@ -61,15 +60,13 @@ func newMemory(limit int64) (*memory, error) {
 	}, nil
 }
 
-// chunkKey and documentKey differ in length, so they never meet.
+// chunkKey has another length than any other key, so they never meet.
 func chunkKey(id uint64, i int) string {
 	var k [12]byte
 	binary.BigEndian.PutUint64(k[:], id)
 	binary.BigEndian.PutUint32(k[8:], uint32(i)) //nolint:gosec // an index has 30 bits, see maxBlob
 	return string(k[:])
 }
-
-func documentKey(d digest.Digest) string { return d.String() }
 
 func (m *memory) get(key string) ([]byte, bool) {
 	m.closing.RLock()

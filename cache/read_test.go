@@ -212,7 +212,7 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	if _, err := r.ReadAt(t.Context(), make([]byte, 10), 5<<20); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("read: %v", err)
 	}
-	_, err = c.Document(t.Context(), s.key().Digest, func(context.Context) ([]byte, error) { return s.content, nil })
+	_, err = c.Document(t.Context(), "registry.example", s.key().Digest, func(context.Context) ([]byte, error) { return s.content, nil })
 	if !errors.Is(err, os.ErrClosed) {
 		t.Errorf("document: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestSecondReadFetchesNothing(t *testing.T) {
@@ -148,37 +149,33 @@ func TestSequentialReadUsesFewRequests(t *testing.T) {
 	s := newSource(random(64<<20, 8))
 	c := open(t, Options{Dir: t.TempDir()})
 	mustRead(t, c, s.key(), s, s.content)
-	// 16 runs of 4 MiB if all were of full length; the first ones are shorter.
-	if n := s.fetches(); n > 32 {
+	// 32 runs of 2 MiB; the first ones and the last ones are shorter.
+	if n := s.fetches(); n > 64 {
 		t.Errorf("%d requests for 64 MiB", n)
 	}
 	if total, _ := s.bytesSent(); total != 64<<20 {
 		t.Errorf("%d bytes were sent", total)
 	}
-	if c.ahead.Load() != 0 {
-		t.Errorf("%d bytes of read-ahead windows are left", c.ahead.Load())
-	}
 }
 
-func TestReadAheadStaysInItsBudget(t *testing.T) {
-	s := newSource(random(64<<20, 9))
-	c := open(t, Options{Memory: 16 << 20})
-	var most int64
-	var readers []*Reader
-	for range 8 {
-		r, _ := reader(t, c, s.key(), s)
-		readers = append(readers, r)
+// The readers of now share what may be read ahead, one that came late too, and one
+// that doesn't read any more leaves its part to the others.
+func TestReadAheadIsShared(t *testing.T) {
+	b := budget{total: 64 << 20, who: make(map[*plan]time.Time)}
+	first, late := new(plan), new(plan)
+	if got := b.share(first); got != 64<<20 {
+		t.Errorf("alone it has %d bytes", got)
 	}
-	p := make([]byte, 128<<10)
-	for off := int64(0); off < 16<<20; off += int64(len(p)) {
-		for _, r := range readers {
-			if _, err := r.ReadAt(t.Context(), p, off); err != nil {
-				t.Fatal(err)
-			}
-			most = max(most, c.ahead.Load())
-		}
+	if got := b.share(late); got != 32<<20 {
+		t.Errorf("the second has %d bytes", got)
 	}
-	if most == 0 || most > 4<<20 {
-		t.Errorf("windows of %d bytes together, want some and at most a quarter of 16 MiB", most)
+	b.who[first] = time.Now().Add(-2 * restsAfter)
+	b.swept = time.Time{}
+	if got := b.share(late); got != 64<<20 {
+		t.Errorf("the first rests, and the second has %d bytes", got)
+	}
+	b.leave(late)
+	if got := b.share(first); got != 64<<20 {
+		t.Errorf("the second is gone, and the first has %d bytes", got)
 	}
 }

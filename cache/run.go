@@ -5,281 +5,289 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"time"
 )
 
-// maxRun is the most that one range request asks for, in bytes: big enough
-// that the latency of a registry hardly counts, small enough that several
-// run in parallel where somebody reads ahead.
-const maxRun = 4 << 20
-
-const (
-	// maxRetries is how often in a row a body may break off without a new
-	// chunk having arrived.
-	maxRetries = 3
-	// retryWait is the mean wait before the first retry; it doubles.
-	retryWait = 100 * time.Millisecond
-	// fetchTimeouts and runTimeouts bound one call of Fetch, and one run with
-	// its retries, as multiples of Options.Timeout. A run that streams a
-	// whole blob gets the latter for each chunk.
-	fetchTimeouts = 4
-	runTimeouts   = 10
-)
-
-// A run is one range request, with its retries, for the chunks next to last.
-// A source that ignores ranges makes it the blob's stream: it then brings all
-// of the blob.
+// A run is one request for the chunks next to last. A source that ignores ranges
+// makes it a stream: it then brings every chunk of the blob as it passes.
+//
+// It has no retries and no deadlines: those are the Fetcher's.
 type run struct {
-	content *content
+	table   *table
 	fetcher Fetcher
-	ahead   bool // it is read-ahead, and has its slot already
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	wanted  chan struct{} // closed once somebody waits; nil where somebody does from the start
+	wake    chan struct{} // holds one token when somebody wants something
 
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when it has ended
-	wake   chan struct{} // holds one token when somebody wants something
-
-	// Guarded by content.mu.
+	// Guarded by table.mu.
 	next   int  // the chunk that arrives next
 	last   int  // the last one to bring
-	wanted int  // the last one somebody waits for
-	whole  bool // it is the blob's stream
-	outrun bool // somebody waits for a chunk that the stream has passed
+	demand int  // the last one that somebody waits for, -1 if nobody ever did
+	stream bool // it brings all of the blob
+	head   bool // its body begins at byte 0, as it was asked to
 
-	// The fetching goroutine's own.
-	part  []byte      // of chunk next, what has arrived
-	bound *time.Timer // ends the run when it takes too long
-	slot  bool        // it has one of cache.slots
+	part []byte // of chunk next, what has arrived; the fetching goroutine's own
 }
 
-// newRun is a run for chunk i alone, to be extended and started.
-func (c *content) newRun(f Fetcher, i int) *run {
-	r := &run{
-		content: c,
-		fetcher: f,
-		done:    make(chan struct{}),
-		wake:    make(chan struct{}, 1),
-		next:    i,
-		last:    i,
-		wanted:  i,
-	}
-	r.ctx, r.cancel = context.WithCancelCause(c.cache.ctx)
-	c.users++
+// splitAfter is how far, in bytes, a request may be from what a reader waits for
+// before that is asked for by itself. Below it waiting is sooner than asking.
+const splitAfter = 8 << 20
+
+// newRun is a run for chunk i alone, to be extended and started. t.mu is held.
+func (t *table) newRun(f Fetcher, i int) *run {
+	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1}
+	r.ctx, r.cancel = context.WithCancelCause(t.cache.ctx)
+	t.runs[r] = struct{}{}
+	t.users++
 	return r
 }
 
-// extend adds chunk i if it follows and a request may be that long.
-func (r *run) extend(i int) bool {
-	if i != r.last+1 || int64(i+1-r.next)*ChunkSize > maxRun {
-		return false
+// start begins runs. No lock is held.
+func start(runs []*run) {
+	for _, r := range runs {
+		if !r.table.cache.work.run(r.fetch) {
+			r.finish(errClosed)
+		}
 	}
-	r.last = i
-	return true
 }
 
-// want notes that somebody waits for chunk i. content.mu is held.
+// want notes that somebody waits for chunk i. table.mu is held.
 func (r *run) want(i int) {
-	if i < r.next && r.whole {
-		r.outrun = true
+	if r.demand < 0 && r.wanted != nil {
+		close(r.wanted)
 	}
-	r.wanted = max(r.wanted, i)
+	r.demand = max(r.demand, i)
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (r *run) start() {
-	if !r.content.cache.work.run(r.fetch) {
-		r.finish(errClosed)
+// idle says that nobody waits for what r has yet to bring. table.mu is held.
+func (r *run) idle() bool { return r.demand < r.next }
+
+// demand has chunk i fetched for a reader that waits for it, by the last of runs
+// if it can go on to it, or by another one that is added. t.mu is held.
+func (t *table) demand(f Fetcher, i int, runs []*run) []*run {
+	switch n := len(runs); {
+	case t.rangeless:
+		r := t.streamTo(i)
+		if r == nil {
+			r = t.newRun(f, 0)
+			r.become()
+			runs = append(runs, r)
+		}
+		t.claim(i, r)
+	case n > 0 && runs[n-1].last == i-1 && !runs[n-1].stream:
+		runs[n-1].last = i
+		t.claim(i, runs[n-1])
+	default:
+		runs = append(runs, t.newRun(f, i))
+		t.claim(i, runs[n])
 	}
+	t.flights[i].run.want(i)
+	return runs
 }
 
-func (r *run) fetch() {
-	err := r.takeSlot()
-	if err == nil {
-		limit := runTimeouts * r.content.cache.options.Timeout
-		r.bound = time.AfterFunc(limit, func() { r.cancel(tooSlow("not done", limit)) })
-		err = r.attempts()
-		r.bound.Stop()
+// hurry is told that a reader waits for chunk i, which fl brings. If that is far
+// from where its request is, the rest of it from there on is asked for by itself.
+// t.mu is held.
+func (t *table) hurry(f Fetcher, fl *flight, i int) []*run {
+	r := fl.run
+	if r == nil {
+		return nil // from disk
 	}
+	if r.stream || int64(i-r.next)*ChunkSize < splitAfter {
+		r.want(i)
+		return nil
+	}
+	other := t.newRun(f, i)
+	other.last, r.last = r.last, i-1
+	for k := i; k <= other.last; k++ {
+		if fl := t.flights[k]; fl != nil && fl.run == r && !fl.landed() {
+			fl.run = other
+		}
+	}
+	other.want(i)
+	return []*run{other}
+}
+
+// ahead asks for those of the chunks first to last that nobody has or brings, in
+// requests of so many chunks, and waits for none of them. It returns the first
+// chunk it didn't get to: nobody has looked yet whether that is on disk.
+func (t *table) ahead(f Fetcher, first, last, request int) int {
+	var runs []*run
+	t.mu.Lock()
+	defer func() {
+		t.mu.Unlock()
+		start(runs)
+	}()
+	if t.over() != nil || t.rangeless {
+		return last + 1
+	}
+	for i := first; i <= last; i++ {
+		if t.flights[i] != nil {
+			continue
+		}
+		if w := t.whereIs(i); w == unlooked {
+			t.look(i)
+			return i
+		} else if w != absent {
+			continue
+		}
+		if _, ok := t.cache.memory.get(chunkKey(t.id, i)); ok {
+			continue
+		}
+		if n := len(runs); n > 0 && runs[n-1].last == i-1 && i-runs[n-1].next < request {
+			runs[n-1].last = i
+		} else {
+			r := t.newRun(f, i)
+			r.wanted = make(chan struct{})
+			runs = append(runs, r)
+		}
+		t.claim(i, runs[len(runs)-1])
+		t.cache.counts.aheadBytes.Add(int64(t.grid.length(i)))
+	}
+	return last + 1
+}
+
+// fetch is the goroutine of a run.
+func (r *run) fetch() {
+	err := errPanicked
+	defer func() { r.finish(err) }()
+	err = r.bring()
 	if r.ctx.Err() != nil {
 		err = context.Cause(r.ctx)
 	}
-	r.finish(err)
-}
-
-// takeSlot waits for one of the slots that bound the fetches at once.
-func (r *run) takeSlot() error {
-	if r.slot || unpacks(r.fetcher) {
-		return nil
-	}
-	err := r.content.cache.slots.Acquire(r.ctx, 1)
-	r.slot = err == nil
-	return err
-}
-
-func (r *run) releaseSlot() {
-	if r.slot {
-		r.content.cache.slots.Release(1)
-		r.slot = false
-	}
-}
-
-// tooSlow is an error that satisfies errors.Is(err, context.DeadlineExceeded).
-func tooSlow(what string, after time.Duration) error {
-	return fmt.Errorf("%s after %v: %w", what, after, context.DeadlineExceeded)
 }
 
 // finish ends the run: whoever still waits for one of its chunks gets err.
 func (r *run) finish(err error) {
-	c := r.content
+	t := r.table
 	switch {
 	case err == nil:
 		err = errAgain
-	case !errors.Is(err, errAgain) && !errors.Is(err, ErrDigest):
-		err = fmt.Errorf("fetch blob %s from %s: %w", c.key.Digest, c.key.Origin, err)
-		if r.ahead {
-			c.cache.log.Debug("reading ahead failed", "digest", c.key.Digest, "error", err)
+	case !errors.Is(err, errAgain) && !errors.Is(err, ErrDigest) && !errors.Is(err, errClosed):
+		err = fmt.Errorf("fetch blob %s from %s: %w", t.key.Digest, t.key.Origin, err)
+		t.cache.log.Debug("a fetch failed", "digest", t.key.Digest, "error", err)
+	}
+	t.mu.Lock()
+	store, first, last := t.store, r.next, r.last
+	delete(t.runs, r)
+	for i, fl := range t.flights {
+		if fl.run != r || fl.landed() {
+			continue
+		}
+		fl.land(nil, err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			fl.late = time.Now().Add(lateness) // it stays for so long
+		} else {
+			delete(t.flights, i)
 		}
 	}
-	c.mu.Lock()
-	if c.head == r {
-		c.head = nil
-	}
-	for i, fl := range c.flights {
-		if fl.run == r && fl.data == nil {
-			fl.land(nil, err)
-			delete(c.flights, i)
-		}
-	}
-	c.mu.Unlock()
-	r.releaseSlot()
-	if r.ahead {
-		c.cache.aheadSlots.Release(1)
-	}
+	t.mu.Unlock()
 	r.cancel(nil)
-	close(r.done)
-	c.leave()
+	if store != nil && store.writable {
+		store.unclaim(first, last)
+	}
+	t.leave()
 }
 
-func (r *run) attempts() error {
-	failures := 0
+// bring makes the request and takes what comes. It is more than one request only
+// where other processes bring what lies between.
+func (r *run) bring() error {
 	for {
-		from := r.position()
-		err := r.attempt()
-		if broken := new(brokenOff); !errors.As(err, &broken) || r.ctx.Err() != nil {
+		last, err := r.turn()
+		if err != nil {
 			return err
 		}
-		if r.position() > from {
-			failures = 0
+		off, n := r.span(last)
+		if n <= 0 {
+			return nil
 		}
-		if failures == maxRetries {
-			return fmt.Errorf("gave up after %d retries: %w", maxRetries, err)
-		}
-		wait := time.Duration(rand.Int64N(int64(2 * retryWait << failures))) //nolint:gosec // a jitter is no secret
-		failures++
-		r.content.cache.counts.retries.Add(1)
-		r.content.cache.log.Debug("a body broke off", "digest", r.content.key.Digest, "chunk", r.position(), "wait", wait, "error", err)
-		select {
-		case <-time.After(wait):
-		case <-r.ctx.Done():
-			return r.ctx.Err()
+		if err := r.ask(off, n, last); err != nil {
+			return err
 		}
 	}
 }
 
-func (r *run) position() int {
-	r.content.mu.Lock()
-	defer r.content.mu.Unlock()
-	return r.next
-}
-
-// rest is the range of bytes that hasn't arrived.
-func (r *run) rest() (off, n int64) {
-	r.content.mu.Lock()
-	defer r.content.mu.Unlock()
-	off = r.content.grid.offset(r.next) + int64(len(r.part))
-	return off, r.content.grid.offset(r.last+1) - off
-}
-
-// attempt makes one request for what is missing and takes what comes. Only a
-// body that broke off is worth another attempt: the source has its own retries
-// for requests.
-func (r *run) attempt() error {
-	c := r.content
-	ctx, cancel := context.WithCancelCause(r.ctx)
-	defer cancel(nil)
-	if !c.needs(r) {
+// ask makes one request, for the chunks up to last.
+func (r *run) ask(off, n int64, last int) error {
+	t := r.table
+	t.cache.counts.fetches.Add(1)
+	stream, at, err := r.fetcher.Fetch(r.ctx, off, n, r.wanted)
+	if err != nil {
+		return err
+	}
+	body := &countedBody{stream, &t.cache.counts}
+	unwatch := context.AfterFunc(r.ctx, func() { _ = stream.Close() }) // every byte that counts has been read
+	defer func() {
+		if unwatch() {
+			_ = stream.Close()
+		}
+	}()
+	switch {
+	case at != 0 && at != off:
+		return fmt.Errorf("asked for bytes from %d on, got bytes from %d on", off, at)
+	case at == 0 && !r.fromStart(off):
 		return errAgain
 	}
-	off, n := r.rest()
-	limit := fetchTimeouts * c.cache.options.Timeout
-	timer := time.AfterFunc(limit, func() { cancel(tooSlow("no answer", limit)) })
-	defer timer.Stop()
-	c.cache.counts.fetches.Add(1)
-	stream, at, err := r.fetcher.Fetch(ctx, off, n)
-	if err != nil {
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
+	if err := r.receive(body, last); err != nil {
 		return err
 	}
-	timer.Stop()
-	b := newBody(ctx, cancel, stream, c.cache.options.Timeout, &c.cache.counts)
-	defer b.close()
-	if at != 0 && at != off {
-		return fmt.Errorf("asked for bytes from %d on, got bytes from %d on", off, at)
-	}
-	if at == 0 {
-		skip, mine := c.fromStart(r, off)
-		if !mine {
-			return errAgain
-		}
-		if _, err := io.CopyN(io.Discard, b, skip); err != nil {
-			return err
-		}
-	}
-	if err := r.take(b); err != nil {
-		return err
-	}
-	if at == 0 && off+n < c.grid.size && r.goesOn(b) {
-		return r.take(b)
+	if at == 0 && off == 0 && n < t.grid.size && r.goesOn(body) {
+		return r.receive(body, t.grid.chunks()-1)
 	}
 	return nil
 }
 
-// take reads chunks from b until the last one.
-func (r *run) take(b *body) error {
-	c := r.content
+// span is the range of bytes to ask for, up to chunk last.
+func (r *run) span(last int) (off, n int64) {
+	r.table.mu.Lock()
+	defer r.table.mu.Unlock()
+	off = r.table.grid.offset(r.next)
+	return off, r.table.grid.offset(min(last, r.last)+1) - off
+}
+
+// receive reads chunks from a body up to the last one, as far as r is to bring
+// them.
+func (r *run) receive(body io.Reader, last int) error {
+	t := r.table
 	for {
-		c.mu.Lock()
-		i, end, whole := r.next, r.next > r.last, r.whole
-		c.mu.Unlock()
+		t.mu.Lock()
+		i, end := r.next, r.next > r.last || r.next > last && !r.stream
+		if t.handles == 0 && r.idle() {
+			r.last, end = min(r.last, i-1), true
+		}
+		t.mu.Unlock()
 		if end {
 			return nil
 		}
-		if r.part == nil {
-			r.part = make([]byte, 0, c.grid.length(i))
-		}
-		for len(r.part) < cap(r.part) {
-			n, err := b.Read(r.part[len(r.part):cap(r.part)])
-			r.part = r.part[:len(r.part)+n]
-			if err != nil && len(r.part) < cap(r.part) {
-				return err
-			}
-		}
-		data := r.part
+		data := make([]byte, t.grid.length(i))
+		had := copy(data, r.part)
 		r.part = nil
-		if err := c.arrived(r, i, data); err != nil {
+		if _, err := io.ReadFull(body, data[had:]); err != nil {
 			return err
 		}
-		if whole {
-			r.bound.Reset(runTimeouts * c.cache.options.Timeout)
-			if err := r.pace(i); err != nil {
-				return err
-			}
+		if err := t.arrived(r, i, data); err != nil {
+			return err
+		}
+		if err := r.pace(i); err != nil {
+			return err
 		}
 	}
+}
+
+// A countedBody counts what comes.
+type countedBody struct {
+	io.Reader
+	counts *counters
+}
+
+// Read implements io.Reader.
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.counts.fetchedBytes.Add(int64(n))
+	return n, err
 }

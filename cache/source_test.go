@@ -43,7 +43,7 @@ func (s *source) key() Key {
 	return Key{Origin: "registry.example", Digest: digest.FromBytes(s.content), Size: int64(len(s.content))}
 }
 
-func (s *source) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
 	s.mu.Lock()
 	call := len(s.calls)
 	s.calls = append(s.calls, [2]int64{off, n})
@@ -244,5 +244,22 @@ func readPart(t testing.TB, c *Cache, k Key, f Fetcher, off int64, n int) ([]byt
 	return p[:got], err
 }
 
-// settled waits until nothing is on its way for k any more.
-func settled(c *Cache) { c.work.group.Wait() }
+// settled waits until nothing is on its way any more, to a reader or to the disk.
+func settled(c *Cache) {
+	for !c.quiet() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// quiet says that only those use a blob who have it open.
+func (c *Cache) quiet() bool {
+	for _, t := range c.tables.all() {
+		t.mu.Lock()
+		busy := t.users != t.handles
+		t.mu.Unlock()
+		if busy {
+			return false
+		}
+	}
+	return c.disk == nil || c.disk.queue.running.Load() == 0
+}

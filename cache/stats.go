@@ -8,17 +8,16 @@ type Stats struct {
 	DiskHits     int64 // chunks and documents read from disk
 	Fetches      int64 // bodies asked for
 	FetchedBytes int64 // bytes that arrived
-	Retries      int64 // bodies that broke off and were asked for again
 	AheadBytes   int64 // bytes asked for by read-ahead
 	WrongDigests int64 // blobs and documents dropped because they don't match their digest
 	WrongOnDisk  int64 // chunks and files on disk whose checksum was wrong
 	Evictions    int64 // blobs, partial blobs and documents evicted from disk
-	DiskBytes    int64 // bytes on disk now, as far as this cache knows
+	DiskBytes    int64 // bytes on disk now, of all who use the directory
 	DiskLimit    int64 // Options.Size; 0 without a disk
 }
 
 type counters struct {
-	memoryHits, diskHits, fetches, fetchedBytes, retries, aheadBytes,
+	memoryHits, diskHits, fetches, fetchedBytes, aheadBytes,
 	wrongDigests, wrongOnDisk, evictions atomic.Int64
 }
 
@@ -29,14 +28,13 @@ func (c *Cache) Stats() Stats {
 		DiskHits:     c.counts.diskHits.Load(),
 		Fetches:      c.counts.fetches.Load(),
 		FetchedBytes: c.counts.fetchedBytes.Load(),
-		Retries:      c.counts.retries.Load(),
 		AheadBytes:   c.counts.aheadBytes.Load(),
 		WrongDigests: c.counts.wrongDigests.Load(),
 		WrongOnDisk:  c.counts.wrongOnDisk.Load(),
 		Evictions:    c.counts.evictions.Load(),
 	}
 	if c.disk != nil {
-		s.DiskBytes = c.disk.used.Load()
+		s.DiskBytes = c.disk.usage.now()
 		s.DiskLimit = c.disk.limit
 	}
 	return s

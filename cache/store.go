@@ -1,219 +1,289 @@
 package cache
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 )
 
-// A store is a large blob on disk: a data file, with holes while it is
-// partial, and a journal with the checksums of the chunks that are there. A
-// complete blob is the same two files in another place, its journal being
-// called its sums.
+// A store is a large blob on disk: a directory with the files data, which has
+// holes while it isn't complete, and sums. It is plain input and output: what is
+// to be believed of it the table knows.
 //
-// A partial is locked by its journal while somebody has it open.
+// As long as a store is open, its sums are locked (shared), so that nobody evicts
+// it. Several processes may have one open and write to it, each those chunks that
+// it has claimed (see share.go), and none to a chunk that is there. So nothing is
+// ever written to a complete blob, which lacks none.
 type store struct {
-	disk   *disk
-	key    Key
-	grid   grid
-	header []byte // of the journal
+	disk     *disk
+	grid     grid
+	digest   digest.Digest
+	seed     []byte // the checksum of the header of its sums
+	data     *os.File
+	sums     *os.File
+	writable bool
+	fresh    bool // it was empty when it was opened
 
-	data    *os.File
-	journal *os.File
+	wrote   atomic.Bool
+	touched atomic.Int64 // when its use was noted last, in Unix seconds
 
-	mu        sync.Mutex // guards what follows
-	dataPath  string
-	journPath string
-	end       int64 // of the journal
-	cells     pages[cell]
-	present   int  // chunks that are there
-	complete  bool // whole and verified; only verified bytes are written to it
-	finishing bool // on its way to be complete: nothing is written
-	broken    bool // a write failed: nothing is written any more
-	dropped   bool // its files are removed
-	private   bool // its files go when it is closed, unless it gets complete
-	reported  bool // damage was logged
+	mu   sync.Mutex // guards path, which changes when the directory is moved
+	path string
 }
 
-// A cell is what a store knows of one chunk.
-type cell struct {
-	crc     uint32
-	present bool
-	// sure is that the bytes went through this process, so that they are the
-	// ones of content.notes and not only have their CRC.
-	sure bool
-}
+const (
+	dataName = "data"
+	sumsName = "sums"
+)
 
-func (s *store) has(i int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cells.get(i).present
-}
-
-func (s *store) isSure(i int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cells.get(i).sure
-}
-
-func (s *store) isComplete() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.complete
-}
-
-// isFull says that every chunk is there but the blob isn't complete.
-func (s *store) isFull() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.complete && s.present == s.grid.chunks()
-}
-
-// read is chunk i, nil if it isn't there or not as it was written. It is
-// trusted if the blob is complete.
-func (s *store) read(i int) (data []byte, trusted bool) {
-	s.mu.Lock()
-	known, complete := s.cells.get(i), s.complete
-	s.mu.Unlock()
-	if !known.present {
-		return nil, false
+// look tells which of n chunks from first on are there.
+func (s *store) look(first, n int) ([]bool, error) {
+	have := make([]bool, n)
+	raw, err := readSlots(s.sums, first, n)
+	if err != nil {
+		return have, err
 	}
-	data = make([]byte, s.grid.length(i))
-	_, err := s.data.ReadAt(data, s.grid.offset(i))
-	if err == nil && checksum(data) == known.crc {
-		s.mu.Lock()
-		if c := s.cells.at(i); *c == known {
-			c.sure = true
-		}
-		s.mu.Unlock()
-		return data, complete
+	for k := range have {
+		have[k] = (*slot)(raw[k*slotSize:]).holds(s.seed, first+k)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := s.cells.get(i); c != known {
-		return nil, false // it was written anew in the meantime
-	}
-	s.forgetLocked(i)
-	s.disk.counts.wrongOnDisk.Add(1)
-	if !s.reported && !errors.Is(err, os.ErrClosed) {
-		s.reported = true
-		s.disk.log.Warn("a blob on disk is damaged; what is wrong is fetched again", "digest", s.key.Digest, "chunk", i, "path", s.dataPath, "error", err)
-	}
-	return nil, false
+	return have, nil
 }
 
-// forget drops chunk i, so that it is fetched again.
-func (s *store) forget(i int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.forgetLocked(i)
+// read fills p with the bytes of chunk i from an offset on. It reads whole
+// blocks, and compares them with their checksums: errDamaged.
+func (s *store) read(i int, p []byte, at int64) error {
+	s.touch()
+	raw, err := readSlots(s.sums, i, 1)
+	if err != nil {
+		return err
+	}
+	slot := (*slot)(raw)
+	if !slot.holds(s.seed, i) {
+		return errDamaged
+	}
+	first := at / blockSize
+	end := min((at+int64(len(p))+blockSize-1)/blockSize*blockSize, int64(s.grid.length(i)))
+	blocks := p
+	if first*blockSize != at || end-at != int64(len(p)) {
+		blocks = make([]byte, end-first*blockSize)
+	}
+	_, err = s.data.ReadAt(blocks, s.grid.offset(i)+first*blockSize)
+	switch {
+	case errors.Is(err, io.EOF): // it is shorter than it was
+		return errDamaged
+	case err != nil:
+		return err
+	case !slot.matches(int(first), blocks):
+		return errDamaged
+	}
+	if len(blocks) != len(p) {
+		copy(p, blocks[at-first*blockSize:])
+	}
+	return nil
 }
 
-func (s *store) forgetLocked(i int) {
-	if c := s.cells.at(i); c.present {
-		c.present, c.sure = false, false
-		s.present--
+// write puts chunk i on disk, and then says so in its slot. One that is there
+// stays, unless it is another. The error is errNoRoom if it doesn't fit, errClaimed
+// if another process is at it, and otherwise the disk's, which is logged.
+func (s *store) write(i int, data []byte) error {
+	if !s.claim(i, i) {
+		return errClaimed
 	}
-}
-
-// write puts chunk i on disk, unless the same bytes are there, and says
-// whether it did. Bytes that are there from an earlier process are written
-// over: having their CRC doesn't make them the same.
-func (s *store) write(i int, data []byte, verified bool) bool {
-	crc := checksum(data)
-	s.mu.Lock()
-	c := s.cells.get(i)
-	no := s.dropped || s.broken || s.finishing || c.sure || s.complete && (c.present || !verified || c.crc != crc)
-	if !no {
-		s.forgetLocked(i)
+	defer s.unclaim(i, i)
+	if s.is(i, data) {
+		return nil
 	}
-	s.mu.Unlock()
-	if no {
-		return false
+	size := onDiskSize(len(data)) + slotSize
+	if err := s.disk.reserve(size); err != nil {
+		return err
 	}
-	size := onDiskSize(len(data))
-	if !s.disk.reserve(size) {
-		return false
-	}
+	s.wrote.Store(true)
 	_, err := s.data.WriteAt(data, s.grid.offset(i))
-	s.disk.settle(size, err == nil)
+	if err == nil {
+		_, err = s.sums.WriteAt(newSlot(s.seed, i, data)[:], slotOffset(i))
+	}
+	s.disk.settle(size, err)
+	return err
+}
+
+// errClaimed is that another process has claimed a chunk.
+var errClaimed = errors.New("another process is at it")
+
+// is tells whether chunk i is there, with these bytes.
+func (s *store) is(i int, data []byte) bool {
+	raw, err := readSlots(s.sums, i, 1)
+	if err != nil || !(*slot)(raw).holds(s.seed, i) {
+		return false
+	}
+	there := make([]byte, len(data))
+	return s.read(i, there, 0) == nil && bytes.Equal(there, data)
+}
+
+// drop removes chunk i, unless the blob is complete, or another process is at it:
+// first its slot, then its bytes.
+func (s *store) drop(i int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err == nil && !s.complete {
-		_, err = s.journal.WriteAt(journalRecord(s.header, i, crc), s.end)
+	if !s.claim(i, i) {
+		return
+	}
+	defer s.unclaim(i, i)
+	if !s.isAt(s.path) || s.path == s.disk.blob(s.digest) {
+		return
+	}
+	var none slot
+	_, err := s.sums.WriteAt(none[:], slotOffset(i))
+	if err == nil {
+		err = punch(s.data, s.grid.offset(i), int64(s.grid.length(i)))
 	}
 	if err != nil {
-		s.broken = true
-		s.disk.warn("the cache can't be written: going on without it for this blob", s.dataPath, err)
+		s.disk.failed("a chunk can't be removed", s.path, err)
+		return
+	}
+	s.disk.usage.add(-onDiskSize(s.grid.length(i)) - slotSize)
+}
+
+// lose is told that chunk i isn't as it was written. A complete blob is the
+// partial of k's origin from now on; whoever has it open goes on.
+func (s *store) lose(i int, k Key) {
+	s.disk.counts.wrongOnDisk.Add(1)
+	s.disk.log.Warn("a blob on disk is damaged; what is wrong is fetched again", "digest", s.digest, "chunk", i, "path", s.name())
+	if err := s.demote(s.disk.partial(k)); err != nil {
+		s.disk.log.Debug("a damaged blob stays where it is", "path", s.name(), "error", err)
+		return
+	}
+	s.drop(i)
+}
+
+// demote moves the directory of a complete blob to where partial ones are, if it
+// isn't there. The error is that this can't be done: another process has done so,
+// say.
+func (s *store) demote(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.path != s.disk.blob(s.digest) {
+		return nil
+	}
+	if !s.writable || !s.disk.mayWrite() {
+		return errReadOnly
+	}
+	release, err := s.claimAll()
+	if err != nil {
+		return err
+	}
+	defer release()
+	if !s.isAt(s.path) {
+		return os.ErrNotExist
+	}
+	if err := os.Rename(s.path, path); err != nil {
+		s.disk.throwAway(s.path)
+		return err
+	}
+	s.path = path
+	s.wrote.Store(true)
+	return nil
+}
+
+// finish makes a partial blob, which has every chunk, a complete one, by one
+// rename; false if it can't, or another process has done so.
+func (s *store) finish() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := s.disk.blob(s.digest)
+	err := errors.Join(s.data.Sync(), s.sums.Sync(), os.MkdirAll(filepath.Dir(path), 0o700))
+	if err != nil {
+		s.disk.failed("a blob can't be kept", s.path, err)
 		return false
 	}
-	if !s.complete {
-		s.end += recordSize
+	release, err := s.claimAll()
+	if err != nil || !s.isAt(s.path) {
+		return false // another process has done so, or thrown it away
 	}
-	if c := s.cells.at(i); !c.present {
-		s.present++
+	defer release()
+	err = os.Rename(s.path, path)
+	switch {
+	case errors.Is(err, os.ErrExist), errors.Is(err, unix.ENOTEMPTY):
+		s.disk.throwAway(s.path) // somebody else's is there
+		return false
+	case err != nil:
+		s.disk.failed("a blob can't be kept", s.path, err)
+		return false
 	}
-	*s.cells.at(i) = cell{crc: crc, present: true, sure: true}
+	s.path = path
 	return true
 }
 
-// finish makes a full store whose content is verified a complete blob. The
-// sums go first: until the data follow there is no complete blob, and when
-// they have followed there is all of it. What a crash leaves in between is
-// swept up (see entry.leftover).
-func (s *store) finish() {
-	s.mu.Lock()
-	if s.complete || s.finishing || s.dropped || s.broken || s.present != s.grid.chunks() {
-		s.mu.Unlock()
-		return
+// claimAll claims every chunk: nobody else writes, or removes one, until release.
+func (s *store) claimAll() (release func(), err error) {
+	last := s.grid.chunks() - 1
+	const tries = 100 // half a second
+	for range tries {
+		if s.claim(0, last) {
+			return func() { s.unclaim(0, last) }, nil
+		}
+		time.Sleep(shareEvery)
 	}
-	s.finishing = true
-	s.mu.Unlock()
-	path := s.disk.blob(s.key.Digest)
-	err := errors.Join(s.data.Sync(), s.journal.Sync(), os.MkdirAll(filepath.Dir(path), 0o700))
-	if err == nil {
-		err = os.Rename(s.journPath, sums(path))
-	}
-	if err == nil {
-		err = os.Rename(s.dataPath, path)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.finishing = false
+	return nil, errClaimed
+}
+
+// isAt tells whether the files of the directory at path are s's.
+func (s *store) isAt(path string) bool {
+	return isFile(s.sums, filepath.Join(path, sumsName)) && isFile(s.data, filepath.Join(path, dataName))
+}
+
+// isFile tells whether f is the file at path.
+func isFile(f *os.File, path string) bool {
+	mine, err := f.Stat()
 	if err != nil {
-		s.broken = true
-		s.disk.warn("a blob can't be kept", s.dataPath, err)
+		return false
+	}
+	named, err := os.Lstat(path)
+	return err == nil && os.SameFile(mine, named)
+}
+
+// discard removes it from disk; who has it open goes on.
+func (s *store) discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isAt(s.path) {
+		s.disk.throwAway(s.path)
+	}
+}
+
+// close ends its locks. A partial blob without a chunk is removed.
+func (s *store) close() {
+	if s.fresh && !s.wrote.Load() && lock(s.sums, unix.LOCK_EX) == nil {
+		s.discard()
+	}
+	if err := errors.Join(s.data.Close(), s.sums.Close()); err != nil {
+		s.disk.log.Debug("closing a blob on disk failed", "digest", s.digest, "error", err)
+	}
+}
+
+func (s *store) name() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.path
+}
+
+// touch notes that the blob is used.
+func (s *store) touch() {
+	now, before := time.Now(), s.touched.Load()
+	if now.Unix()-before < int64(touchEvery/time.Second) || !s.touched.CompareAndSwap(before, now.Unix()) {
 		return
 	}
-	s.complete = true
-	s.dataPath, s.journPath = path, sums(path)
-	if s.dropped {
-		s.unlink()
-	}
+	s.disk.touch(filepath.Join(s.name(), sumsName), now)
 }
 
-// drop removes the files; who reads them goes on.
-func (s *store) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dropped = true
-	s.unlink()
-}
-
-// unlink removes the data first: without them the sums are nothing.
-func (s *store) unlink() {
-	s.disk.remove(s.dataPath)
-	s.disk.remove(s.journPath)
-}
-
-// close ends the lock as well. A partial that is nobody else's to go on with,
-// or that is empty, is removed.
-func (s *store) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.complete && !s.dropped && (s.private || s.present == 0) {
-		s.unlink()
-	}
-	return errors.Join(s.data.Close(), s.journal.Close())
+// lock takes a lock of f that lasts until f is closed, without waiting for it.
+func lock(f *os.File, how int) error {
+	return unix.Flock(int(f.Fd()), how|unix.LOCK_NB) //nolint:gosec // a file descriptor is small
 }

@@ -1,118 +1,127 @@
 package cache
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
-// A source may ignore ranges and send the whole blob for each request. One run
-// then becomes the blob's stream: it brings every chunk as it passes, and
-// nobody sends another request for a chunk that is still ahead of it.
+// A source may ignore ranges and send the whole blob for each request. A run
+// then becomes a stream: it brings every chunk as it passes, and nobody sends
+// another request for a chunk that is still ahead of it.
 
-// streaming says whether the blob's stream is running. c.mu is held.
-func (c *content) streaming() bool { return c.head != nil && c.head.whole }
+// maxStreams bounds the streams of one blob. There are several only where what
+// one has passed can't be kept, and somebody goes back to it.
+const maxStreams = 4
 
-// becomeStream makes r the blob's stream. c.mu is held.
-func (c *content) becomeStream(r *run) {
-	c.ignoresRange = true
-	c.head = r
-	r.whole = true
-	r.last = c.grid.chunks() - 1
+// become makes r a stream. table.mu is held.
+func (r *run) become() {
+	r.table.rangeless = true
+	r.stream = true
+	r.last = r.table.grid.chunks() - 1
 }
 
-// fromStart is told that r asked for bytes from off on and got a body that
-// begins at byte 0. It says how many bytes r has to skip, or that r shall end
-// because another run reads the blob from its start: that one then brings
-// what r was to bring.
-func (c *content) fromStart(r *run, off int64) (skip int64, mine bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.head != nil && c.head != r {
-		c.becomeStream(c.head)
-		c.yield(r)
-		return 0, false
+// streamTo is the stream that gets to chunk i first; nil if there shall be
+// another one. t.mu is held.
+func (t *table) streamTo(i int) *run {
+	var best, any *run
+	streams := 0
+	for r := range t.runs {
+		if !r.stream || r.ctx.Err() != nil {
+			continue
+		}
+		streams++
+		any = r
+		if r.next <= i && (best == nil || r.next > best.next) {
+			best = r
+		}
 	}
-	switch {
-	case r.whole: // a stream that broke off goes on where it was
-		return off, true
-	case off > 0: // now it is known that the source ignores ranges
-		r.next, r.part = 0, nil
-		c.becomeStream(r)
-	default: // the start of the blob, whether or not more follows
-		c.head = r
+	if best == nil && streams >= maxStreams {
+		return any // it ends before chunk i comes: whoever waits looks again
 	}
-	return 0, true
+	return best
 }
 
-// needs says whether r still has to make a request: not when the blob's stream
-// brings, or has brought, all that r was to bring. So a run that waited for its
-// slot while the source turned out to ignore ranges doesn't ask for all of the
-// blob once more.
-func (c *content) needs(r *run) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.whole {
+// fromStart is told that r asked for bytes from off on and has a body that begins
+// at byte 0. false is that r shall end, because a stream brings what r was to
+// bring.
+func (r *run) fromStart(off int64) bool {
+	t := r.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if off == 0 { // perhaps it has more than was asked for: see goesOn
+		r.head = true
 		return true
 	}
-	if c.streaming() {
-		c.yield(r)
-	}
-	for _, fl := range c.flights {
-		if fl.run == r && fl.data == nil {
-			return true
+	t.rangeless = true
+	for other := range t.runs {
+		if other.head && !other.stream { // now it is known that it does
+			other.become()
 		}
 	}
-	return false
+	if r.leaveTo(t.streamTo(r.next)) {
+		return false
+	}
+	r.next = 0
+	r.become()
+	return true
 }
 
-// yield leaves to the blob's stream what it will still bring of r's chunks.
-// c.mu is held.
-func (c *content) yield(r *run) {
-	for i, fl := range c.flights {
-		if fl.run == r && fl.data == nil && i >= c.head.next {
-			fl.run = c.head
-			c.head.want(i)
+// leaveTo leaves to a stream what r was to bring; false if there is no other.
+// table.mu is held.
+func (r *run) leaveTo(stream *run) bool {
+	if stream == nil || stream == r {
+		return false
+	}
+	for i, fl := range r.table.flights {
+		if fl.run == r && !fl.landed() {
+			fl.run = stream
+			stream.want(i)
 		}
 	}
+	return true
 }
 
-// goesOn says whether b, a body that began at byte 0, has more than was asked
-// for: then the source ignored the range and r is the stream.
-func (r *run) goesOn(b *body) bool {
-	c := r.content
+// goesOn says whether body, which began at byte 0, has more than was asked for:
+// then the source ignored the range and r is a stream.
+func (r *run) goesOn(body io.Reader) bool {
+	t := r.table
+	t.mu.Lock()
+	stream := r.stream
+	t.mu.Unlock()
+	if stream {
+		return false // it has read on
+	}
 	var next [1]byte
-	n, _ := b.Read(next[:]) // the end is the good answer here; another error shows when r reads on
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n > 0 {
-		c.becomeStream(r)
-		r.part = append(make([]byte, 0, c.grid.length(r.next)), next[0])
+	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n == 0 || r.leaveTo(t.streamTo(r.next)) {
+		return false
 	}
-	return r.whole
+	r.become()
+	r.part = next[:]
+	return true
 }
 
 // pace keeps a stream from running away from its readers where a chunk that
 // falls out of memory would have to be streamed again: while chunk i couldn't
-// be put on disk and nobody waits for what comes, the stream rests, without a
-// slot, for Options.Timeout at most. It ends if somebody waits for a chunk that
-// it has passed: only another stream brings that.
+// be put on disk and nobody waits for what comes, the stream rests, for
+// Options.Timeout at most.
 func (r *run) pace(i int) error {
-	c := r.content
-	ahead := int(c.cache.memory.limit / (2 * (ChunkSize + itemCost)))
-	mayRest := func() (rest, outrun bool) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return !c.onDisk(i) && r.next > r.wanted+ahead && r.next <= r.last, r.outrun
+	t := r.table
+	ahead := int(t.cache.options.Memory / (4 * (ChunkSize + itemCost)))
+	rests := func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		w := t.whereIs(i)
+		return r.stream && w != sure && (t.store == nil || t.flights[i] == nil) && r.next > r.demand+ahead && r.next <= r.last
 	}
-	rest, outrun := mayRest()
-	if !rest {
+	if !rests() {
 		return nil
 	}
-	r.bound.Stop()
-	r.releaseSlot()
-	idle := time.NewTimer(c.cache.options.Timeout)
+	idle := time.NewTimer(t.cache.options.Timeout)
 	defer idle.Stop()
-	for ; rest; rest, outrun = mayRest() {
-		if outrun {
-			return errAgain
-		}
+	for rests() {
 		select {
 		case <-r.wake:
 		case <-idle.C:
@@ -121,9 +130,5 @@ func (r *run) pace(i int) error {
 			return r.ctx.Err()
 		}
 	}
-	if err := r.takeSlot(); err != nil {
-		return err
-	}
-	r.bound.Reset(runTimeouts * c.cache.options.Timeout)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"syscall"
 	"time"
 
@@ -20,6 +21,7 @@ type blobNode struct {
 	repo     *repository
 	desc     ocispec.Descriptor
 	modified time.Time
+	pages    pages
 }
 
 var (
@@ -35,7 +37,8 @@ func (n *node) newBlob(ctx context.Context, r *repository, desc ocispec.Descript
 ) *fusefs.Inode {
 	n.tree.file(&out.Attr, desc.Size, modified)
 	keep(out, forever)
-	return n.NewInode(ctx, &blobNode{node: node{tree: n.tree}, repo: r, desc: desc, modified: modified}, id)
+	b := &blobNode{node: node{tree: n.tree}, repo: r, desc: desc, modified: modified, pages: pages{id: id}}
+	return n.NewInode(ctx, b, n.tree.spent.successor(id))
 }
 
 func (n *blobNode) reference() string { return n.repo.reference(n.desc.Digest.String()) }
@@ -57,32 +60,36 @@ func (n *blobNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Er
 	return descriptorXattrs(n.desc).list(dest)
 }
 
-// Open implements fusefs.NodeOpener.
-//
-// The kernel keeps the pages of earlier opens only if the whole blob has been
-// verified. Otherwise a program could read a part from pages that were kept
-// and the rest from us, and we would never see that it has read the whole, and
-// that it must not succeed unless the digest is right.
+// Open implements fusefs.NodeOpener. It never waits for the registry. What the
+// kernel may keep of earlier opens pages.go decides.
 func (n *blobNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
 	}
 	blob, err := n.repo.open(n.desc)
 	if err != nil {
-		return nil, 0, n.tree.errno(ctx, "open blob", n.reference(), err)
+		return nil, 0, n.tree.contentErrno(ctx, "open blob", n.reference(), err)
 	}
 	// Of a file without bytes the kernel reads none, so that this is where an
 	// empty blob is found not to be one.
 	if n.desc.Size == 0 {
-		if _, err := blob.ReadAll(ctx); err != nil {
-			return nil, 0, n.tree.contentErrno(ctx, "open blob", n.reference(), errors.Join(err, blob.Close()))
-		}
+		_, err = blob.ReadAll(ctx)
+	} else {
+		err = blob.Look(ctx)
 	}
-	how := uint32(readOnly)
-	if blob.Verified() {
-		how |= fuse.FOPEN_KEEP_CACHE
+	if err != nil {
+		return nil, 0, n.tree.contentErrno(ctx, "open blob", n.reference(), errors.Join(err, blob.Close()))
 	}
-	return &openBlob{node: n, blob: blob, reader: blob.Reader()}, how, 0
+	handle := &openBlob{node: n, blob: blob, reader: blob.Reader()}
+	how, file, errno := n.pages.open(n.tree, n.EmbeddedInode().StableAttr(), blob)
+	if errno != 0 {
+		_ = handle.close() // of one that was just opened
+		return nil, 0, errno
+	}
+	if file != nil {
+		return &passedBlob{handle, file}, readOnly, 0
+	}
+	return handle, readOnly | how, 0
 }
 
 // An openBlob is an open file of a blob.
@@ -108,6 +115,19 @@ func (o *openBlob) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadR
 
 // Release implements fusefs.FileReleaser.
 func (o *openBlob) Release(context.Context) syscall.Errno {
-	err := errors.Join(o.reader.Close(), o.blob.Close())
-	return o.node.tree.errno(o.node.tree.ctx, "close blob", o.node.reference(), err)
+	o.node.pages.release(o.blob)
+	return o.node.tree.errno(o.node.tree.ctx, "close blob", o.node.reference(), o.close())
 }
+
+func (o *openBlob) close() error { return errors.Join(o.reader.Close(), o.blob.Close()) }
+
+// A passedBlob is an open file that the kernel reads from the cache's disk itself.
+type passedBlob struct {
+	*openBlob
+	file *os.File
+}
+
+var _ fusefs.FilePassthroughFder = (*passedBlob)(nil)
+
+// PassthroughFd implements fusefs.FilePassthroughFder.
+func (p *passedBlob) PassthroughFd() (int, bool) { return int(p.file.Fd()), true } //nolint:gosec // a file descriptor is small

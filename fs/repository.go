@@ -110,7 +110,7 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 		return content, mediaType, err
 	}
 	told := make(chan string, 1) // who waits may be gone before it is told
-	content, err = r.tree.cache.Document(ctx, d, func(ctx context.Context) ([]byte, error) {
+	content, err = r.tree.cache.Document(ctx, r.origin, d, func(ctx context.Context) ([]byte, error) {
 		mediaType, content, err := r.source.Manifest(ctx, d)
 		told <- mediaType
 		return content, err

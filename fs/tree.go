@@ -36,9 +36,11 @@ type tree struct {
 	log     *slog.Logger
 	owner   fuse.Owner
 
-	platform ocispec.Platform // of the host, or who is asked for
-	tagTTL   time.Duration
-	maxStale time.Duration
+	platform    ocispec.Platform // of the host, or who is asked for
+	passthrough bool             // what is whole on disk the kernel reads itself
+	spent       *spent
+	tagTTL      time.Duration
+	maxStale    time.Duration
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
@@ -76,7 +78,8 @@ func newTree(ctx context.Context, o Options) *tree {
 		platform: o.Platform,
 		tagTTL:   o.TagTTL,
 		maxStale: o.MaxStale,
-		patience: 3 * o.Timeout,
+		patience: 2 * o.Timeout,
+		spent:    newSpent(),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = newLRU[string, time.Time](maxRegistries)

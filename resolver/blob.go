@@ -38,7 +38,7 @@ func (r *Repository) Blob(desc ocispec.Descriptor) Fetcher {
 // context holds for the body too. The time until the body is bounded by three
 // times Options.Timeout, each wait in the body by Options.Timeout
 // (context.DeadlineExceeded).
-func (b *Blob) Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error) {
+func (b *Blob) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (body io.ReadCloser, at int64, err error) {
 	body, at, err = b.fetch(ctx, off, n)
 	if err != nil {
 		return nil, 0, fmt.Errorf("fetch bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.repo, err)

@@ -23,7 +23,7 @@ var alphabet = []byte("abcdefghijklmnopqrstuvwxyz")
 // fetch reads a range and returns the bytes of the blob that came, and from
 // where on.
 func fetch(b Fetcher, off, n int64) (content string, at int64, err error) {
-	body, at, err := b.Fetch(context.Background(), off, n)
+	body, at, err := b.Fetch(context.Background(), off, n, nil)
 	if err != nil {
 		return "", 0, err
 	}
@@ -276,7 +276,7 @@ func TestFetchInterruptedInTheBody(t *testing.T) {
 	desc := fake.AddBlob("app", alphabet)
 	fake.Inject(fakeregistry.Fault{Hang: true, CutAt: 2})
 	ctx, cancel := context.WithCancel(t.Context())
-	body, _, err := repo(t, fake, Options{}).Blob(desc).Fetch(ctx, 0, 26)
+	body, _, err := repo(t, fake, Options{}).Blob(desc).Fetch(ctx, 0, 26, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestFetchSlowReader(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddGenerated("app", 1, 1<<20)
 	const timeout = 150 * time.Millisecond
-	body, _, err := repo(t, fake, Options{Timeout: timeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size)
+	body, _, err := repo(t, fake, Options{Timeout: timeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +333,7 @@ func TestFetchOverHTTP2(t *testing.T) {
 	desc := fake.AddGenerated("app", 2, 1<<20)
 	host, caFile := tlsServer(t, fake)
 	blob := repoOf(t, dial(t, host, Options{CAFile: caFile}), "app").Blob(desc)
-	body, _, err := blob.Fetch(t.Context(), 1000, 2000)
+	body, _, err := blob.Fetch(t.Context(), 1000, 2000, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (l *Layout) Blob(desc ocispec.Descriptor) Fetcher {
 }
 
 // Fetch implements Fetcher. The body is always the range.
-func (b *layoutBlob) Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error) {
+func (b *layoutBlob) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (body io.ReadCloser, at int64, err error) {
 	body, err = b.fetch(ctx, off, n)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.layout.path, err)

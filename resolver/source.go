@@ -47,7 +47,7 @@ type Fetcher interface {
 	// A body that ends early is io.ErrUnexpectedEOF; it never gives more than
 	// it should. The context holds for the body too. The content isn't compared
 	// with the digest: no part of a blob could be.
-	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
+	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error)
 }
 
 var (

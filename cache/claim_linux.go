@@ -1,0 +1,32 @@
+package cache
+
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// A claim is a lock of the byte with a chunk's number in the sums, which ends with
+// the process that has it, at the latest: nobody reads or writes by it, see
+// F_OFD_SETLK in fcntl(2).
+
+// claim claims chunks, all of them or none; false if another process has one.
+// What is claimed already stays so.
+func (s *store) claim(first, last int) bool { return s.setClaim(unix.F_WRLCK, first, last) }
+
+func (s *store) unclaim(first, last int) { s.setClaim(unix.F_UNLCK, first, last) }
+
+func (s *store) setClaim(kind int16, first, last int) bool {
+	l := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: int64(first), Len: int64(last - first + 1)}
+	return first > last || unix.FcntlFlock(s.sums.Fd(), unix.F_OFD_SETLK, &l) == nil
+}
+
+// claimed is the first of some chunks that another process has claimed, as far as
+// the kernel tells; more than last if there is none.
+func (s *store) claimed(first, last int) int {
+	l := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: int64(first), Len: int64(last - first + 1)}
+	if unix.FcntlFlock(s.sums.Fd(), unix.F_OFD_GETLK, &l) != nil || l.Type == unix.F_UNLCK {
+		return last + 1
+	}
+	return max(first, int(l.Start))
+}

@@ -1,0 +1,11 @@
+//go:build !linux
+
+package cache
+
+import (
+	"errors"
+	"os"
+)
+
+// punch gives back the blocks of a part of a file where the system can.
+func punch(*os.File, int64, int64) error { return errors.ErrUnsupported }
