@@ -61,8 +61,8 @@ func (t *table) open(disk *disk, fl, closing *flight) {
 	defer t.mu.Unlock()
 	t.disk.attached, t.disk.opening = true, nil
 	t.store, t.complete = store, complete
-	// Where chunks were handed out unverified, they too must match.
-	if complete && t.handed == 0 && t.trust != failed {
+	// Where chunks have come before, they too must match.
+	if complete && !t.seen && t.handed == 0 && t.trust != failed {
 		t.trust = verified
 	}
 	fl.land(nil, nil)
@@ -308,9 +308,15 @@ func (t *table) shed(s *store) bool {
 	t.kept = t.kept[1:]
 	t.chunks.at(i).where = absent
 	t.mu.Unlock()
-	s.drop(i)
-	t.cache.counts.evictions.Add(1)
-	return true
+	if s.drop(i) {
+		t.cache.counts.evictions.Add(1)
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.chunks.at(i).where = sure
+	t.kept = append(t.kept, i)
+	return false
 }
 
 // finish makes a store that has all chunks, as they were verified, a complete

@@ -20,8 +20,9 @@ import (
 //
 // As long as a store is open, its sums are locked (shared), so that nobody evicts
 // it. Several processes may have one open and write to it, each those chunks that
-// it has claimed (see share.go), and none to a chunk that is there. So nothing is
-// ever written to a complete blob, which lacks none.
+// it has claimed (see share.go). A chunk that is there doesn't change as long as
+// more than one has it open: what one has compared with what it was told stays so.
+// And nothing is ever written to a complete blob, which lacks none.
 type store struct {
 	disk     *disk
 	grid     grid
@@ -90,16 +91,21 @@ func (s *store) read(i int, p []byte, at int64) error {
 	return nil
 }
 
-// write puts chunk i on disk, and then says so in its slot. One that is there
-// stays, unless it is another. The error is errNoRoom if it doesn't fit, errClaimed
-// if another process is at it, and otherwise the disk's, which is logged.
+// write puts chunk i on disk, and then says so in its slot. Another one that is
+// there is replaced. The error is errNoRoom if it doesn't fit, errClaimed if another
+// process is at it, or has what would be replaced open, and otherwise the disk's,
+// which is logged.
 func (s *store) write(i int, data []byte) error {
 	if !s.claim(i, i) {
 		return errClaimed
 	}
 	defer s.unclaim(i, i)
-	if s.is(i, data) {
+	there, same := s.holds(i, data)
+	if same {
 		return nil
+	}
+	if there && !s.drop(i) {
+		return errClaimed
 	}
 	size := onDiskSize(len(data)) + slotSize
 	if err := s.disk.reserve(size); err != nil {
@@ -117,27 +123,35 @@ func (s *store) write(i int, data []byte) error {
 // errClaimed is that another process has claimed a chunk.
 var errClaimed = errors.New("another process is at it")
 
-// is tells whether chunk i is there, with these bytes.
-func (s *store) is(i int, data []byte) bool {
+// holds tells whether chunk i is there, and with these bytes.
+func (s *store) holds(i int, data []byte) (there, same bool) {
 	raw, err := readSlots(s.sums, i, 1)
 	if err != nil || !(*slot)(raw).holds(s.seed, i) {
-		return false
+		return false, false
 	}
-	there := make([]byte, len(data))
-	return s.read(i, there, 0) == nil && bytes.Equal(there, data)
+	had := make([]byte, len(data))
+	return true, s.read(i, had, 0) == nil && bytes.Equal(had, data)
 }
 
-// drop removes chunk i, unless the blob is complete, or another process is at it:
-// first its slot, then its bytes.
-func (s *store) drop(i int) {
+// drop removes chunk i: first its slot, then its bytes. false is that it doesn't,
+// because the blob is complete, or another process has it open.
+func (s *store) drop(i int) (dropped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.claim(i, i) {
-		return
+	if lock(s.sums, unix.LOCK_EX) == nil {
+		dropped = s.dropAlone(i)
 	}
-	defer s.unclaim(i, i)
+	// A lock that couldn't be had is lost, and the one before it too: see flock(2).
+	if err := lock(s.sums, unix.LOCK_SH); err != nil {
+		s.disk.log.Debug("a blob on disk isn't locked any more", "path", s.path, "error", err) // it is just being evicted
+	}
+	return dropped
+}
+
+// dropAlone removes chunk i, which nobody else has open. s.mu is held.
+func (s *store) dropAlone(i int) bool {
 	if !s.isAt(s.path) || s.path == s.disk.blob(s.digest) {
-		return
+		return false
 	}
 	var none slot
 	_, err := s.sums.WriteAt(none[:], slotOffset(i))
@@ -146,9 +160,10 @@ func (s *store) drop(i int) {
 	}
 	if err != nil {
 		s.disk.failed("a chunk can't be removed", s.path, err)
-		return
+		return false
 	}
 	s.disk.usage.add(-onDiskSize(s.grid.length(i)) - slotSize)
+	return true
 }
 
 // lose is told that chunk i isn't as it was written. A complete blob is the

@@ -32,6 +32,7 @@ type table struct {
 	chunks    pages[chunk]
 	handed    int  // chunks handed out
 	handedAll bool // see handAll
+	seen      bool // some chunk has come, wherever from
 	flights   map[int]*flight
 	runs      map[*run]struct{} // on their way
 	rangeless bool              // the source sends the whole blob for any range

@@ -84,7 +84,7 @@ func (t *table) recognise(i int, sum uint64, fromVerified bool) bool {
 		t.trust = unknown
 		t.hashing.restart()
 	}
-	c.sum = sum
+	c.sum, t.seen = sum, true
 	return true
 }
 
