@@ -50,7 +50,7 @@ func (r *run) fromStart(off int64) bool {
 	defer t.mu.Unlock()
 	if off == 0 { // perhaps it has more than was asked for: see goesOn
 		r.head = true
-		return true
+		return !r.leave()
 	}
 	t.rangeless = true
 	for other := range t.runs {
@@ -58,7 +58,7 @@ func (r *run) fromStart(off int64) bool {
 			other.become()
 		}
 	}
-	if r.leaveTo(t.streamTo(r.next)) {
+	if r.leave() {
 		return false
 	}
 	r.next = 0
@@ -66,19 +66,26 @@ func (r *run) fromStart(off int64) bool {
 	return true
 }
 
-// leaveTo leaves to a stream what r was to bring; false if there is no other.
+// leave leaves what r was to bring to a stream that has just begun as well; false
+// if r is one, or there is none. What the stream has passed has come with it.
 // table.mu is held.
-func (r *run) leaveTo(stream *run) bool {
-	if stream == nil || stream == r {
+func (r *run) leave() bool {
+	if r.stream {
 		return false
 	}
-	for i, fl := range r.table.flights {
-		if fl.run == r && !fl.landed() {
-			fl.run = stream
-			stream.want(i)
+	for stream := range r.table.runs {
+		if !stream.stream || stream.ctx.Err() != nil {
+			continue
 		}
+		for i, fl := range r.table.flights {
+			if fl.run == r && !fl.landed() && i >= stream.next {
+				fl.run = stream
+				stream.want(i)
+			}
+		}
+		return true
 	}
-	return true
+	return false
 }
 
 // goesOn says whether body, which began at byte 0, has more than was asked for:
@@ -95,7 +102,7 @@ func (r *run) goesOn(body io.Reader) bool {
 	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n == 0 || r.leaveTo(t.streamTo(r.next)) {
+	if n == 0 || r.leave() {
 		return false
 	}
 	r.become()
