@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -88,12 +89,14 @@ func (o *Options) setDefaults() {
 
 // A Server is a mounted file system.
 type Server struct {
-	mountpoint string
-	fuse       *fuse.Server
-	tree       *tree
+	fuse     *fuse.Server
+	attached *attachment
+	tree     *tree
 
-	over     chan struct{}
-	overOnce sync.Once
+	// unmounting is that Unmount was called.
+	unmounting atomic.Bool
+	over       chan struct{}
+	overOnce   sync.Once
 }
 
 // Mount mounts a registry and returns once the mount answers. The mount lives
@@ -105,25 +108,68 @@ type Server struct {
 func Mount(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
 	t := newTree(ctx, o)
-	root, id, err := t.root(ctx, o)
+	s, err := mount(ctx, t, o)
 	if err != nil {
 		t.close()
 		return nil, err
 	}
-	s := &Server{mountpoint: o.Mountpoint, tree: t, over: make(chan struct{})}
+	go s.serve()
+	if err := ready(s.fuse.WaitMount); err != nil {
+		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, errors.Join(err, s.Unmount()))
+	}
+	return s, nil
+}
+
+// mount mounts and doesn't answer yet.
+func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
+	root, id, err := t.root(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	options := o.fuse()
 	options.RootStableAttr = &id
-	server, err := fusefs.Mount(o.Mountpoint, root, options)
+	server, err := fuse.NewServer(fusefs.NewNodeFS(root, options), o.Mountpoint, &options.MountOptions)
 	if err != nil {
-		t.close()
 		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, err)
 	}
-	s.fuse = server
-	go func() {
-		server.Wait()
-		s.end()
-	}()
-	return s, nil
+	attached, err := attach(o.Mountpoint)
+	if err != nil {
+		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, errors.Join(err, server.Unmount()))
+	}
+	return &Server{fuse: server, attached: attached, tree: t, over: make(chan struct{})}, nil
+}
+
+// serve answers until the connection to the kernel ends, and leaves no mount
+// behind that nobody answers.
+func (s *Server) serve() {
+	s.fuse.Serve()
+	if !s.unmounting.Load() {
+		s.leave()
+	}
+	s.end()
+}
+
+// goneWithin is what somebody who unmounts by force gets to take the mount away
+// himself: umount(2) ends the connection first.
+const goneWithin = 200 * time.Millisecond
+
+// leave detaches the mount if it is still there although its connection has
+// ended, as after `umount -f` of a busy mount.
+func (s *Server) leave() {
+	for deadline := time.Now().Add(goneWithin); ; time.Sleep(10 * time.Millisecond) {
+		if there, err := s.attached.there(); err == nil && !there {
+			return
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+	}
+	log := s.tree.log.With("mountpoint", s.attached.path)
+	if err := s.attached.detach(); err != nil {
+		log.Error("the connection to the kernel has ended and the mount can't be detached", "error", err)
+		return
+	}
+	log.Warn("the connection to the kernel has ended: the mount was busy and has been detached")
 }
 
 // fuse are the options of go-fuse, each for a reason.
@@ -178,21 +224,27 @@ func (s *Server) end() {
 	})
 }
 
-// Wait waits until the file system is unmounted, by whomever.
-func (s *Server) Wait() {
-	<-s.over
-}
+// Done is closed when nothing is served any more, whoever unmounted.
+func (s *Server) Done() <-chan struct{} { return s.over }
 
 // Unmount unmounts. If the mount is busy, it is taken out of the tree of files
 // at once, and programs that still have files of it open get errors. Either
 // way nothing is served after it returns nil.
 func (s *Server) Unmount() error {
-	err := s.fuse.Unmount()
-	if err != nil {
-		if lazy := detach(s.mountpoint); lazy != nil {
-			return fmt.Errorf("unmount %s: %w", s.mountpoint, errors.Join(err, lazy))
+	s.unmounting.Store(true)
+	path := s.attached.path
+	switch there, err := s.attached.there(); {
+	case err != nil:
+		return fmt.Errorf("unmount %s: %w", path, err)
+	case !there:
+		s.end()
+		return nil
+	}
+	if err := s.fuse.Unmount(); err != nil {
+		if lazy := s.attached.detach(); lazy != nil {
+			return fmt.Errorf("unmount %s: %w", path, errors.Join(err, lazy))
 		}
-		s.tree.log.Warn("the mount was busy and has been detached", "mountpoint", s.mountpoint)
+		s.tree.log.Warn("the mount was busy and has been detached", "mountpoint", path)
 	}
 	s.end()
 	return nil

@@ -97,13 +97,8 @@ func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
 
 // untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.
 func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) error {
-	gone := make(chan struct{})
-	go func() {
-		server.Wait()
-		close(gone)
-	}()
 	select {
-	case <-gone:
+	case <-server.Done():
 		log.Info("unmounted by somebody else")
 		return nil
 	case <-ctx.Done():
@@ -111,7 +106,6 @@ func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) er
 	if err := server.Unmount(); err != nil {
 		return err
 	}
-	<-gone
 	log.Info("unmounted")
 	return nil
 }
