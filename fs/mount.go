@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"runtime"
@@ -126,7 +125,7 @@ func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := o.fuse()
+	options := t.kernelOptions(&o)
 	options.RootStableAttr = &id
 	server, err := fuse.NewServer(fusefs.NewNodeFS(root, options), o.Mountpoint, &options.MountOptions)
 	if err != nil {
@@ -170,45 +169,6 @@ func (s *Server) leave() {
 		return
 	}
 	log.Warn("the connection to the kernel has ended: the mount was busy and has been detached")
-}
-
-// fuse are the options of go-fuse, each for a reason.
-func (o *Options) fuse() *fusefs.Options {
-	negative := min(o.TagTTL, maxNegative)
-	var debug *log.Logger
-	if o.Debug {
-		debug = slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
-	}
-	return &fusefs.Options{
-		// Positive answers say for themselves how long they hold.
-		NegativeTimeout: &negative,
-		// Modes are what they are, 0000 too.
-		NullPermissions: true,
-		Logger:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
-		MountOptions: fuse.MountOptions{
-			AllowOther: o.AllowOther,
-			Options:    append([]string{"ro", "nosuid", "nodev"}, o.MountOptions...),
-			FsName:     o.source(),
-			Name:       "orasfs",
-			// The largest request that the kernel sends.
-			MaxWrite: fuse.MAX_KERNEL_WRITE,
-			// Splicing needs a larger pipe than the kernel gives for requests
-			// of that size; replies from memory are as fast without.
-			DisableSplice: true,
-			// Reads ahead of the kernel that may be on their way at once: the
-			// default, 12, starves parallel readers of a slow registry.
-			MaxBackground: 64,
-			// What a digest names never changes: only we know when pages go.
-			ExplicitDataCacheControl: true,
-			// A storm of forgets must not take memory without bound.
-			MaxInflightRequestBytes: 64 << 20,
-			// Root mounts without fusermount3, and falls back to it.
-			DirectMount:      os.Geteuid() == 0,
-			DirectMountFlags: mountFlags,
-			Debug:            o.Debug,
-			Logger:           debug,
-		},
-	}
 }
 
 // owner is who owns the files: whoever mounted.

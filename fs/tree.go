@@ -147,7 +147,12 @@ func await[T any](ctx context.Context, t *tree, key string, do func(context.Cont
 			return none, context.Canceled
 		}
 		defer t.running.Done()
-		return do(t.ctx)
+		var value T
+		err := t.guarded(func() (err error) {
+			value, err = do(t.ctx)
+			return err
+		})()
+		return value, err
 	})
 	select {
 	case r := <-result:
