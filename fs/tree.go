@@ -36,6 +36,8 @@ type tree struct {
 	log     *slog.Logger
 	owner   fuse.Owner
 
+	complaints *complaints
+
 	platform ocispec.Platform // of the host, or who is asked for
 	tagTTL   time.Duration
 	maxStale time.Duration
@@ -77,6 +79,8 @@ func newTree(ctx context.Context, o Options) *tree {
 		tagTTL:   o.TagTTL,
 		maxStale: o.MaxStale,
 		patience: 3 * o.Timeout,
+
+		complaints: newComplaints(o.Log),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = newLRU[string, time.Time](maxRegistries)
@@ -109,6 +113,7 @@ func (t *tree) close() {
 	t.mu.Unlock()
 	t.cancel()
 	t.running.Wait()
+	t.complaints.flush()
 }
 
 // begin counts one more thing that runs under the tree's context, unless the
