@@ -24,6 +24,9 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	if o.Layout != nil {
 		defer o.Layout.Close() //nolint:errcheck // it was only read
 	}
+	if err := notWritable(r.cache.Dir); err != nil {
+		log.Warn("the cache directory isn't writable: what it holds is read, and nothing more is kept", "dir", r.cache.Dir, "error", err)
+	}
 	content, err := cache.Open(r.cache)
 	if err != nil {
 		return fmt.Errorf("%w: choose another directory with --cache-dir", err)
