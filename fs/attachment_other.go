@@ -20,8 +20,14 @@ func (a *attachment) there() (bool, error) {
 	return mountinfo.Mounted(a.path)
 }
 
+// widen is for Linux.
+func (a *attachment) widen() error { return nil }
+
 // detach unmounts although files are open.
 func (a *attachment) detach() error { return unix.Unmount(a.path, unix.MNT_FORCE) }
 
 // ready waits for the mount, which another program makes.
 func ready(wait func() error) error { return wait() }
+
+// mayPassthrough: only Linux can.
+func mayPassthrough() bool { return false }

@@ -9,6 +9,11 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
+// requestSize is the largest request of the kernel, in bytes: what it sends
+// unless fs.fuse.max_pages_limit is raised. Then it could be more, but each
+// doubling is slower: buffers of that size leave the processor's caches.
+const requestSize = fuse.MAX_KERNEL_WRITE
+
 // kernelOptions are how the kernel and go-fuse work with a mount, each for a
 // reason.
 func (t *tree) kernelOptions(o *Options) *fusefs.Options {
@@ -16,6 +21,13 @@ func (t *tree) kernelOptions(o *Options) *fusefs.Options {
 	var debug *log.Logger
 	if o.Debug {
 		debug = slog.NewLogLogger(t.log.Handler(), slog.LevelDebug)
+	}
+	// With it the mount counts as stacked, and then no overlay can stand on an
+	// overlay of it, nor EROFS on a file in it, whether or not it is used. go-fuse
+	// takes it unasked.
+	var disabled uint64
+	if !t.passthrough {
+		disabled |= fuse.CAP_PASSTHROUGH
 	}
 	return &fusefs.Options{
 		// Positive answers say for themselves how long they hold.
@@ -28,8 +40,7 @@ func (t *tree) kernelOptions(o *Options) *fusefs.Options {
 			Options:    append([]string{"ro", "nosuid", "nodev"}, o.MountOptions...),
 			FsName:     o.source(),
 			Name:       "orasfs",
-			// The largest request that the kernel sends.
-			MaxWrite: fuse.MAX_KERNEL_WRITE,
+			MaxWrite:   requestSize,
 			// Splicing needs a larger pipe than the kernel gives for requests
 			// of that size; replies from memory are as fast without.
 			DisableSplice: true,
@@ -44,8 +55,10 @@ func (t *tree) kernelOptions(o *Options) *fusefs.Options {
 			DirectMount:      os.Geteuid() == 0,
 			DirectMountFlags: mountFlags,
 			PanicHandler:     t.panicStatus,
-			Debug:            o.Debug,
-			Logger:           debug,
+
+			DisabledCapabilities: disabled,
+			Debug:                o.Debug,
+			Logger:               debug,
 		},
 	}
 }

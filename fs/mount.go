@@ -59,6 +59,11 @@ type Options struct {
 	// times as long.
 	Timeout time.Duration
 
+	// Passthrough lets the kernel read complete and verified blobs from the
+	// cache's files by itself, where it can and this process may (it needs
+	// CAP_SYS_ADMIN). A mount of an image's root file system does without.
+	Passthrough bool
+
 	AllowOther   bool
 	MountOptions []string // the kernel's, as after mount's -o
 	Debug        bool     // log each request of the kernel
@@ -135,6 +140,10 @@ func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, errors.Join(err, server.Unmount()))
 	}
+	if err := attached.widen(); err != nil {
+		t.log.Debug("the kernel's read-ahead stays as it is", "error", err)
+	}
+	t.passthrough = t.passthrough && server.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0
 	return &Server{fuse: server, attached: attached, tree: t, over: make(chan struct{})}, nil
 }
 

@@ -38,6 +38,10 @@ type tree struct {
 
 	complaints *complaints
 
+	// passthrough is that the kernel reads complete blobs by itself. It is set
+	// before anything is served.
+	passthrough bool
+
 	platform ocispec.Platform // of the host, or who is asked for
 	tagTTL   time.Duration
 	maxStale time.Duration
@@ -81,6 +85,8 @@ func newTree(ctx context.Context, o Options) *tree {
 		patience: 3 * o.Timeout,
 
 		complaints: newComplaints(o.Log),
+
+		passthrough: o.Passthrough && mayPassthrough(),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = newLRU[string, time.Time](maxRegistries)

@@ -60,6 +60,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		TagTTL:       r.tagTTL,
 		MaxStale:     r.maxStale,
 		Timeout:      r.registry.Timeout,
+		Passthrough:  r.passthrough,
 		AllowOther:   r.allowOther,
 		MountOptions: r.kernelOptions,
 		Log:          log,
