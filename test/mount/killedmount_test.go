@@ -1,11 +1,14 @@
 package mount
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,6 +66,17 @@ func (m *mount) killEarly(t *testing.T, i int) {
 		m.abort(t)
 		return
 	}
+	if !m.answers(t) {
+		return
+	}
+	if mounted(t, m.dir) {
+		output(t, "fusermount3", "-u", "-z", m.dir)
+	}
+}
+
+// answers tells whether every look at the mountpoint comes to an end.
+func (m *mount) answers(t *testing.T) bool {
+	t.Helper()
 	for _, look := range [][]string{{"stat", m.dir}, {"ls", "-a", m.dir}, {"cat", m.path("file")}} {
 		p := start(t, exec.Command(look[0], look[1:]...))
 		select {
@@ -70,14 +84,50 @@ func (m *mount) killEarly(t *testing.T, i int) {
 		case <-time.After(30 * time.Second):
 			t.Errorf("%s has no answer; it is in the state %s", p.cmd, states(p.cmd.Process.Pid))
 			m.abort(t)
-			return
+			return false
 		}
 		if out := p.stderr.String(); out != "" && !strings.Contains(out, "not connected") && !strings.Contains(out, notThere) {
 			t.Errorf("%s: %s", p.cmd, out)
 		}
 	}
-	if mounted(t, m.dir) {
-		output(t, "fusermount3", "-u", "-z", m.dir)
+	return true
+}
+
+// TestKilledWithHelper kills a daemon while a program runs that it has started,
+// a credential helper: that must not keep the mount waiting.
+func TestKilledWithHelper(t *testing.T) {
+	f := serveFake(t)
+	dir := t.TempDir()
+	running := filepath.Join(dir, "running")
+	for name, content := range map[string]string{
+		"config.json":            fmt.Sprintf(`{"credHelpers":{%q:"slow"}}`, f.host),
+		"docker-credential-slow": "#!/bin/sh\necho $$ >" + running + ".new && mv " + running + ".new " + running + " && exec sleep 600\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.RequireBasic("reader", password)
+	m := prepare(t, "none", "--registry-config", filepath.Join(dir, "config.json"))
+	m.env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	m.mount(t)
+	daemon := m.daemon(t)
+	start(t, exec.Command("ls", m.path(f.host)))
+	var helper int
+	eventually(t, "the credential helper runs", func() bool {
+		content, err := os.ReadFile(running)
+		if err == nil {
+			helper, err = strconv.Atoi(strings.TrimSpace(string(content)))
+		}
+		return err == nil
+	})
+	t.Cleanup(func() { _ = syscall.Kill(helper, syscall.SIGKILL) }) // it may have ended
+	if err := syscall.Kill(daemon, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.answers(t)
+	if err := syscall.Kill(helper, syscall.SIGKILL); err != nil {
+		t.Errorf("the helper has ended before: %v", err)
 	}
 }
 
