@@ -29,6 +29,8 @@ const (
 // Options say what to mount where. Mountpoint, Cache, and one of Registry, Layout
 // and Connect are needed.
 type Options struct {
+	// Mountpoint is an absolute path without symbolic links, as the kernel's table
+	// of mounts shows it.
 	Mountpoint string
 	// Registry is the one that is mounted.
 	Registry *resolver.Registry
@@ -138,6 +140,7 @@ func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
 	}
 	attached, err := attach(o.Mountpoint)
 	if err != nil {
+		go server.Serve() // whose end Unmount waits for
 		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, errors.Join(err, server.Unmount()))
 	}
 	if err := attached.widen(); err != nil {
