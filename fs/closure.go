@@ -145,7 +145,7 @@ func (w *closureWalk) fetch(ctx context.Context, list []ocispec.Descriptor) ([]*
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(documentsAtOnce)
 	for i, desc := range list {
-		group.Go(func() error {
+		group.Go(w.repo.tree.guarded(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err() // one has failed: the others needn't be asked for
 			}
@@ -166,7 +166,7 @@ func (w *closureWalk) fetch(ctx context.Context, list []ocispec.Descriptor) ([]*
 			}
 			manifests[i] = m
 			return nil
-		})
+		}))
 	}
 	return manifests, group.Wait()
 }

@@ -71,27 +71,25 @@ func (d *directory) start() {
 	pages := make(chan page)
 	d.pages, d.stop = pages, stop
 	d.page, d.err, d.done, d.next = nil, nil, false, 0
-	if !d.tree.begin() {
-		d.done, d.err = true, context.Canceled
-		return
-	}
-	go func() {
-		defer d.tree.running.Done()
-		defer close(pages)
-		send := func(p page) error {
-			select {
-			case pages <- p:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	send := func(p page) error {
+		select {
+		case pages <- p:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		err := d.list(ctx, func(entries []fuse.DirEntry) error {
-			return send(page{entries: entries})
-		})
+	}
+	running := d.tree.run(func() error {
+		return d.list(ctx, func(entries []fuse.DirEntry) error { return send(page{entries: entries}) })
+	}, func(err error) {
 		// An error here is that nobody reads any more.
 		_ = send(page{err: err, last: true})
-	}()
+		close(pages)
+	})
+	if !running {
+		d.done, d.err = true, context.Canceled
+		close(pages)
+	}
 }
 
 // end stops the stream and waits for it.

@@ -16,7 +16,7 @@ import (
 // This file is the only place where errors become errno values.
 
 // errno tells what a program sees of an error, and writes the line in the log
-// that says why. The line names the operation and the reference.
+// that says why, see complaints. The line names the operation and the reference.
 //
 //	ENOENT     the name isn't there
 //	EACCES     401 and 403, and a local file that may not be read
@@ -39,7 +39,7 @@ func (t *tree) errno(ctx context.Context, operation, reference string, err error
 	case code == syscall.ENOENT:
 		t.log.Debug(operation, "reference", reference, "errno", "ENOENT", "error", err)
 	default:
-		t.log.Error(operation, "reference", reference, "errno", errnoNames[code], "error", err)
+		t.complaints.add(operation, reference, errnoNames[code], err)
 	}
 	return code
 }

@@ -1,11 +1,9 @@
 package fs
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -50,8 +48,7 @@ func TestErrno(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
-			tree := &tree{ctx: t.Context(), log: slog.New(slog.NewTextHandler(&log, nil))}
+			tree, log := loggedTree(t)
 			if errno := tree.errno(test.ctx, "read blob", "host/repo@sha256:ab", test.err); errno != test.errno {
 				t.Errorf("errno %v, want %v", errno, test.errno)
 			}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -29,6 +29,8 @@ const (
 // Options say what to mount where. Mountpoint, Cache, and one of Registry, Layout
 // and Connect are needed.
 type Options struct {
+	// Mountpoint is an absolute path without symbolic links, as the kernel's table
+	// of mounts shows it.
 	Mountpoint string
 	// Registry is the one that is mounted.
 	Registry *resolver.Registry
@@ -59,6 +61,11 @@ type Options struct {
 	// times as long.
 	Timeout time.Duration
 
+	// Passthrough lets the kernel read complete and verified blobs from the
+	// cache's files by itself, where it can and this process may (it needs
+	// CAP_SYS_ADMIN). A mount of an image's root file system does without.
+	Passthrough bool
+
 	AllowOther   bool
 	MountOptions []string // the kernel's, as after mount's -o
 	Debug        bool     // log each request of the kernel
@@ -88,12 +95,14 @@ func (o *Options) setDefaults() {
 
 // A Server is a mounted file system.
 type Server struct {
-	mountpoint string
-	fuse       *fuse.Server
-	tree       *tree
+	fuse     *fuse.Server
+	attached *attachment
+	tree     *tree
 
-	over     chan struct{}
-	overOnce sync.Once
+	// unmounting is that Unmount was called.
+	unmounting atomic.Bool
+	over       chan struct{}
+	overOnce   sync.Once
 }
 
 // Mount mounts a registry and returns once the mount answers. The mount lives
@@ -105,64 +114,73 @@ type Server struct {
 func Mount(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
 	t := newTree(ctx, o)
-	root, id, err := t.root(ctx, o)
+	s, err := mount(ctx, t, o)
 	if err != nil {
 		t.close()
 		return nil, err
 	}
-	s := &Server{mountpoint: o.Mountpoint, tree: t, over: make(chan struct{})}
-	options := o.fuse()
-	options.RootStableAttr = &id
-	server, err := fusefs.Mount(o.Mountpoint, root, options)
-	if err != nil {
-		t.close()
-		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, err)
+	go s.serve()
+	if err := ready(s.fuse.WaitMount); err != nil {
+		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, errors.Join(err, s.Unmount()))
 	}
-	s.fuse = server
-	go func() {
-		server.Wait()
-		s.end()
-	}()
 	return s, nil
 }
 
-// fuse are the options of go-fuse, each for a reason.
-func (o *Options) fuse() *fusefs.Options {
-	negative := min(o.TagTTL, maxNegative)
-	var debug *log.Logger
-	if o.Debug {
-		debug = slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug)
+// mount mounts and doesn't answer yet.
+func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
+	root, id, err := t.root(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	return &fusefs.Options{
-		// Positive answers say for themselves how long they hold.
-		NegativeTimeout: &negative,
-		// Modes are what they are, 0000 too.
-		NullPermissions: true,
-		Logger:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
-		MountOptions: fuse.MountOptions{
-			AllowOther: o.AllowOther,
-			Options:    append([]string{"ro", "nosuid", "nodev"}, o.MountOptions...),
-			FsName:     o.source(),
-			Name:       "orasfs",
-			// The largest request that the kernel sends.
-			MaxWrite: fuse.MAX_KERNEL_WRITE,
-			// Splicing needs a larger pipe than the kernel gives for requests
-			// of that size; replies from memory are as fast without.
-			DisableSplice: true,
-			// Reads ahead of the kernel that may be on their way at once: the
-			// default, 12, starves parallel readers of a slow registry.
-			MaxBackground: 64,
-			// What a digest names never changes: only we know when pages go.
-			ExplicitDataCacheControl: true,
-			// A storm of forgets must not take memory without bound.
-			MaxInflightRequestBytes: 64 << 20,
-			// Root mounts without fusermount3, and falls back to it.
-			DirectMount:      os.Geteuid() == 0,
-			DirectMountFlags: mountFlags,
-			Debug:            o.Debug,
-			Logger:           debug,
-		},
+	options := t.kernelOptions(&o)
+	options.RootStableAttr = &id
+	server, err := fuse.NewServer(fusefs.NewNodeFS(root, options), o.Mountpoint, &options.MountOptions)
+	if err != nil {
+		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, err)
 	}
+	attached, err := attach(o.Mountpoint)
+	if err != nil {
+		go server.Serve() // whose end Unmount waits for
+		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, errors.Join(err, server.Unmount()))
+	}
+	if err := attached.widen(); err != nil {
+		t.log.Debug("the kernel's read-ahead stays as it is", "error", err)
+	}
+	t.passthrough = t.passthrough && server.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0
+	return &Server{fuse: server, attached: attached, tree: t, over: make(chan struct{})}, nil
+}
+
+// serve answers until the connection to the kernel ends, and leaves no mount
+// behind that nobody answers.
+func (s *Server) serve() {
+	s.fuse.Serve()
+	if !s.unmounting.Load() {
+		s.leave()
+	}
+	s.end()
+}
+
+// goneWithin is what somebody who unmounts by force gets to take the mount away
+// himself: umount(2) ends the connection first.
+const goneWithin = 200 * time.Millisecond
+
+// leave detaches the mount if it is still there although its connection has
+// ended, as after `umount -f` of a busy mount.
+func (s *Server) leave() {
+	for deadline := time.Now().Add(goneWithin); ; time.Sleep(10 * time.Millisecond) {
+		if there, err := s.attached.there(); err == nil && !there {
+			return
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+	}
+	log := s.tree.log.With("mountpoint", s.attached.path)
+	if err := s.attached.detach(); err != nil {
+		log.Error("the connection to the kernel has ended and the mount can't be detached", "error", err)
+		return
+	}
+	log.Warn("the connection to the kernel has ended: the mount was busy and has been detached")
 }
 
 // owner is who owns the files: whoever mounted.
@@ -178,21 +196,27 @@ func (s *Server) end() {
 	})
 }
 
-// Wait waits until the file system is unmounted, by whomever.
-func (s *Server) Wait() {
-	<-s.over
-}
+// Done is closed when nothing is served any more, whoever unmounted.
+func (s *Server) Done() <-chan struct{} { return s.over }
 
 // Unmount unmounts. If the mount is busy, it is taken out of the tree of files
 // at once, and programs that still have files of it open get errors. Either
 // way nothing is served after it returns nil.
 func (s *Server) Unmount() error {
-	err := s.fuse.Unmount()
-	if err != nil {
-		if lazy := detach(s.mountpoint); lazy != nil {
-			return fmt.Errorf("unmount %s: %w", s.mountpoint, errors.Join(err, lazy))
+	s.unmounting.Store(true)
+	path := s.attached.path
+	switch there, err := s.attached.there(); {
+	case err != nil:
+		return fmt.Errorf("unmount %s: %w", path, err)
+	case !there:
+		s.end()
+		return nil
+	}
+	if err := s.fuse.Unmount(); err != nil {
+		if lazy := s.attached.detach(); lazy != nil {
+			return fmt.Errorf("unmount %s: %w", path, errors.Join(err, lazy))
 		}
-		s.tree.log.Warn("the mount was busy and has been detached", "mountpoint", s.mountpoint)
+		s.tree.log.Warn("the mount was busy and has been detached", "mountpoint", path)
 	}
 	s.end()
 	return nil

@@ -53,9 +53,9 @@ func (a *artifact) layer(ctx context.Context, i int, passed func(*archive.Layer)
 	})
 }
 
-// closeUnused closes what nobody refers to any more.
+// closeUnused closes what nobody refers to any more. The runtime calls it.
 func (t *tree) closeUnused(desc ocispec.Descriptor, c io.Closer) {
-	if err := c.Close(); err != nil {
+	if err := t.guarded(c.Close)(); err != nil {
 		t.log.Debug("close layer", "digest", desc.Digest, "error", err)
 	}
 }

@@ -63,7 +63,12 @@ func (r *repository) opening(d digest.Digest, layer int) *opening {
 		close(o.done)
 		return o
 	}
-	if !t.begin() {
+	var image *archive.Image
+	running := t.run(func() (err error) {
+		image, err = o.open(r, d, layer)
+		return err
+	}, func(err error) { o.end(image, err) })
+	if !running {
 		o.err = context.Canceled
 		close(o.done)
 		return o
@@ -72,25 +77,26 @@ func (r *repository) opening(d digest.Digest, layer int) *opening {
 		t.openings.byKey = map[string]*opening{}
 	}
 	t.openings.byKey[key] = o
-	go func() {
-		defer t.running.Done()
-		o.run(r, d, layer)
-	}()
 	return o
 }
 
-// run opens the layers and ends the opening.
-func (o *opening) run(r *repository, d digest.Digest, layer int) {
-	defer close(o.done)
+// open opens the layers and makes the tree of them.
+func (o *opening) open(r *repository, d digest.Digest, layer int) (*archive.Image, error) {
 	layers, err := o.openLayers(r, d, layer)
 	switch {
 	case err != nil:
-		o.err = err
+		return nil, err
 	case o.raw:
-		o.image = archive.NewTree(layers[0])
-	default:
-		o.image = archive.NewImage(layers)
+		return archive.NewTree(layers[0]), nil
 	}
+	return archive.NewImage(layers), nil
+}
+
+// end ends the opening. It waits for openings.mu, and so until the opening is
+// among those under way.
+func (o *opening) end(image *archive.Image, err error) {
+	defer close(o.done)
+	o.image, o.err = image, err
 	t := o.tree
 	t.openings.mu.Lock()
 	defer t.openings.mu.Unlock()
@@ -117,13 +123,13 @@ func (o *opening) openLayers(r *repository, d digest.Digest, layer int) ([]*arch
 	group.SetLimit(openAtOnce)
 	// The topmost first: what is below them is only sure once they are known.
 	for i := range slices.Backward(layers) {
-		group.Go(func() (err error) {
+		group.Go(o.tree.guarded(func() (err error) {
 			layers[i], err = a.layer(ctx, first+i, func(l *archive.Layer) { o.show(i, nil, l) })
 			if err == nil {
 				o.show(i, layers[i], nil)
 			}
 			return err
-		})
+		}))
 	}
 	return layers, group.Wait()
 }

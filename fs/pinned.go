@@ -49,6 +49,8 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 	case !a.isImage():
 		return nil, id, fmt.Errorf("%s is no image: it has no %s", o.source(), view)
 	}
+	// An overlay has to stand on it, and on that another.
+	t.passthrough = false
 	return &viewNode{node: node{tree: t}, view: a.rootfs()}, id, nil
 }
 

@@ -36,11 +36,16 @@ type tree struct {
 	log     *slog.Logger
 	owner   fuse.Owner
 
-	platform    ocispec.Platform // of the host, or who is asked for
-	passthrough bool             // what is whole on disk the kernel reads itself
-	spent       *spent
-	tagTTL      time.Duration
-	maxStale    time.Duration
+	complaints *complaints
+	spent      *spent
+
+	// passthrough is that the kernel reads complete blobs by itself. It is set
+	// before anything is served.
+	passthrough bool
+
+	platform ocispec.Platform // of the host, or who is asked for
+	tagTTL   time.Duration
+	maxStale time.Duration
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
@@ -80,6 +85,10 @@ func newTree(ctx context.Context, o Options) *tree {
 		maxStale: o.MaxStale,
 		patience: 2 * o.Timeout,
 		spent:    newSpent(),
+
+		complaints: newComplaints(o.Log),
+
+		passthrough: o.Passthrough && mayPassthrough(),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = newLRU[string, time.Time](maxRegistries)
@@ -112,6 +121,7 @@ func (t *tree) close() {
 	t.mu.Unlock()
 	t.cancel()
 	t.running.Wait()
+	t.complaints.flush()
 }
 
 // begin counts one more thing that runs under the tree's context, unless the
@@ -150,7 +160,12 @@ func await[T any](ctx context.Context, t *tree, key string, do func(context.Cont
 			return none, context.Canceled
 		}
 		defer t.running.Done()
-		return do(t.ctx)
+		var value T
+		err := t.guarded(func() (err error) {
+			value, err = do(t.ctx)
+			return err
+		})()
+		return value, err
 	})
 	select {
 	case r := <-result:

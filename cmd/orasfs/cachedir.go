@@ -22,14 +22,16 @@ func defaultCacheDir() string {
 }
 
 // checkCacheDir makes the cache directory and sees that it can be used for a
-// mount there. Inside the mount it would wait for itself.
+// mount there, and that nobody else can change what it holds. Inside the mount
+// it would wait for itself. One that can't be written is as good for reading what
+// it holds, see notWritable.
 func checkCacheDir(dir, mountpoint string) error {
-	notWritable := func(err error) error {
+	unusable := func(err error) error {
 		return fmt.Errorf("cache directory %s isn't writable (%w): choose another with --cache-dir", dir, cause(err))
 	}
 	resolved, err := resolveExisting(dir)
 	if err != nil {
-		return notWritable(err)
+		return unusable(err)
 	}
 	if isBelow(resolved, mountpoint) {
 		return fmt.Errorf("cache directory %s is under the mountpoint: choose another with --cache-dir", dir)
@@ -38,12 +40,48 @@ func checkCacheDir(dir, mountpoint string) error {
 		return fmt.Errorf("mountpoint %s is under the cache directory %s: choose another, or another --cache-dir", mountpoint, dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return notWritable(err)
+		return unusable(err)
 	}
-	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-		return notWritable(err)
+	if err := checkCacheOwn(dir); err != nil {
+		return fmt.Errorf("cache directory: %w", err)
 	}
 	return nil
+}
+
+// checkCacheOwn finds what somebody else may change of a cache directory, or
+// has put there: the directories in it that are written to.
+func checkCacheOwn(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, cause(err))
+	}
+	if err := checkOwn(dir, info); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w: choose another with --cache-dir", dir, cause(err))
+	}
+	for _, e := range entries {
+		if e.Name() != logDir && !strings.HasPrefix(e.Name(), "v") { // v1 and so on are the cache's versions
+			continue
+		}
+		if err := checkOwnDir(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// notWritable is why nothing new can be kept in a cache directory, nil if it
+// can.
+func notWritable(dir string) error {
+	return unix.Access(dir, unix.W_OK|unix.X_OK)
+}
+
+// isReadOnly tells whether an error says that something may not be written here.
+func isReadOnly(err error) bool {
+	return errors.Is(err, iofs.ErrPermission) || errors.Is(err, unix.EROFS)
 }
 
 // resolveExisting resolves the symbolic links of a path of which the last

@@ -67,7 +67,7 @@ func (r *mountRequest) daemonArgs() []string {
 // If it fails or ctx ends before, no process and no mount is left.
 func (r *mountRequest) startDaemon(ctx context.Context, stderr io.Writer) error {
 	path := logPath(r.cache.Dir, r.mountpoint)
-	log, err := openLog(path)
+	log, err := r.openDaemonLog(path, stderr)
 	if err != nil {
 		return err
 	}
@@ -75,11 +75,6 @@ func (r *mountRequest) startDaemon(ctx context.Context, stderr io.Writer) error 
 	info, err := log.Stat()
 	if err != nil {
 		return fmt.Errorf("log %s: %w", path, cause(err))
-	}
-	if r.verbose {
-		if _, err := fmt.Fprintf(stderr, "log: %s\n", path); err != nil {
-			return err
-		}
 	}
 	reports, report, err := os.Pipe()
 	if err != nil {
@@ -104,6 +99,20 @@ func (r *mountRequest) startDaemon(ctx context.Context, stderr io.Writer) error 
 	default:
 		return fmt.Errorf("mount %s: %w", r.mountpoint, err)
 	}
+}
+
+// openDaemonLog opens what the daemon logs to: nothing where the cache directory
+// can be read alone.
+func (r *mountRequest) openDaemonLog(path string, stderr io.Writer) (*os.File, error) {
+	log, err := openLog(path)
+	switch {
+	case isReadOnly(err):
+		tell(stderr, fmt.Sprintf("no log is written (%v): use -f to see one", err))
+		return os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	case err == nil && r.verbose:
+		tell(stderr, "log: "+path)
+	}
+	return log, err
 }
 
 // startProcess starts the daemon and hands it the password.
@@ -198,8 +207,10 @@ func lastWords(w io.Writer, log *os.File, from int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(w, lastLines(log, from, info.Size()))
-	return err
+	for line := range strings.Lines(lastLines(log, from, info.Size())) {
+		tell(w, line)
+	}
+	return nil
 }
 
 // A reportPipe is the daemon's end of the pipe.
@@ -225,13 +236,22 @@ func (r *reportPipe) mounted() error {
 
 // failed says why there is no mount. After mounted nobody listens any more.
 func (r *reportPipe) failed(err error) {
-	_, _ = r.file.WriteString(oneLine(err.Error()) + "\n")
+	_, _ = r.file.WriteString(printable(err.Error()) + "\n")
+}
+
+// daemonLog is the standard error, bounded where it is a file.
+func daemonLog(path string) (io.Writer, error) {
+	info, err := os.Stderr.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return os.Stderr, err
+	}
+	return newBoundedLog(os.Stderr, path)
 }
 
 // serveAsDaemon serves with a log in the file that startDaemon made the
 // standard error.
 func (r *mountRequest) serveAsDaemon(ctx context.Context, report *reportPipe) error {
-	file, err := newBoundedLog(os.Stderr, logPath(r.cache.Dir, r.mountpoint))
+	file, err := daemonLog(logPath(r.cache.Dir, r.mountpoint))
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,9 @@ import (
 // and the one before it have half of it each.
 const maxLog = 10 << 20
 
+// logDir is the directory of the logs in the cache directory.
+const logDir = "log"
+
 // newLogger writes text or JSON, and debug lines too if verbose. It becomes
 // the process's default, so that what a library logs lands there.
 func newLogger(w io.Writer, format string, verbose bool) *slog.Logger {
@@ -25,7 +29,7 @@ func newLogger(w io.Writer, format string, verbose bool) *slog.Logger {
 	}
 	var handler slog.Handler = slog.NewTextHandler(w, options)
 	if format == "json" {
-		handler = slog.NewJSONHandler(w, options)
+		handler = slog.NewJSONHandler(quotedJSON{w}, options)
 	}
 	logger := slog.New(handler)
 	slog.SetDefault(logger)
@@ -40,20 +44,31 @@ func logPath(cacheDir, mountpoint string) string {
 		sum := sha256.Sum256([]byte(mountpoint))
 		name = name[:longest] + "-" + hex.EncodeToString(sum[:6])
 	}
-	return filepath.Join(cacheDir, "log", name+".log")
+	return filepath.Join(cacheDir, logDir, name+".log")
 }
 
-// openLog opens a log to append to it.
+// openLog opens a log to append to it. It and the one before it have to be the
+// user's own.
 func openLog(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("log %s: %w", path, cause(err))
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
+	before, err := openOwnFile(oldLog(path), os.O_RDONLY)
+	if err == nil {
+		err = before.Close()
+	}
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+		return nil, fmt.Errorf("log %w", err)
+	}
+	f, err := openOwnFile(path, os.O_APPEND|os.O_CREATE|os.O_RDWR)
 	if err != nil {
-		return nil, fmt.Errorf("log %s: %w", path, cause(err))
+		return nil, fmt.Errorf("log %w", err)
 	}
 	return f, nil
 }
+
+// oldLog is where a log is copied to when it is full.
+func oldLog(path string) string { return path + ".old" }
 
 // A boundedLog writes to a log that is open for appending. When half of maxLog
 // is in it, that is copied to PATH.old and the file starts again, in place:
@@ -88,7 +103,7 @@ func (l *boundedLog) Write(line []byte) (int, error) {
 
 // rotate truncates the log even if it can't be copied: the bound comes first.
 func (l *boundedLog) rotate() error {
-	copied := copyFile(l.path, l.path+".old")
+	copied := copyFile(l.path, oldLog(l.path))
 	if err := l.file.Truncate(0); err != nil {
 		return errors.Join(copied, err)
 	}
@@ -97,16 +112,18 @@ func (l *boundedLog) rotate() error {
 }
 
 func copyFile(from, to string) error {
-	source, err := os.Open(from) //nolint:gosec // our own log
+	source, err := openOwnFile(from, os.O_RDONLY)
 	if err != nil {
 		return err
 	}
 	defer source.Close() //nolint:errcheck // only read
-	target, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	target, err := openOwnFile(to, os.O_CREATE|os.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(target, source)
+	if err = target.Truncate(0); err == nil {
+		_, err = io.Copy(target, source)
+	}
 	return errors.Join(err, target.Close())
 }
 

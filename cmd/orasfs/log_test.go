@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestLogPath(t *testing.T) {
@@ -86,6 +88,64 @@ func TestBoundedLog(t *testing.T) {
 	lines := strings.Count(before+now, "\n") - 1
 	if !strings.HasPrefix(before+now, fmt.Sprintf(line, 500-lines)) {
 		t.Errorf("%d lines are left, the first is %.20q", lines, before)
+	}
+}
+
+// A log is appended to if it is the user's own file, and nothing else is.
+func TestOpenLogRefuses(t *testing.T) {
+	const before = "somebody's file"
+	for name, test := range map[string]struct {
+		prepare func(path, target string)
+		words   []string
+	}{
+		"a link":            {func(path, target string) { symlink(t, target, path) }, []string{"symbolic link", "remove it"}},
+		"a link to nothing": {func(path, _ string) { symlink(t, "nothing", path) }, []string{"symbolic link"}},
+		"a directory":       {func(path, _ string) { mkdir(t, path) }, []string{"a directory"}},
+		"a named pipe":      {func(path, _ string) { mkfifo(t, path) }, []string{"something special"}},
+		"all may write":     {func(path, _ string) { writeFile(t, path, ""); chmod(t, path, 0o666) }, []string{"others may write"}},
+		"the old one is a link": {
+			func(path, target string) { symlink(t, target, oldLog(path)) }, []string{".old", "symbolic link"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := filepath.Join(t.TempDir(), "target")
+			writeFile(t, target, before)
+			path := filepath.Join(t.TempDir(), "x.log")
+			test.prepare(path, target)
+			_, err := openLog(path)
+			wantError(t, err, append(test.words, path)...)
+			if got := readFile(t, target); got != before {
+				t.Errorf("the target holds %q", got)
+			}
+		})
+	}
+}
+
+// A link that is put there later isn't written through either.
+func TestBoundedLogIgnoresLink(t *testing.T) {
+	target, path := filepath.Join(t.TempDir(), "target"), filepath.Join(t.TempDir(), "x.log")
+	writeFile(t, target, "somebody's file")
+	file, err := openLog(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close() //nolint:errcheck // read back below
+	symlink(t, target, oldLog(path))
+	l := &boundedLog{file: file, path: path, max: 10}
+	for range 5 {
+		if _, err := l.Write([]byte("12345678\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := readFile(t, target); got != "somebody's file" {
+		t.Errorf("the target holds %q", got)
+	}
+}
+
+func mkfifo(t *testing.T, path string) {
+	t.Helper()
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

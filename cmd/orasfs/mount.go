@@ -71,7 +71,7 @@ func addMount(cmd *cobra.Command, helper bool) {
 	var flags mountFlags
 	flags.register(cmd.Flags())
 	cmd.Args = mountArgs
-	for name, words := range map[string][]string{"verify": flags.verify.words, "view": flags.view.words, "log-format": flags.logFormat.words} {
+	for name, words := range map[string][]string{"verify": flags.verify.words, "view": flags.view.words, "log-format": flags.logFormat.words, "passthrough": flags.passthrough.words} {
 		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 			panic(err) // the flag was registered above
 		}

@@ -26,6 +26,7 @@ type mountFlags struct {
 	tagTTL, maxStale       time.Duration
 	timeout                time.Duration
 	verify, logFormat      choice
+	passthrough            choice
 	view                   choice
 	platform               platform
 	options                []string
@@ -34,11 +35,12 @@ type mountFlags struct {
 
 func (f *mountFlags) register(flags *pflag.FlagSet) {
 	*f = mountFlags{
-		cacheSize: 10 << 30,
-		memory:    256 << 20,
-		verify:    choice{value: "lazy", words: []string{"lazy", "full"}},
-		logFormat: choice{value: "text", words: []string{"text", "json"}},
-		view:      choice{words: []string{string(fs.ViewFiles), string(fs.ViewRootFS), string(fs.ViewLayout)}},
+		cacheSize:   10 << 30,
+		memory:      256 << 20,
+		verify:      choice{value: "lazy", words: []string{"lazy", "full"}},
+		logFormat:   choice{value: "text", words: []string{"text", "json"}},
+		passthrough: choice{value: "auto", words: []string{"auto", "off"}},
+		view:        choice{words: []string{string(fs.ViewFiles), string(fs.ViewRootFS), string(fs.ViewLayout)}},
 	}
 	flags.SortFlags = false
 
@@ -59,6 +61,8 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.tagTTL, "tag-ttl", time.Minute, "ask a tag again after this long")
 	flags.DurationVar(&f.maxStale, "max-stale", 24*time.Hour, "with the registry down, go on with a tag's last digest for this long")
 	flags.Var(&f.verify, "verify", "check a large blob while it is read, or in full before its first byte")
+
+	flags.Var(&f.passthrough, "passthrough", "let the kernel read complete content from the cache directory by itself: where it can and root mounts, but not for an image's root file system; or never")
 
 	flags.Var(&f.view, "view", "of one artifact: its files, an image's root file system, or an OCI layout of it (default rootfs of an image, files of any other)")
 	flags.StringArrayVarP(&f.options, "options", "o", nil, "mount `OPTIONS`, comma-separated: allow_other, default_permissions, noexec, any long flag by its name")

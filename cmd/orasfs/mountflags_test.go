@@ -22,6 +22,9 @@ func TestDefaults(t *testing.T) {
 	if r.cache != want {
 		t.Errorf("cache options %+v, expected %+v", r.cache, want)
 	}
+	if !r.passthrough {
+		t.Error("passthrough is off")
+	}
 	if r.tagTTL != time.Minute || r.maxStale != 24*time.Hour {
 		t.Errorf("tag-ttl %s, max-stale %s", r.tagTTL, r.maxStale)
 	}
@@ -85,6 +88,7 @@ func TestEveryFlagInEnvironment(t *testing.T) {
 		"TAG_TTL":         "5m",
 		"MAX_STALE":       "1h",
 		"VERIFY":          "full",
+		"PASSTHROUGH":     "off",
 		"OPTIONS":         "allow_other,noexec",
 		"VERBOSE":         "true",
 		"LOG_FORMAT":      "json",
@@ -128,6 +132,7 @@ func TestUsageErrors(t *testing.T) {
 		{"no timeout", "", []string{"--timeout=0"}, []string{"--timeout"}},
 		{"concurrency", "", []string{"--concurrency=0"}, []string{"--concurrency"}},
 		{"verify", "", []string{"--verify=never"}, []string{"--verify", "lazy or full"}},
+		{"passthrough", "", []string{"--passthrough=on"}, []string{"--passthrough", "auto or off"}},
 		{"log format", "", []string{"--log-format=xml"}, []string{"--log-format", "text or json"}},
 		{"unknown flag", "", []string{"--password=x"}, []string{"--password"}},
 		{"environment", "ORASFS_CACHE_SIZE=ten", nil, []string{"ORASFS_CACHE_SIZE", "not a size"}},

@@ -22,6 +22,7 @@ type mountRequest struct {
 	platform         ocispec.Platform
 	view             fs.View
 	tagTTL, maxStale time.Duration
+	passthrough      bool
 	allowOther       bool
 	kernelOptions    []string
 
@@ -84,6 +85,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 		view:          fs.View(f.view.value),
 		tagTTL:        orAtOnce(f.tagTTL),
 		maxStale:      orAtOnce(f.maxStale),
+		passthrough:   f.passthrough.value == "auto",
 		allowOther:    options.allowOther,
 		kernelOptions: options.kernel,
 		verbose:       f.verbose,

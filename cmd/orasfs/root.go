@@ -32,20 +32,14 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 	if errors.As(err, &silent) {
 		return exitFailure
 	}
-	line, code := oneLine(err.Error()), exitFailure
+	line, code := err.Error(), exitFailure
 	var usage usageError
 	if errors.As(err, &usage) {
 		line += fmt.Sprintf(" (try '%s --help')", usage.command)
 		code = exitUsage
 	}
-	// Best effort: there is nowhere to report a failure to report.
-	_, _ = fmt.Fprintln(stderr, "orasfs: "+line)
+	tell(stderr, "orasfs: "+line)
 	return code
-}
-
-// oneLine makes one line of an error that another program wrote.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 func newRootCommand() *cobra.Command {

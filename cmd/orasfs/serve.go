@@ -24,6 +24,9 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	if o.Layout != nil {
 		defer o.Layout.Close() //nolint:errcheck // it was only read
 	}
+	if err := notWritable(r.cache.Dir); err != nil {
+		log.Warn("the cache directory isn't writable: what it holds is read, and nothing more is kept", "dir", r.cache.Dir, "error", err)
+	}
 	content, err := cache.Open(r.cache)
 	if err != nil {
 		return fmt.Errorf("%w: choose another directory with --cache-dir", err)
@@ -57,6 +60,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		TagTTL:       r.tagTTL,
 		MaxStale:     r.maxStale,
 		Timeout:      r.registry.Timeout,
+		Passthrough:  r.passthrough,
 		AllowOther:   r.allowOther,
 		MountOptions: r.kernelOptions,
 		Log:          log,
@@ -97,13 +101,8 @@ func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
 
 // untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.
 func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) error {
-	gone := make(chan struct{})
-	go func() {
-		server.Wait()
-		close(gone)
-	}()
 	select {
-	case <-gone:
+	case <-server.Done():
 		log.Info("unmounted by somebody else")
 		return nil
 	case <-ctx.Done():
@@ -111,7 +110,6 @@ func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) er
 	if err := server.Unmount(); err != nil {
 		return err
 	}
-	<-gone
 	log.Info("unmounted")
 	return nil
 }

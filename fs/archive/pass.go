@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime/debug"
 	"sync"
 )
 
@@ -84,6 +85,11 @@ func indexPass(ctx context.Context, unpacked io.Reader, b *builder) (size int64,
 // unpack fills buffers until the end.
 func (p *pass) unpack(ctx context.Context, unpacked io.Reader) {
 	defer close(p.buffers)
+	defer func() {
+		if what := recover(); what != nil { // in a decompressor; the reader gets it
+			p.err = fmt.Errorf("panic: %v\n%s", what, debug.Stack())
+		}
+	}()
 	for total := int64(0); ; {
 		var buffer []byte
 		select {

@@ -1,7 +1,9 @@
 package mount
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,4 +143,62 @@ func TestInterruptedMount(t *testing.T) {
 			m.gone(t)
 		})
 	}
+}
+
+// TestForcedUnmount ends the connection of a busy mount, as `umount -f` does:
+// the daemon leaves no dead mountpoint and ends in order.
+func TestForcedUnmount(t *testing.T) {
+	needRoot(t)
+	openFUSE(t)
+	f := serveFake(t)
+	f.addFile(t, "app", 1, large)
+	u := newUser(t)
+	for name, m := range map[string]*mount{"root": prepare(t, f.host, "-f"), "a plain user": u.prepare(t, f.host, "-f")} {
+		t.Run(name, func(t *testing.T) {
+			p := start(t, m.command())
+			eventually(t, "it is mounted", func() bool { return mounted(t, m.dir) })
+			f.Reset()
+			f.stall("/blobs/")
+			reader := start(t, m.user.runs(exec.Command("cat", m.path(contentPath("app")))))
+			eventually(t, "the registry is asked", func() bool { return f.Count("", "/blobs/") > 0 })
+			try(t, "umount", "-f", m.dir) // it says that the mount is busy
+			m.gone(t)
+			if state := p.wait(t); !state.Success() || !strings.Contains(p.stderr.String(), "has been detached") {
+				t.Errorf("it ended with %s\n%s", state, p.stderr.String())
+			}
+			if reader.wait(t).Success() {
+				t.Error("the reader didn't fail")
+			}
+			if r := m.user.does(t, "ls", m.dir); r.code != 0 || r.stdout != "" {
+				t.Errorf("the mountpoint: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
+// TestAbortedUnderAnother ends the connection of a mount that another one
+// covers, which isn't the daemon's to take away.
+func TestAbortedUnderAnother(t *testing.T) {
+	needRoot(t)
+	f := serveFake(t)
+	m := prepare(t, f.host, "-f")
+	p := start(t, m.command())
+	eventually(t, "it is mounted", func() bool { return mounted(t, m.dir) })
+	_, minor, _ := strings.Cut(strings.TrimSpace(output(t, "mountpoint", "-d", m.dir)), ":")
+	output(t, "mount", "-t", "tmpfs", "cover", m.dir)
+	t.Cleanup(func() { try(t, "umount", m.dir) })
+	connections := t.TempDir()
+	output(t, "mount", "-t", "fusectl", "fusectl", connections)
+	t.Cleanup(func() { output(t, "umount", connections) })
+	if err := os.WriteFile(filepath.Join(connections, minor, "abort"), []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(t)
+	if got := output(t, "stat", "-f", "-c", "%T", m.dir); got != "tmpfs\n" {
+		t.Errorf("what covered the mount is gone, there is %s", got)
+	}
+	if !strings.Contains(p.stderr.String(), "another mount covers it") {
+		t.Errorf("it logged\n%s", p.stderr.String())
+	}
+	output(t, "umount", m.dir)
 }

@@ -1,0 +1,146 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// A buggyNode panics at every name.
+type buggyNode struct{ node }
+
+func (n *buggyNode) Lookup(context.Context, string, *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	panic("a bug in a lookup")
+}
+
+// loggedTree is a tree without anything to ask, and its log.
+func loggedTree(t *testing.T) (*tree, *bytes.Buffer) {
+	t.Helper()
+	var log bytes.Buffer
+	o := Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
+	o.setDefaults()
+	tree := newTree(t.Context(), o)
+	t.Cleanup(tree.close)
+	return tree, &log
+}
+
+// A request whose handler panics is answered with EIO, again and again.
+func TestPanicInHandler(t *testing.T) {
+	tree, log := loggedTree(t)
+	options := tree.kernelOptions(&Options{})
+	server := fuse.NewProtocolServer(fusefs.NewNodeFS(&buggyNode{node{tree: tree}}, options), &options.MountOptions)
+	for range 3 {
+		const header = 40 // fuse_in_header
+		lookup := append(make([]byte, header), "name\x00"...)
+		binary.NativeEndian.PutUint32(lookup, uint32(len(lookup)))
+		binary.NativeEndian.PutUint32(lookup[4:], 1)                  // FUSE_LOOKUP
+		binary.NativeEndian.PutUint64(lookup[8:], 2)                  // unique
+		binary.NativeEndian.PutUint64(lookup[16:], fuse.FUSE_ROOT_ID) // node
+		answer := make([]byte, 512)
+		n, status := server.HandleRequest([][]byte{lookup}, [][]byte{answer})
+		if !status.Ok() || n < 16 {
+			t.Fatalf("no answer: %d bytes, %v", n, status)
+		}
+		if got := -int32(binary.NativeEndian.Uint32(answer[4:])); syscall.Errno(got) != syscall.EIO {
+			t.Errorf("the answer is %v, not EIO", syscall.Errno(got))
+		}
+	}
+	wantStack(t, log, "a bug in a lookup", "buggyNode")
+}
+
+// What a tree runs in goroutines of its own gives an error to who waits.
+func TestPanicInGoroutine(t *testing.T) {
+	tree, log := loggedTree(t)
+	_, err := ask(t.Context(), tree, "key", func(context.Context) (int, error) { panic("a bug in an answer") })
+	if err == nil || !strings.Contains(err.Error(), "a bug in an answer") {
+		t.Errorf("an answer that panics: %v", err)
+	}
+	d := &directory{
+		tree: tree, fail: func(err error) syscall.Errno { return tree.errno(t.Context(), "list", "x", err) },
+		list: func(_ context.Context, emit func([]fuse.DirEntry) error) error {
+			if err := emit([]fuse.DirEntry{{Name: "a"}}); err != nil {
+				return err
+			}
+			panic("a bug in a listing")
+		},
+	}
+	if e, errno := d.Readdirent(t.Context()); e == nil || errno != 0 {
+		t.Errorf("the first entry: %v, %v", e, errno)
+	}
+	if e, errno := d.Readdirent(t.Context()); e != nil || errno != syscall.EIO {
+		t.Errorf("after a panic: %v, %v", e, errno)
+	}
+	d.Releasedir(t.Context(), 0)
+	wantStack(t, log, "a bug in an answer", "TestPanicInGoroutine")
+	wantStack(t, log, "a bug in a listing", "TestPanicInGoroutine")
+}
+
+// An opening ends with an error, whether the panic is in what looks for the
+// layers or in what opens one.
+func TestPanicInOpening(t *testing.T) {
+	for name, a := range map[string]*artifact{
+		"openLayers":        {},
+		"(*artifact).layer": {Manifest: &resolver.Manifest{Layers: make([]ocispec.Descriptor, 2)}},
+	} {
+		tree, log := loggedTree(t)
+		r, d := &repository{tree: tree, name: "app"}, digest.FromString("")
+		tree.artifacts.Add("app@"+d.String(), a) // it has neither a repository nor what is missing here
+		_, err := r.opening(d, allLayers).wait(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "panic") {
+			t.Errorf("%s: the opening ended with %v", name, err)
+		}
+		wantStack(t, log, "nil pointer", name)
+	}
+}
+
+func wantStack(t *testing.T, log *bytes.Buffer, words ...string) {
+	t.Helper()
+	for line := range strings.Lines(log.String()) {
+		found := strings.Contains(line, "stack=")
+		for _, w := range words {
+			found = found && strings.Contains(line, w)
+		}
+		if found {
+			return
+		}
+	}
+	t.Errorf("no line with %q and a stack in\n%s", words, log)
+}
+
+// Goroutines start in one place, where they are guarded.
+func TestOneDoor(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") || file == "guard.go" || file == "mount.go" {
+			continue // mount.go starts go-fuse's server, which guards what it calls
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if _, ok := n.(*ast.GoStmt); ok {
+				t.Errorf("%s starts a goroutine: tree.run does", file)
+			}
+			return true
+		})
+	}
+}

@@ -1,0 +1,148 @@
+package mount
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// killsVariable sets how many daemons TestKilledWhileMounting kills.
+const killsVariable = "ORASFS_TEST_KILLS"
+
+// TestKilledWhileMounting kills daemons with SIGKILL in the first milliseconds of
+// their mounts. Each has to be gone then, and whoever looks at the mountpoint has
+// to get an answer: a daemon that dies while it uses a file of its own mount
+// waits for itself, and everybody else for it.
+func TestKilledWhileMounting(t *testing.T) {
+	kills := 40
+	if s := os.Getenv(killsVariable); s != "" {
+		var err error
+		if kills, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := serveFake(t)
+	m := prepare(t, f.host, "-f")
+	m.binary = orasfsLean
+	for i := range kills {
+		m.killEarly(t, i)
+		if t.Failed() {
+			t.Fatalf("after %d kills", i)
+		}
+	}
+}
+
+// killEarly starts a daemon and kills it soon after the mount shows, or, every
+// eighth time, at any moment of its start.
+func (m *mount) killEarly(t *testing.T, i int) {
+	t.Helper()
+	p := start(t, m.command())
+	most := 2 * time.Millisecond // most often: what a mount does first takes no longer
+	if i%4 == 0 {
+		most = 30 * time.Millisecond
+	}
+	for i%8 > 0 && !mounted(t, m.dir) {
+		select {
+		case <-p.ended:
+			t.Fatalf("it ended before it was mounted: %s", p.stderr.String())
+		default:
+		}
+	}
+	time.Sleep(rand.N(most)) // no other way to kill it anywhere
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(30 * time.Second):
+		t.Errorf("a killed daemon doesn't end; its threads are in the states %s", states(p.cmd.Process.Pid))
+		m.abort(t)
+		return
+	}
+	if !m.answers(t) {
+		return
+	}
+	if mounted(t, m.dir) {
+		output(t, "fusermount3", "-u", "-z", m.dir)
+	}
+}
+
+// answers tells whether every look at the mountpoint comes to an end.
+func (m *mount) answers(t *testing.T) bool {
+	t.Helper()
+	for _, look := range [][]string{{"stat", m.dir}, {"ls", "-a", m.dir}, {"cat", m.path("file")}} {
+		p := start(t, exec.Command(look[0], look[1:]...))
+		select {
+		case <-p.ended:
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s has no answer; it is in the state %s", p.cmd, states(p.cmd.Process.Pid))
+			m.abort(t)
+			return false
+		}
+		if out := p.stderr.String(); out != "" && !strings.Contains(out, "not connected") && !strings.Contains(out, notThere) {
+			t.Errorf("%s: %s", p.cmd, out)
+		}
+	}
+	return true
+}
+
+// TestKilledWithHelper kills a daemon while a program runs that it has started,
+// a credential helper: that must not keep the mount waiting.
+func TestKilledWithHelper(t *testing.T) {
+	f := serveFake(t)
+	dir := t.TempDir()
+	running := filepath.Join(dir, "running")
+	for name, content := range map[string]string{
+		"config.json":            fmt.Sprintf(`{"credHelpers":{%q:"slow"}}`, f.host),
+		"docker-credential-slow": "#!/bin/sh\necho $$ >" + running + ".new && mv " + running + ".new " + running + " && exec sleep 600\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.RequireBasic("reader", password)
+	m := prepare(t, "none", "--registry-config", filepath.Join(dir, "config.json"))
+	m.env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+	m.mount(t)
+	daemon := m.daemon(t)
+	start(t, exec.Command("ls", m.path(f.host)))
+	var helper int
+	eventually(t, "the credential helper runs", func() bool {
+		content, err := os.ReadFile(running)
+		if err == nil {
+			helper, err = strconv.Atoi(strings.TrimSpace(string(content)))
+		}
+		return err == nil
+	})
+	t.Cleanup(func() { _ = syscall.Kill(helper, syscall.SIGKILL) }) // it may have ended
+	if err := syscall.Kill(daemon, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	m.answers(t)
+	if err := syscall.Kill(helper, syscall.SIGKILL); err != nil {
+		t.Errorf("the helper has ended before: %v", err)
+	}
+}
+
+// states are those of a process' threads, in one word: a letter for each, as
+// in ps(1).
+func states(pid int) string {
+	out, err := exec.Command("ps", "-L", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(strings.Fields(string(out)), " ")
+}
+
+// abort ends the connection of a mount that hangs, so that the test can end.
+func (m *mount) abort(t *testing.T) {
+	t.Helper()
+	try(t, "umount", "-f", m.dir) // root alone may
+}
