@@ -90,6 +90,11 @@
 // image gives it other names than its layer does (view.go). So two tags of an
 // image share the files of their base, and diff doesn't read them.
 //
+// # What is shown
+//
+// The cache is shared by all that is mounted, and what it holds of one repository
+// isn't shown under another unless that is known to have it: known.go.
+//
 // # What the kernel keeps
 //
 // What a digest names holds for ever, tags, names and referrers for the tags'

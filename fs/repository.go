@@ -32,6 +32,7 @@ type repository struct {
 
 	manifests *lru.Cache[digest.Digest, struct{}]
 	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
+	known     *lru.Cache[digest.Digest, bool] // see known.go; whether that is noted on disk
 }
 
 func newRepository(t *tree, source resolver.Source, name, origin string) *repository {
@@ -42,6 +43,7 @@ func newRepository(t *tree, source resolver.Source, name, origin string) *reposi
 		origin:    origin,
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
 		blobs:     newLRU[digest.Digest, ocispec.Descriptor](maxBlobs),
+		known:     newLRU[digest.Digest, bool](maxKnown),
 	}
 }
 
@@ -57,9 +59,8 @@ func (r *repository) reference(digestOrTag string) string {
 // artifact returns the manifest with that digest and what its directory shows,
 // from memory, the disk or the registry.
 //
-// A manifest that the cache holds is served without asking whether this
-// repository has it: its bytes are right wherever they came from, and it has to
-// be there while the registry is down.
+// Bytes that the cache holds are right wherever they came from; whether this
+// repository has them is another question (known.go).
 func (r *repository) artifact(ctx context.Context, d digest.Digest) (*artifact, error) {
 	key := r.name + "@" + d.String()
 	if a, ok := r.tree.artifacts.Get(key); ok {
@@ -95,6 +96,7 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.M
 		return nil, err
 	}
 	r.meet(m)
+	r.reached(d)
 	return m, nil
 }
 
@@ -116,10 +118,19 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 		return content, err
 	})
 	select {
-	case mediaType = <-told:
+	case mediaType = <-told: // by this repository
 	default:
+		if err == nil {
+			err = r.has(ctx, d, func(ctx context.Context) error {
+				_, err := r.source.Resolve(ctx, d.String())
+				return err
+			})
+		}
 	}
-	return content, mediaType, err
+	if err != nil {
+		return nil, "", err
+	}
+	return content, mediaType, nil
 }
 
 // meet remembers what a manifest shows to exist.
@@ -130,6 +141,9 @@ func (r *repository) meet(m *resolver.Manifest) {
 	}
 	for _, layer := range m.Layers {
 		r.blobs.Add(layer.Digest, layer)
+	}
+	for _, desc := range m.Manifests {
+		r.learn(desc.Digest)
 	}
 }
 
@@ -167,10 +181,25 @@ func (r *repository) listed(ctx context.Context) ([]digest.Digest, error) {
 // blob describes the blob with that digest, asking the registry only if no
 // manifest has described it and the cache doesn't hold it.
 func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	desc, err := r.describe(ctx, d)
+	if err == nil {
+		r.reached(d)
+	}
+	return desc, err
+}
+
+func (r *repository) describe(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
 	if desc, ok := r.blobs.Get(d); ok {
 		return plain(desc), nil
 	}
 	if size, ok := r.tree.cache.CachedSize(d); ok && !r.local {
+		err := r.has(ctx, d, func(ctx context.Context) error {
+			_, err := r.source.BlobSize(ctx, d)
+			return err
+		})
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
 		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
 		r.blobs.Add(d, desc)
 		return desc, nil
@@ -214,6 +243,9 @@ func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
 	return r.tree.tags.get(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.source.Resolve(ctx, tag)
+		if err == nil {
+			r.learn(desc.Digest)
+		}
 		return desc.Digest, err
 	})
 }

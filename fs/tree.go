@@ -53,6 +53,7 @@ type tree struct {
 	closures     *lru.Cache[string, *closure]
 	images       *lru.Cache[string, *archive.Image]
 	openings     openings
+	evidence     *evidence
 	layers       *lru.Cache[string, *archive.Layer]
 
 	// ctx ends with the mount.
@@ -80,6 +81,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = newLRU[string, time.Time](maxRegistries)
+	t.evidence = newEvidence(t)
 	t.hosts = newAnswers[*registry](t, "host", maxRegistries)
 	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
