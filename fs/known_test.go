@@ -75,7 +75,7 @@ func TestKnown(t *testing.T) {
 	if err := get(c, d); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.blob(t.Context(), layer); err != nil {
+	if _, _, err := c.blob(t.Context(), layer); err != nil {
 		t.Fatal(err)
 	}
 	if got := right.questions(); len(got) != 0 {
@@ -106,7 +106,7 @@ func TestKnownBefore(t *testing.T) {
 	if _, err := r.small(t.Context(), *a.Config); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.blob(t.Context(), config); err != nil {
+	if _, _, err := r.blob(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
 	end()
@@ -130,7 +130,7 @@ func TestKnownBefore(t *testing.T) {
 				t.Errorf("the manifest: %v", err)
 			}
 			r = newRepository(tr, down, c.name, c.origin) // has met nothing
-			desc, err := r.blob(t.Context(), config)
+			desc, _, err := r.blob(t.Context(), config)
 			if there := err == nil; there != c.there || there && desc.Size != 2 || !there && !unreachable(err) {
 				t.Errorf("the blob: %v, %v", desc, err)
 			}
@@ -140,7 +140,7 @@ func TestKnownBefore(t *testing.T) {
 
 			// What it denies isn't there, whatever was known.
 			r = newRepository(tr, &source{credential: c.credential}, c.name, c.origin)
-			if _, err := r.blob(t.Context(), config); !missing(err) {
+			if _, _, err := r.blob(t.Context(), config); !missing(err) {
 				t.Errorf("a blob that the registry denies: %v", err)
 			}
 		})

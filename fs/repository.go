@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
@@ -31,7 +32,8 @@ type repository struct {
 	local  bool   // it is on this machine
 
 	manifests *lru.Cache[digest.Digest, struct{}]
-	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
+	mu        sync.Mutex // guards that of a blob in blobs nothing is replaced by less
+	blobs     *lru.Cache[digest.Digest, metBlob]
 	known     *lru.Cache[digest.Digest, bool] // see known.go; whether that is noted on disk
 }
 
@@ -42,7 +44,7 @@ func newRepository(t *tree, source resolver.Source, name, origin string) *reposi
 		name:      name,
 		origin:    origin,
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
-		blobs:     newLRU[digest.Digest, ocispec.Descriptor](maxBlobs),
+		blobs:     newLRU[digest.Digest, metBlob](maxBlobs),
 		known:     newLRU[digest.Digest, bool](maxKnown),
 	}
 }
@@ -137,10 +139,10 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 func (r *repository) meet(m *resolver.Manifest) {
 	r.manifests.Add(m.Digest, struct{}{})
 	if m.Config != nil {
-		r.blobs.Add(m.Config.Digest, *m.Config)
+		r.meetBlob(metBlob{Descriptor: *m.Config})
 	}
 	for _, layer := range m.Layers {
-		r.blobs.Add(layer.Digest, layer)
+		r.meetBlob(metBlob{Descriptor: layer})
 	}
 	for _, desc := range m.Manifests {
 		r.learn(desc.Digest)
@@ -178,45 +180,14 @@ func (r *repository) listed(ctx context.Context) ([]digest.Digest, error) {
 	return list, err
 }
 
-// blob describes the blob with that digest, asking the registry only if no
-// manifest has described it and the cache doesn't hold it.
-func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
-	desc, err := r.describe(ctx, d)
+// blob describes the blob with that digest, and tells whether its size is a hint.
+func (r *repository) blob(ctx context.Context, d digest.Digest) (desc ocispec.Descriptor, hint bool, err error) {
+	b, err := r.sized(ctx, d)
 	if err == nil {
 		r.reached(d)
 	}
-	return desc, err
+	return plain(b.Descriptor), b.hint(), err
 }
-
-func (r *repository) describe(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
-	if desc, ok := r.blobs.Get(d); ok {
-		return plain(desc), nil
-	}
-	if size, ok := r.tree.cache.CachedSize(d); ok && !r.local {
-		err := r.has(ctx, d, func(ctx context.Context) error {
-			_, err := r.source.BlobSize(ctx, d)
-			return err
-		})
-		if err != nil {
-			return ocispec.Descriptor{}, err
-		}
-		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
-		r.blobs.Add(d, desc)
-		return desc, nil
-	}
-	return ask(ctx, r.tree, "blob "+r.name+"@"+d.String(), func(ctx context.Context) (ocispec.Descriptor, error) {
-		size, err := r.source.BlobSize(ctx, d)
-		if err != nil {
-			return ocispec.Descriptor{}, err
-		}
-		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
-		r.blobs.Add(d, desc)
-		return desc, nil
-	})
-}
-
-// mediaTypeUnknown is the media type of a blob that no manifest described.
-const mediaTypeUnknown = "application/octet-stream"
 
 // plain is what two descriptors of one blob have in common.
 func plain(desc ocispec.Descriptor) ocispec.Descriptor {
