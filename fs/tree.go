@@ -42,7 +42,8 @@ type tree struct {
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
-	outages      *lru.Cache[string, time.Time] // when a host couldn't be reached
+	outages      outages
+	again        again
 	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
@@ -80,10 +81,11 @@ func newTree(ctx context.Context, o Options) *tree {
 		patience: 3 * o.Timeout,
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
-	t.outages = newLRU[string, time.Time](maxRegistries)
+	t.outages = outages{newLRU[string, struct{}](maxRegistries)}
+	t.again = again{tree: t, hosts: map[string]*refresh{}}
 	t.evidence = newEvidence(t)
-	t.hosts = newAnswers[*registry](t, "host", maxRegistries)
-	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
+	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
+	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
 	t.registries = newLRU[string, *registry](maxRegistries)
