@@ -22,6 +22,7 @@ type source struct {
 
 	mu         sync.Mutex // guards what follows
 	manifests  map[digest.Digest]string
+	tags       map[string]digest.Digest
 	blobs      map[digest.Digest]int64
 	content    string // of every blob
 	credential string
@@ -46,8 +47,13 @@ func (s *source) ask(question string, has bool) error {
 func (s *source) Resolve(_ context.Context, reference string) (ocispec.Descriptor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	content, ok := s.manifests[digest.Digest(reference)]
-	return ocispec.Descriptor{Digest: digest.Digest(reference), Size: int64(len(content))}, s.ask("resolve", ok)
+	d, ok := s.tags[reference]
+	if ok {
+		return ocispec.Descriptor{Digest: d}, s.ask("resolve "+reference, ok)
+	}
+	d = digest.Digest(reference)
+	content, ok := s.manifests[d]
+	return ocispec.Descriptor{Digest: d, Size: int64(len(content))}, s.ask("resolve", ok)
 }
 
 func (s *source) Manifest(_ context.Context, d digest.Digest) (string, []byte, error) {

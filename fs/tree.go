@@ -44,6 +44,7 @@ type tree struct {
 
 	outages      outages
 	again        again
+	ahead        tagsAhead
 	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
@@ -83,6 +84,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = outages{newLRU[string, struct{}](maxRegistries)}
 	t.again = again{tree: t, hosts: map[string]*refresh{}}
+	t.ahead = tagsAhead{tree: t}
 	t.evidence = newEvidence(t)
 	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
 	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
