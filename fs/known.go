@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -45,11 +44,14 @@ const (
 	credentialWait = 2 * time.Second
 )
 
-// A credentialed source tells with which credential it asks: a secret that is
-// another for each, "" without one.
+// A credentialed registry tells with which credential it is asked: a secret that
+// is another for each, "" without one.
 type credentialed interface {
 	Credential(ctx context.Context) (string, error)
 }
+
+// anonymous is the credential of what is asked without any.
+func anonymous(context.Context) (string, error) { return "", nil }
 
 // learn takes digests of which there is evidence.
 func (r *repository) learn(list ...digest.Digest) {
@@ -141,19 +143,6 @@ func (e *evidence) name(r *repository, credential string, d digest.Digest) strin
 	mac := hmac.New(sha256.New, e.key())
 	mac.Write([]byte(strings.Join([]string{r.origin, r.name, credential, d.String()}, "\x00")))
 	return "has-" + hex.EncodeToString(mac.Sum(nil))
-}
-
-// credential is the one with which a repository is asked now.
-func (r *repository) credential(ctx context.Context) (string, error) {
-	source, ok := r.source.(credentialed)
-	if !ok {
-		return "", nil
-	}
-	credential, err := source.Credential(ctx)
-	if err != nil {
-		return "", fmt.Errorf("credential for %s: %w", r.name, err)
-	}
-	return credential, nil
 }
 
 // has tells whether it is noted that the repository has a digest.

@@ -98,6 +98,7 @@ func TestKnownBefore(t *testing.T) {
 	config := digest.FromString("{}")
 	tr, end := treeOn(t, dir)
 	r := newRepository(tr, shown, "host/app", "host")
+	r.credential = shown.Credential
 	a, err := r.artifact(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
@@ -124,12 +125,17 @@ func TestKnownBefore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr, _ := treeOn(t, dir)
 			down := &source{credential: c.credential, down: true}
-			r := newRepository(tr, down, c.name, c.origin)
+			asking := func(s *source) *repository {
+				r := newRepository(tr, s, c.name, c.origin)
+				r.credential = s.Credential
+				return r
+			}
+			r := asking(down)
 			_, err := r.artifact(t.Context(), d)
 			if there := err == nil; there != c.there || !there && !unreachable(err) {
 				t.Errorf("the manifest: %v", err)
 			}
-			r = newRepository(tr, down, c.name, c.origin) // has met nothing
+			r = asking(down) // has met nothing
 			desc, _, err := r.blob(t.Context(), config)
 			if there := err == nil; there != c.there || there && desc.Size != 2 || !there && !unreachable(err) {
 				t.Errorf("the blob: %v, %v", desc, err)
@@ -139,7 +145,7 @@ func TestKnownBefore(t *testing.T) {
 			}
 
 			// What it denies isn't there, whatever was known.
-			r = newRepository(tr, &source{credential: c.credential}, c.name, c.origin)
+			r = asking(&source{credential: c.credential})
 			if _, _, err := r.blob(t.Context(), config); !missing(err) {
 				t.Errorf("a blob that the registry denies: %v", err)
 			}

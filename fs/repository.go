@@ -30,6 +30,8 @@ type repository struct {
 	name   string // with the registry's, HOST[:PORT]/NAME; of a layout, its path
 	origin string // whose word its content is
 	local  bool   // it is on this machine
+	// credential is what the registry is asked with, a secret; "" is nothing.
+	credential func(context.Context) (string, error)
 
 	manifests *lru.Cache[digest.Digest, struct{}]
 	mu        sync.Mutex // guards that of a blob in blobs nothing is replaced by less
@@ -39,10 +41,12 @@ type repository struct {
 
 func newRepository(t *tree, source resolver.Source, name, origin string) *repository {
 	return &repository{
-		tree:      t,
-		source:    source,
-		name:      name,
-		origin:    origin,
+		tree:       t,
+		source:     source,
+		name:       name,
+		origin:     origin,
+		credential: anonymous,
+
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
 		blobs:     newLRU[digest.Digest, metBlob](maxBlobs),
 		known:     newLRU[digest.Digest, bool](maxKnown),

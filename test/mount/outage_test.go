@@ -59,7 +59,7 @@ func TestRegistryKilled(t *testing.T) {
 		})
 		time.Sleep(2 * ttl) // longer is as good
 	}
-	m.logs(t, "WARN", "hello-artifact:v1")
+	m.logs(t, "WARN", "the registry isn't reached", r.host)
 	for _, path := range []string{"hello-artifact/_tags/v2/manifest.json", "hello-artifact/_manifests/sha256/" + hexOf(unread) + "/manifest.json", "other/_tags/v1"} {
 		if r := try(t, "cat", m.path(path)); r.code == 0 || strings.Contains(r.stderr, notThere) {
 			t.Errorf("%s, which nobody can know: exit code %d\n%s%s", path, r.code, r.stdout, r.stderr)
