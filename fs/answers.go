@@ -63,6 +63,10 @@ func (a *answers[T]) get(ctx context.Context, reference string, question func(co
 // ask puts the question to the registry, and remembers the answer.
 func (a *answers[T]) ask(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
 	return ask(ctx, a.tree, a.about+" "+reference, func(ctx context.Context) (T, error) {
+		// One that came between the look of who asks and this.
+		if last, known := a.last.Peek(reference); known && time.Since(last.checked) < a.tree.tagTTL {
+			return last.value, nil
+		}
 		value, err := question(ctx)
 		last, known := a.last.Peek(reference)
 		now := time.Now()
