@@ -75,9 +75,12 @@ func (r *repository) has(ctx context.Context, d digest.Digest, question func(con
 	}
 	_, err := ask(ctx, r.tree, "has "+r.reference(d.String()), func(ctx context.Context) (struct{}, error) {
 		err := question(ctx)
-		if unreachable(err) && r.tree.evidence.has(ctx, r, d) {
+		switch {
+		case unreachable(err) && r.tree.evidence.has(ctx, r, d):
 			r.tree.log.Debug("the registry isn't reached, it has shown this before", "reference", r.reference(d.String()), "error", err)
 			err = nil
+		case missing(err) || denied(err):
+			r.tree.evidence.drop(ctx, r, d)
 		}
 		if err == nil {
 			r.learn(d)
@@ -154,6 +157,15 @@ func (e *evidence) has(ctx context.Context, r *repository, d digest.Digest) bool
 	}
 	noted, ok := e.tree.cache.Index(e.name(r, credential, d))
 	return ok && string(noted) == d.String()
+}
+
+// drop takes back what is noted: the registry says otherwise now.
+func (e *evidence) drop(ctx context.Context, r *repository, d digest.Digest) {
+	if e.has(ctx, r, d) {
+		if credential, err := r.credential(ctx); err == nil {
+			e.tree.cache.PutIndex(e.name(r, credential, d), nil)
+		}
+	}
 }
 
 // keep notes that the repository has a digest. Nobody waits for the disk.

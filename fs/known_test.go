@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -149,6 +150,51 @@ func TestKnownBefore(t *testing.T) {
 			if _, _, err := r.blob(t.Context(), config); !missing(err) {
 				t.Errorf("a blob that the registry denies: %v", err)
 			}
+			if noted := tr.evidence.has(t.Context(), r, config); noted {
+				t.Error("it is known all the same")
+			}
 		})
+	}
+}
+
+// TestKnownAtOnce has two repositories asked for a manifest at the same time,
+// which one of them has: the other's answer isn't taken for it.
+func TestKnownAtOnce(t *testing.T) {
+	for _, firstHas := range []bool{true, false} {
+		tr, _ := treeOn(t, t.TempDir())
+		has, none := &source{}, &source{}
+		d := has.add("")
+		first, second := has, none
+		if !firstHas {
+			first, second = none, has
+		}
+		first.wait = make(chan struct{})
+		a, b := newRepository(tr, first, "host/first", "host"), newRepository(tr, second, "host/second", "host")
+		errs := make(chan error, 2)
+		go func() {
+			_, err := a.artifact(t.Context(), d)
+			errs <- err
+		}()
+		until(t, "the first is asked", func() bool { return first.busy() })
+		go func() {
+			_, err := b.artifact(t.Context(), d)
+			errs <- err
+		}()
+		time.Sleep(50 * time.Millisecond) // longer is as good
+		close(first.wait)
+		ok, failed := 0, 0
+		for range 2 {
+			switch err := <-errs; {
+			case err == nil:
+				ok++
+			case missing(err):
+				failed++
+			default:
+				t.Error(err)
+			}
+		}
+		if ok != 1 || failed != 1 {
+			t.Errorf("the first has it: %t; %d of two show it, %d don't", firstHas, ok, failed)
+		}
 	}
 }

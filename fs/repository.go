@@ -117,6 +117,26 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 		mediaType, content, err = r.source.Manifest(ctx, d)
 		return content, mediaType, err
 	}
+	content, mediaType, own, err := r.cachedDocument(ctx, d)
+	if !own && (missing(err) || denied(err)) {
+		// That was said to another repository, which asked at the same time.
+		content, mediaType, own, err = r.cachedDocument(ctx, d)
+	}
+	if err == nil && !own {
+		err = r.has(ctx, d, func(ctx context.Context) error {
+			_, err := r.source.Resolve(ctx, d.String())
+			return err
+		})
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return content, mediaType, nil
+}
+
+// cachedDocument is a document as the cache holds it, or this repository's source
+// gives it; own is that the source was asked.
+func (r *repository) cachedDocument(ctx context.Context, d digest.Digest) (content []byte, mediaType string, own bool, err error) {
 	told := make(chan string, 1) // who waits may be gone before it is told
 	content, err = r.tree.cache.Document(ctx, d, func(ctx context.Context) ([]byte, error) {
 		mediaType, content, err := r.source.Manifest(ctx, d)
@@ -124,19 +144,11 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 		return content, err
 	})
 	select {
-	case mediaType = <-told: // by this repository
+	case mediaType = <-told:
+		return content, mediaType, true, err
 	default:
-		if err == nil {
-			err = r.has(ctx, d, func(ctx context.Context) error {
-				_, err := r.source.Resolve(ctx, d.String())
-				return err
-			})
-		}
+		return content, "", false, err
 	}
-	if err != nil {
-		return nil, "", err
-	}
-	return content, mediaType, nil
 }
 
 // meet remembers what a manifest shows to exist.

@@ -48,6 +48,20 @@ func (r *repository) doubt(desc ocispec.Descriptor) {
 	}
 }
 
+// denyBlob forgets a blob that was known by a hint, where the registry says now
+// that it isn't there.
+func (r *repository) denyBlob(d digest.Digest, err error) {
+	if !missing(err) && !denied(err) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b, ok := r.blobs.Peek(d); ok && b.hint() {
+		r.blobs.Remove(d)
+		r.known.Remove(d)
+	}
+}
+
 // sized is a blob of which only its digest is given. The registry is asked unless
 // a manifest or the cache says how large it is.
 func (r *repository) sized(ctx context.Context, d digest.Digest) (metBlob, error) {
@@ -74,6 +88,7 @@ func (r *repository) sized(ctx context.Context, d digest.Digest) (metBlob, error
 			size, err = before.Size, nil
 		}
 		if err != nil {
+			r.denyBlob(d, err)
 			return metBlob{}, err
 		}
 		b := metBlob{Descriptor: unknownBlob(d, size)}

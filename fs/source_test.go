@@ -20,7 +20,10 @@ import (
 type source struct {
 	resolver.Source // what no test needs
 
+	wait chan struct{} // closed when a manifest may be told, nil is at once
+
 	mu         sync.Mutex // guards what follows
+	waits      bool
 	manifests  map[digest.Digest]string
 	tags       map[string]digest.Digest
 	blobs      map[digest.Digest]int64
@@ -58,6 +61,12 @@ func (s *source) Resolve(_ context.Context, reference string) (ocispec.Descripto
 
 func (s *source) Manifest(_ context.Context, d digest.Digest) (string, []byte, error) {
 	s.mu.Lock()
+	s.waits = s.wait != nil
+	s.mu.Unlock()
+	if s.wait != nil {
+		<-s.wait
+	}
+	s.mu.Lock()
 	defer s.mu.Unlock()
 	content, ok := s.manifests[d]
 	return "application/json", []byte(content), s.ask("manifest", ok)
@@ -68,6 +77,13 @@ func (s *source) BlobSize(_ context.Context, d digest.Digest) (int64, error) {
 	defer s.mu.Unlock()
 	size, ok := s.blobs[d]
 	return size, s.ask("blob", ok)
+}
+
+// busy tells whether somebody waits for a manifest.
+func (s *source) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waits
 }
 
 // questions are those since the last call.

@@ -58,13 +58,18 @@ func TestTagsAheadFailure(t *testing.T) {
 	d := digest.FromString("manifest")
 	s := &source{tags: map[string]digest.Digest{"v0": d, "v1": d, "v2": d}} // and no v3
 	r := newRepository(tr, s, "host/app", "host")
-	listTags(&tr.ahead, r, 1000)
+	l := listTags(&tr.ahead, r, 1000)
 	for _, tag := range []string{"v0", "v1"} {
 		tr.ahead.wants(r, tag)
 		if _, err := r.resolve(t.Context(), tag); err != nil {
 			t.Fatal(err)
 		}
 	}
+	until(t, "none is asked for any more", func() bool {
+		tr.ahead.mu.Lock()
+		defer tr.ahead.mu.Unlock()
+		return l.asking == 0
+	})
 	end()
 	asked := s.questions()
 	if len(asked) > 2+aheadAtOnce+1 {
