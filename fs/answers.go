@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -12,18 +11,19 @@ import (
 // answers are what a registry said to questions whose answers can change: what
 // a tag stands for, what is at a name.
 //
-// An answer holds for the tags' time to live. If the registry can't be reached
-// then, the last answer is used until it is older than the allowed staleness.
+// An answer holds for the tags' time to live. Then the question is put again,
+// and whoever asks waits for that; if the registry can't be reached, the last
+// answer holds for as long again, until it is older than the allowed staleness.
+//
+// Where the question is only whether a name is there nobody waits: the last
+// answer is used until it is that old, and the question put in the background. So
+// a registry that is silent doesn't hold up what is known below the name.
 type answers[T any] struct {
 	tree  *tree
 	about string // what the questions are about, for the log
+	names bool   // whether they are only whether a name is there
 	last  *lru.Cache[string, answer[T]]
 }
-
-// outageLasts is how long a registry that couldn't be reached isn't asked again
-// what it has answered before: a path has several names, and each would wait for
-// it.
-const outageLasts = 5 * time.Second
 
 // An answer is the last one to a question.
 type answer[T any] struct {
@@ -37,6 +37,13 @@ func newAnswers[T any](t *tree, about string, size int) *answers[T] {
 	return &answers[T]{tree: t, about: about, last: newLRU[string, answer[T]](size)}
 }
 
+// newNameAnswers are for questions whether a name is there.
+func newNameAnswers[T any](t *tree, about string, size int) *answers[T] {
+	a := newAnswers[T](t, about, size)
+	a.names = true
+	return a
+}
+
 // get answers the question about an object, named by its reference, with what
 // is remembered or with what question says.
 func (a *answers[T]) get(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
@@ -44,45 +51,62 @@ func (a *answers[T]) get(ctx context.Context, reference string, question func(co
 	if known && time.Since(last.checked) < a.tree.tagTTL {
 		return last.value, nil
 	}
-	host, _, _ := strings.Cut(reference, "/")
-	if known && a.tree.out(host) && time.Since(last.said) < a.tree.maxStale {
-		return a.stale(reference, last, min(outageLasts, a.tree.tagTTL), errOut), nil
+	if known && a.names && time.Since(last.said) < a.tree.maxStale {
+		a.tree.again.put(hostOf(reference), a.about+" "+reference, func(ctx context.Context) {
+			_, _ = a.ask(ctx, reference, question) // it has remembered what there is to know
+		})
+		return last.value, nil
 	}
+	return a.ask(ctx, reference, question)
+}
+
+// ask puts the question to the registry, and remembers the answer.
+func (a *answers[T]) ask(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
 	return ask(ctx, a.tree, a.about+" "+reference, func(ctx context.Context) (T, error) {
-		value, err := question(ctx)
-		now := time.Now()
-		if outage(err) {
-			a.tree.outages.Add(host, now)
-		} else {
-			a.tree.outages.Remove(host)
+		// One that came between the look of who asks and this.
+		if last, known := a.last.Peek(reference); known && time.Since(last.checked) < a.tree.tagTTL {
+			return last.value, nil
 		}
+		value, err := question(ctx)
+		last, known := a.last.Peek(reference)
+		now := time.Now()
 		switch {
 		case err == nil:
 			a.last.Add(reference, answer[T]{value: value, said: now, checked: now})
+			a.tree.outages.over(hostOf(reference))
 		case !unreachable(err):
 			a.last.Remove(reference)
 		case known && now.Sub(last.said) < a.tree.maxStale:
-			return a.stale(reference, last, a.tree.tagTTL, err), nil
+			if !outage(err) || a.tree.outages.begin(hostOf(reference)) {
+				a.tree.log.Warn("the registry isn't reached, its last answers are used", "about", a.about, "reference", reference,
+					"age", now.Sub(last.said).Round(time.Second), "error", err)
+			}
+			last.checked = now
+			a.last.Add(reference, last)
+			return last.value, nil
 		}
 		return value, err
 	})
 }
 
-// errOut is why a host isn't asked.
-var errOut = errors.New("it couldn't be reached a moment ago")
-
-// stale uses a last answer, which holds for so long again.
-func (a *answers[T]) stale(reference string, last answer[T], hold time.Duration, err error) T {
-	now := time.Now()
-	a.tree.log.Warn("the registry isn't reached, its last answer is used", "about", a.about, "reference", reference,
-		"age", now.Sub(last.said).Round(time.Second), "error", err)
-	last.checked = now.Add(hold - a.tree.tagTTL)
-	a.last.Add(reference, last)
-	return last.value
+// hostOf is the host of a reference.
+func hostOf(reference string) string {
+	host, _, _ := strings.Cut(reference, "/")
+	return host
 }
 
-// out tells whether a host couldn't be reached a moment ago.
-func (t *tree) out(host string) bool {
-	at, ok := t.outages.Get(host)
-	return ok && time.Since(at) < outageLasts
+// outages are the hosts that couldn't be reached when they were asked last, so
+// that the log has a line for each and not one for each of its names.
+type outages struct{ hosts *lru.Cache[string, struct{}] }
+
+// begin tells whether this is the first that is seen of a host's outage.
+func (o outages) begin(host string) bool {
+	before, _ := o.hosts.ContainsOrAdd(host, struct{}{})
+	return !before
 }
+
+// over takes that a host has answered.
+func (o outages) over(host string) { o.hosts.Remove(host) }
+
+// last tells whether a host's outage lasts.
+func (o outages) last(host string) bool { return o.hosts.Contains(host) }

@@ -34,7 +34,7 @@ func (n *blobsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	if _, err := n.repo.blob(ctx, d); err != nil {
+	if _, _, err := n.repo.blob(ctx, d); err != nil {
 		return nil, n.tree.errno(ctx, "look up blob", n.repo.reference(name), err)
 	}
 	return n.link(ctx, name, digestPath(d), forever, out), 0
@@ -65,11 +65,14 @@ func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	desc, err := n.repo.blob(ctx, d)
+	desc, hint, err := n.repo.blob(ctx, d)
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up blob", n.repo.reference(d.String()), err)
 	}
 	id := n.repo.blobIdentity(d, desc.Size)
+	if hint {
+		return n.newHintedBlob(ctx, n.repo, desc, id, out), 0
+	}
 	return n.newBlob(ctx, n.repo, desc, time.Time{}, id, out), 0
 }
 
@@ -77,8 +80,8 @@ func (n *blobDigestsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 func (n *blobDigestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	var list []fuse.DirEntry
 	for _, d := range met(n.repo.blobs.Keys(), n.algorithm) {
-		if desc, ok := n.repo.blobs.Peek(d); ok {
-			list = append(list, entry(d.Encoded(), n.repo.blobIdentity(d, desc.Size)))
+		if b, ok := n.repo.blobs.Peek(d); ok {
+			list = append(list, entry(d.Encoded(), n.repo.blobIdentity(d, b.Size)))
 		}
 	}
 	return n.openChanging(list...)

@@ -42,7 +42,8 @@
 // can't or doesn't list. A registry without a catalog can't tell a namespace
 // from a name that isn't there: any valid name is a directory then.
 //
-// _tags lists the tags of the registry, _manifests and _blobs what this mount
+// _tags lists the tags of the registry, and who looks at one after the other has
+// those that follow resolved ahead (tagsahead.go). _manifests and _blobs what this mount
 // has met, a bounded number of each.
 //
 // A mount of every registry has a directory for each host (registries.go). It
@@ -90,10 +91,16 @@
 // image gives it other names than its layer does (view.go). So two tags of an
 // image share the files of their base, and diff doesn't read them.
 //
+// # What is shown
+//
+// The cache is shared by all that is mounted, and what it holds of one repository
+// isn't shown under another unless that is known to have it: known.go.
+//
 // # What the kernel keeps
 //
 // What a digest names holds for ever, tags, names and referrers for the tags'
-// time to live, and names that aren't there for some seconds. Pages of a blob are kept
+// time to live, and so does a blob's size that only HEAD told (sizehint.go), and
+// names that aren't there for some seconds. Pages of a blob are kept
 // from one open to the next once its digest has been verified (blob.go).
 //
 // # Limits

@@ -65,6 +65,7 @@ func (r *repository) placeReferrers(subject digest.Digest, found []ocispec.Descr
 			r.tree.log.Warn("referrer left out", "reference", r.reference(subject.String()), "referrer", desc.Digest, "error", err)
 			continue
 		}
+		r.learn(desc.Digest)
 		list = append(list, referrer{path: elements, digest: desc.Digest})
 	}
 	return list

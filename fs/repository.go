@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
@@ -29,19 +30,26 @@ type repository struct {
 	name   string // with the registry's, HOST[:PORT]/NAME; of a layout, its path
 	origin string // whose word its content is
 	local  bool   // it is on this machine
+	// credential is what the registry is asked with, a secret; "" is nothing.
+	credential func(context.Context) (string, error)
 
 	manifests *lru.Cache[digest.Digest, struct{}]
-	blobs     *lru.Cache[digest.Digest, ocispec.Descriptor]
+	mu        sync.Mutex // guards that of a blob in blobs nothing is replaced by less
+	blobs     *lru.Cache[digest.Digest, metBlob]
+	known     *lru.Cache[digest.Digest, bool] // see known.go; whether that is noted on disk
 }
 
 func newRepository(t *tree, source resolver.Source, name, origin string) *repository {
 	return &repository{
-		tree:      t,
-		source:    source,
-		name:      name,
-		origin:    origin,
+		tree:       t,
+		source:     source,
+		name:       name,
+		origin:     origin,
+		credential: anonymous,
+
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
-		blobs:     newLRU[digest.Digest, ocispec.Descriptor](maxBlobs),
+		blobs:     newLRU[digest.Digest, metBlob](maxBlobs),
+		known:     newLRU[digest.Digest, bool](maxKnown),
 	}
 }
 
@@ -57,9 +65,8 @@ func (r *repository) reference(digestOrTag string) string {
 // artifact returns the manifest with that digest and what its directory shows,
 // from memory, the disk or the registry.
 //
-// A manifest that the cache holds is served without asking whether this
-// repository has it: its bytes are right wherever they came from, and it has to
-// be there while the registry is down.
+// Bytes that the cache holds are right wherever they came from; whether this
+// repository has them is another question (known.go).
 func (r *repository) artifact(ctx context.Context, d digest.Digest) (*artifact, error) {
 	key := r.name + "@" + d.String()
 	if a, ok := r.tree.artifacts.Get(key); ok {
@@ -95,6 +102,7 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.M
 		return nil, err
 	}
 	r.meet(m)
+	r.reached(d)
 	return m, nil
 }
 
@@ -109,6 +117,26 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 		mediaType, content, err = r.source.Manifest(ctx, d)
 		return content, mediaType, err
 	}
+	content, mediaType, own, err := r.cachedDocument(ctx, d)
+	if !own && (missing(err) || denied(err)) {
+		// That was said to another repository, which asked at the same time.
+		content, mediaType, own, err = r.cachedDocument(ctx, d)
+	}
+	if err == nil && !own {
+		err = r.has(ctx, d, func(ctx context.Context) error {
+			_, err := r.source.Resolve(ctx, d.String())
+			return err
+		})
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return content, mediaType, nil
+}
+
+// cachedDocument is a document as the cache holds it, or this repository's source
+// gives it; own is that the source was asked.
+func (r *repository) cachedDocument(ctx context.Context, d digest.Digest) (content []byte, mediaType string, own bool, err error) {
 	told := make(chan string, 1) // who waits may be gone before it is told
 	content, err = r.tree.cache.Document(ctx, r.origin, d, func(ctx context.Context) ([]byte, error) {
 		mediaType, content, err := r.source.Manifest(ctx, d)
@@ -117,19 +145,23 @@ func (r *repository) document(ctx context.Context, d digest.Digest) (content []b
 	})
 	select {
 	case mediaType = <-told:
+		return content, mediaType, true, err
 	default:
+		return content, "", false, err
 	}
-	return content, mediaType, err
 }
 
 // meet remembers what a manifest shows to exist.
 func (r *repository) meet(m *resolver.Manifest) {
 	r.manifests.Add(m.Digest, struct{}{})
 	if m.Config != nil {
-		r.blobs.Add(m.Config.Digest, *m.Config)
+		r.meetBlob(metBlob{Descriptor: *m.Config})
 	}
 	for _, layer := range m.Layers {
-		r.blobs.Add(layer.Digest, layer)
+		r.meetBlob(metBlob{Descriptor: layer})
+	}
+	for _, desc := range m.Manifests {
+		r.learn(desc.Digest)
 	}
 }
 
@@ -164,30 +196,14 @@ func (r *repository) listed(ctx context.Context) ([]digest.Digest, error) {
 	return list, err
 }
 
-// blob describes the blob with that digest, asking the registry only if no
-// manifest has described it and the cache doesn't hold it.
-func (r *repository) blob(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
-	if desc, ok := r.blobs.Get(d); ok {
-		return plain(desc), nil
+// blob describes the blob with that digest, and tells whether its size is a hint.
+func (r *repository) blob(ctx context.Context, d digest.Digest) (desc ocispec.Descriptor, hint bool, err error) {
+	b, err := r.sized(ctx, d)
+	if err == nil {
+		r.reached(d)
 	}
-	if size, ok := r.tree.cache.CachedSize(d); ok && !r.local {
-		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
-		r.blobs.Add(d, desc)
-		return desc, nil
-	}
-	return ask(ctx, r.tree, "blob "+r.name+"@"+d.String(), func(ctx context.Context) (ocispec.Descriptor, error) {
-		size, err := r.source.BlobSize(ctx, d)
-		if err != nil {
-			return ocispec.Descriptor{}, err
-		}
-		desc := ocispec.Descriptor{MediaType: mediaTypeUnknown, Digest: d, Size: size}
-		r.blobs.Add(d, desc)
-		return desc, nil
-	})
+	return plain(b.Descriptor), b.hint(), err
 }
-
-// mediaTypeUnknown is the media type of a blob that no manifest described.
-const mediaTypeUnknown = "application/octet-stream"
 
 // plain is what two descriptors of one blob have in common.
 func plain(desc ocispec.Descriptor) ocispec.Descriptor {
@@ -214,6 +230,9 @@ func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
 	return r.tree.tags.get(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.source.Resolve(ctx, tag)
+		if err == nil {
+			r.learn(desc.Digest)
+		}
 		return desc.Digest, err
 	})
 }

@@ -15,7 +15,8 @@ import (
 // A tagsNode is a repository's _tags: a link for each tag.
 //
 // Listing asks for the names only, looking up one tag or reading its link
-// resolves that one.
+// resolves that one. Who goes on to the next has those that follow asked for
+// (tagsahead.go).
 type tagsNode struct {
 	directoryNode
 	repo *repository
@@ -32,6 +33,7 @@ func (n *tagsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	if !resolver.ValidTag(name) {
 		return nil, syscall.ENOENT
 	}
+	n.tree.ahead.wants(n.repo, name)
 	if _, err := n.repo.resolve(ctx, name); err != nil {
 		return nil, n.tree.errno(ctx, "look up tag", n.repo.reference(name), err)
 	}
@@ -59,7 +61,9 @@ func (n *tagsNode) list(ctx context.Context, emit func([]fuse.DirEntry) error) e
 	if err := emit(dots(n.EmbeddedInode())); err != nil {
 		return err
 	}
+	listing := n.tree.ahead.begin(n.repo)
 	return n.repo.source.Tags(ctx, func(tags []string) error {
+		n.tree.ahead.add(listing, tags)
 		page := make([]fuse.DirEntry, len(tags))
 		for i, tag := range tags {
 			page[i] = entry(tag, n.repo.identity(syscall.S_IFLNK, "tag", tag))
@@ -98,6 +102,7 @@ func (n *tagNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.Attr
 
 // Readlink implements fusefs.NodeReadlinker.
 func (n *tagNode) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	n.tree.ahead.wants(n.repo, n.tag)
 	d, err := n.repo.resolve(ctx, n.tag)
 	if err != nil {
 		return nil, n.tree.errno(ctx, "resolve tag", n.repo.reference(n.tag), err)

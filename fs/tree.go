@@ -49,7 +49,9 @@ type tree struct {
 	// patience bounds an operation that outlives the request that began it.
 	patience time.Duration
 
-	outages      *lru.Cache[string, time.Time] // when a host couldn't be reached
+	outages      outages
+	again        again
+	ahead        tagsAhead
 	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
@@ -60,6 +62,7 @@ type tree struct {
 	closures     *lru.Cache[string, *closure]
 	images       *lru.Cache[string, *archive.Image]
 	openings     openings
+	evidence     *evidence
 	layers       *lru.Cache[string, *archive.Layer]
 
 	// ctx ends with the mount.
@@ -91,9 +94,12 @@ func newTree(ctx context.Context, o Options) *tree {
 		passthrough: o.Passthrough && mayPassthrough(),
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
-	t.outages = newLRU[string, time.Time](maxRegistries)
-	t.hosts = newAnswers[*registry](t, "host", maxRegistries)
-	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
+	t.outages = outages{newLRU[string, struct{}](maxRegistries)}
+	t.again = again{tree: t, hosts: map[string]*refresh{}}
+	t.ahead = tagsAhead{tree: t}
+	t.evidence = newEvidence(t)
+	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
+	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
 	t.registries = newLRU[string, *registry](maxRegistries)

@@ -24,6 +24,7 @@ type Fault struct {
 	IgnoreRange bool              // answers 200 with everything
 	Reset       bool              // resets the connection before any answer
 
+	Delay time.Duration   // waits before the answer
 	Stall bool            // sends no header, until Until or until the client is gone
 	Cut   bool            // the body breaks off after CutAt bytes, the connection with it
 	Hang  bool            // the body stops after CutAt bytes, until Until or until the client is gone
@@ -82,6 +83,13 @@ func (f *faults) disturb(w http.ResponseWriter, req *http.Request, next http.Han
 	if fault.Reset {
 		reset(w)
 		return
+	}
+	if fault.Delay > 0 {
+		select {
+		case <-time.After(fault.Delay):
+		case <-req.Context().Done():
+			return
+		}
 	}
 	if fault.Stall && !fault.wait(req) {
 		return

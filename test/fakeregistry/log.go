@@ -22,8 +22,10 @@ type Request struct {
 
 // A requestLog remembers requests in the order they came in.
 type requestLog struct {
-	logMu    sync.Mutex // guards requests and what they point to
+	logMu    sync.Mutex // guards requests and what they point to, and the counts
 	requests []*Request
+	atOnce   int // under way
+	most     int // of those
 }
 
 func (l *requestLog) begin(req *http.Request) *Request {
@@ -37,6 +39,8 @@ func (l *requestLog) begin(req *http.Request) *Request {
 	l.logMu.Lock()
 	defer l.logMu.Unlock()
 	l.requests = append(l.requests, entry)
+	l.atOnce++
+	l.most = max(l.most, l.atOnce)
 	return entry
 }
 
@@ -44,6 +48,7 @@ func (l *requestLog) end(entry *Request, r *recorder) {
 	l.logMu.Lock()
 	defer l.logMu.Unlock()
 	entry.Status, entry.Bytes = r.status, r.bytes
+	l.atOnce--
 }
 
 // Requests returns all requests since the beginning or the last Reset. Those
@@ -71,11 +76,18 @@ func (l *requestLog) Count(method, path string) int {
 	return len(l.Matching(method, path))
 }
 
+// MostAtOnce is how many requests were under way at the same time, at most.
+func (l *requestLog) MostAtOnce() int {
+	l.logMu.Lock()
+	defer l.logMu.Unlock()
+	return l.most
+}
+
 // Reset forgets all requests.
 func (l *requestLog) Reset() {
 	l.logMu.Lock()
 	defer l.logMu.Unlock()
-	l.requests = nil
+	l.requests, l.most = nil, l.atOnce
 }
 
 func matches(method, path, gotMethod, gotPath string) bool {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,7 +59,7 @@ func TestRegistryKilled(t *testing.T) {
 		})
 		time.Sleep(2 * ttl) // longer is as good
 	}
-	m.logs(t, "WARN", "hello-artifact:v1")
+	m.logs(t, "WARN", "the registry isn't reached", r.host)
 	for _, path := range []string{"hello-artifact/_tags/v2/manifest.json", "hello-artifact/_manifests/sha256/" + hexOf(unread) + "/manifest.json", "other/_tags/v1"} {
 		if r := try(t, "cat", m.path(path)); r.code == 0 || strings.Contains(r.stderr, notThere) {
 			t.Errorf("%s, which nobody can know: exit code %d\n%s%s", path, r.code, r.stdout, r.stderr)
@@ -76,6 +78,34 @@ func TestStale(t *testing.T) {
 	f.Inject(fakeregistry.Fault{Status: http.StatusBadGateway})
 	eventually(t, "the stale tag is an error", func() bool { return try(t, "readlink", link).code != 0 })
 	m.logs(t, "ERROR", f.host+"/app", "502")
+}
+
+// TestSilentRegistry has a registry give no answer any more: what was read is
+// there by its digest at once, though the names on the way to it are older than
+// their time to live.
+func TestSilentRegistry(t *testing.T) {
+	t.Parallel()
+	for _, every := range []bool{false, true} {
+		t.Run(fmt.Sprintf("every registry %t", every), func(t *testing.T) {
+			f := serveFake(t)
+			_, original := f.addFile(t, "team/app", 1, small)
+			target, dir := f.host, "team/app"
+			if every {
+				target, dir = "none", f.host+"/team/app"
+			}
+			m := mountRegistry(t, target, "--tag-ttl", "1ms", "--timeout", "1h")
+			file := dir + "/_manifests/sha256/" + path.Base(m.readlink(t, dir, "_tags/v1")) + "/files/content.bin"
+			m.same(t, original, m.path(file))
+			f.stall("/v2/")
+			for range 3 {
+				m.same(t, original, m.path(file))
+			}
+			// All that is asked waits: one question to a host, not one for each name.
+			if n := len(slices.DeleteFunc(f.Requests(), func(r fakeregistry.Request) bool { return r.Status != 0 })); n > 1 {
+				t.Errorf("%d requests wait for an answer", n)
+			}
+		})
+	}
 }
 
 // TestStalledRegistry has a registry take every request and answer none: each

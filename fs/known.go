@@ -1,0 +1,219 @@
+package fs
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/cache"
+)
+
+// The cache holds bytes by digest, whoever gave them. That they are right says
+// nothing of whether a repository has them, or whether who asks may see them
+// there. So a digest is shown under a repository only on evidence:
+//
+//	a tag that the registry resolved, or a manifest or a blob that it answered for
+//	what a manifest lists that is known here: config, layers, manifests of an index
+//	what the registry told as a referrer
+//	what was known to these credentials before, while the registry can't be reached
+//
+// A subject, or a digest in an annotation, is only claimed. Where there is no
+// evidence and the cache has the bytes, the registry is asked for that one thing,
+// once; bytes that are fetched from it are evidence themselves. A local layout
+// needs none: what it has is what it has.
+//
+// What a mount was shown it goes on to show: the kernel would anyway.
+
+const (
+	// maxKnown bounds the digests that are known of a repository besides those
+	// that were met. What was forgotten is asked for again.
+	maxKnown = 16384
+	// maxKeeping bounds the digests that wait to be noted on disk. What finds no
+	// place is asked for again, or isn't there while the registry is down.
+	maxKeeping = 1024
+	// credentialWait is how long a credential is waited for to note what was
+	// shown with it: an unmount waits for that.
+	credentialWait = 2 * time.Second
+)
+
+// A credentialed registry tells with which credential it is asked: a secret that
+// is another for each, "" without one.
+type credentialed interface {
+	Credential(ctx context.Context) (string, error)
+}
+
+// anonymous is the credential of what is asked without any.
+func anonymous(context.Context) (string, error) { return "", nil }
+
+// learn takes digests of which there is evidence.
+func (r *repository) learn(list ...digest.Digest) {
+	for _, d := range list {
+		if !r.knows(d) {
+			r.known.Add(d, false)
+		}
+	}
+}
+
+// knows tells whether there is evidence from this mount.
+func (r *repository) knows(d digest.Digest) bool {
+	return r.local || r.manifests.Contains(d) || r.blobs.Contains(d) || r.known.Contains(d)
+}
+
+// has fails unless there is evidence that the repository has the digest. Without
+// any the question is put to the registry: nil is that it has it.
+func (r *repository) has(ctx context.Context, d digest.Digest, question func(context.Context) error) error {
+	if r.knows(d) {
+		return nil
+	}
+	_, err := ask(ctx, r.tree, "has "+r.reference(d.String()), func(ctx context.Context) (struct{}, error) {
+		err := question(ctx)
+		switch {
+		case unreachable(err) && r.tree.evidence.has(ctx, r, d):
+			r.tree.log.Debug("the registry isn't reached, it has shown this before", "reference", r.reference(d.String()), "error", err)
+			err = nil
+		case missing(err) || denied(err):
+			r.tree.evidence.drop(ctx, r, d)
+		}
+		if err == nil {
+			r.learn(d)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// reached notes on disk that the repository has a digest by which somebody came:
+// it is to be there the next time, too, while the registry is down.
+func (r *repository) reached(d digest.Digest) {
+	if r.local {
+		return
+	}
+	if noted, _ := r.known.Get(d); noted {
+		return
+	}
+	r.known.Add(d, true)
+	r.tree.evidence.keep(r, d)
+}
+
+// evidence is what is noted on disk of which repository has which digest: an
+// entry of the cache for each, whose name nobody can tell without a key that
+// stays beside it. It holds no credential, and no name in the clear.
+type evidence struct {
+	tree *tree
+	key  func() []byte
+
+	mu      sync.Mutex // guards what follows
+	pending []shown
+	writing bool
+}
+
+// shown is that a repository has a digest.
+type shown struct {
+	repo   *repository
+	digest digest.Digest
+}
+
+func newEvidence(t *tree) *evidence {
+	return &evidence{tree: t, key: sync.OnceValue(func() []byte { return evidenceKey(t.cache) })}
+}
+
+// evidenceKey is the key of a cache's evidence; a new one where it has none.
+func evidenceKey(c *cache.Cache) []byte {
+	const name, length = "key", 32
+	if key, ok := c.Index(name); ok && len(key) == length {
+		return key
+	}
+	key := make([]byte, length)
+	_, _ = rand.Read(key) // it never fails
+	c.PutIndex(name, key)
+	// Another mount may have been faster.
+	if kept, ok := c.Index(name); ok && len(kept) == length {
+		return kept
+	}
+	return key
+}
+
+// name is that of the entry for a digest.
+func (e *evidence) name(r *repository, credential string, d digest.Digest) string {
+	mac := hmac.New(sha256.New, e.key())
+	mac.Write([]byte(strings.Join([]string{r.origin, r.name, credential, d.String()}, "\x00")))
+	return "has-" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// has tells whether it is noted that the repository has a digest.
+func (e *evidence) has(ctx context.Context, r *repository, d digest.Digest) bool {
+	credential, err := r.credential(ctx)
+	if err != nil {
+		e.tree.log.Warn("what was shown before isn't known", "reference", r.reference(d.String()), "error", err)
+		return false
+	}
+	noted, ok := e.tree.cache.Index(e.name(r, credential, d))
+	return ok && string(noted) == d.String()
+}
+
+// drop takes back what is noted: the registry says otherwise now.
+func (e *evidence) drop(ctx context.Context, r *repository, d digest.Digest) {
+	if e.has(ctx, r, d) {
+		if credential, err := r.credential(ctx); err == nil {
+			e.tree.cache.PutIndex(e.name(r, credential, d), nil)
+		}
+	}
+}
+
+// keep notes that the repository has a digest. Nobody waits for the disk.
+func (e *evidence) keep(r *repository, d digest.Digest) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.pending) >= maxKeeping {
+		return
+	}
+	e.pending = append(e.pending, shown{r, d})
+	if e.writing || !e.tree.begin() {
+		return
+	}
+	e.writing = true
+	go func() {
+		defer e.tree.running.Done()
+		for e.write() { //nolint:revive // until nothing is left
+		}
+	}()
+}
+
+// write notes what is pending; false once that is nothing.
+func (e *evidence) write() bool {
+	e.mu.Lock()
+	batch := e.pending
+	e.pending, e.writing = nil, len(batch) > 0
+	e.mu.Unlock()
+	// The mount may be at its end: what it has shown is noted all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.tree.ctx), credentialWait)
+	defer cancel()
+	// A helper may have to run for a credential: once for each registry.
+	slices.SortStableFunc(batch, func(a, b shown) int { return strings.Compare(a.repo.origin, b.repo.origin) })
+	var origin, credential string
+	var err error
+	for i, s := range batch {
+		if i == 0 || s.repo.origin != origin {
+			origin = s.repo.origin
+			if credential, err = s.repo.credential(ctx); err != nil {
+				e.tree.log.Warn("what is shown isn't noted", "reference", s.repo.name, "error", err)
+			}
+		}
+		if err != nil {
+			continue
+		}
+		name := e.name(s.repo, credential, s.digest)
+		if noted, ok := e.tree.cache.Index(name); !ok || string(noted) != s.digest.String() {
+			e.tree.cache.PutIndex(name, []byte(s.digest))
+		}
+	}
+	return len(batch) > 0
+}
