@@ -15,7 +15,10 @@ type Fetcher interface {
 	// that ends early is an error of Read, io.ErrUnexpectedEOF. The context
 	// holds for the body too. The body's Close may be called while a Read
 	// waits, which then returns.
-	Fetch(ctx context.Context, off, n int64) (body io.ReadCloser, at int64, err error)
+	//
+	// wanted says how urgent it is: nil is that a reader waits. Else nobody does
+	// yet, and it is closed once somebody does.
+	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error)
 }
 
 // An Unpacker is a Fetcher that makes its blob of others, which it may read from

@@ -219,7 +219,7 @@ func (r *run) attempt() error {
 	timer := time.AfterFunc(limit, func() { cancel(tooSlow("no answer", limit)) })
 	defer timer.Stop()
 	c.cache.counts.fetches.Add(1)
-	stream, at, err := r.fetcher.Fetch(ctx, off, n)
+	stream, at, err := r.fetcher.Fetch(ctx, off, n, nil)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)

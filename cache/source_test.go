@@ -43,7 +43,7 @@ func (s *source) key() Key {
 	return Key{Origin: "registry.example", Digest: digest.FromBytes(s.content), Size: int64(len(s.content))}
 }
 
-func (s *source) Fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
 	s.mu.Lock()
 	call := len(s.calls)
 	s.calls = append(s.calls, [2]int64{off, n})

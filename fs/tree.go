@@ -76,7 +76,7 @@ func newTree(ctx context.Context, o Options) *tree {
 		platform: o.Platform,
 		tagTTL:   o.TagTTL,
 		maxStale: o.MaxStale,
-		patience: 3 * o.Timeout,
+		patience: 2 * o.Timeout,
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.outages = newLRU[string, time.Time](maxRegistries)
@@ -84,7 +84,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.names = newAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
-	t.registries = newLRU[string, *registry](maxRegistries)
+	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
 	t.closures = newLRU[string, *closure](maxClosures)
@@ -109,6 +109,7 @@ func (t *tree) close() {
 	t.mu.Unlock()
 	t.cancel()
 	t.running.Wait()
+	t.registries.Purge()
 }
 
 // begin counts one more thing that runs under the tree's context, unless the

@@ -131,7 +131,7 @@ func TestLayoutHeedsTheContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	body, _, err := l.Blob(desc).Fetch(ctx, 0, desc.Size)
+	body, _, err := l.Blob(desc).Fetch(ctx, 0, desc.Size, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestLayoutHeedsTheContext(t *testing.T) {
 	_, byDigest := l.Resolve(ctx, desc.Digest.String())
 	_, _, manifest := l.Manifest(ctx, desc.Digest)
 	_, size := l.BlobSize(ctx, desc.Digest)
-	_, _, fetching := l.Blob(desc).Fetch(ctx, 0, 1)
+	_, _, fetching := l.Blob(desc).Fetch(ctx, 0, 1, nil)
 	tags := l.Tags(ctx, func([]string) error { return nil })
 	_, referrers := l.Referrers(ctx, desc, "")
 	for _, err := range []error{reading, byTag, byDigest, manifest, size, fetching, tags, referrers} {

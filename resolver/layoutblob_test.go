@@ -33,7 +33,7 @@ func TestLayoutBlob(t *testing.T) {
 		}
 	}
 	// A file that becomes shorter while it is read.
-	body, _, err := l.Blob(desc).Fetch(t.Context(), 3, 20)
+	body, _, err := l.Blob(desc).Fetch(t.Context(), 3, 20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
