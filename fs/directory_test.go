@@ -11,7 +11,7 @@ import (
 
 // An interrupt fails a request that has no entry yet, and ends one that has.
 func TestInterruptedListing(t *testing.T) {
-	tree := &tree{}
+	tree := &tree{registries: newRegistries()}
 	tree.ctx, tree.cancel = context.WithCancel(t.Context())
 	pages := make(chan []fuse.DirEntry)
 	d := &directory{tree: tree, fail: fusefs.ToErrno, list: func(ctx context.Context, emit func([]fuse.DirEntry) error) error {

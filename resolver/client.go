@@ -57,7 +57,7 @@ func (c *metadataClient) answer(req *http.Request) (resp *http.Response, err err
 		return resp, err
 	}
 	err = c.registry.try(ctx, func() error {
-		resp, err = c.once(ctx, req)
+		resp, err = c.once(ctx, req) //nolint:bodyclose // it is in memory
 		return err
 	})
 	c.registry.denials.remember(req.Method, req.URL, resp, err)

@@ -57,7 +57,7 @@ func (r *Repository) askBlob(ctx context.Context, b blobRequest, accept func(*ht
 
 // askAnew asks the registry, and remembers where it redirects to.
 func (r *Repository) askAnew(ctx context.Context, address *url.URL, b blobRequest, accept func(*http.Response) error) (final *url.URL, err error) {
-	if _, err, ok := r.registry.denials.recall(http.MethodGet, address); ok {
+	if _, err, ok := r.registry.denials.recall(http.MethodGet, address); ok { //nolint:bodyclose // there is none
 		return nil, err
 	}
 	resp, err := r.follow(ctx, address, b)

@@ -107,7 +107,7 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		host: host, timeout: o.Timeout, backoff: firstBackoff, userAgent: o.UserAgent, log: o.Log,
+		host: host, timeout: o.Timeout, backoff: min(firstBackoff, o.Timeout/backoffsOf), userAgent: o.UserAgent, log: o.Log,
 		credentials: credentials,
 		tokens:      newTokenCache(),
 		denials:     denials,

@@ -16,6 +16,9 @@ const (
 	// firstBackoff doubles with each retry, and each wait is up to a quarter
 	// longer or shorter, so that clients that failed together come back apart.
 	firstBackoff = 250 * time.Millisecond
+	// backoffsOf is how often the first goes into Options.Timeout at least, so
+	// that all retries fit into it.
+	backoffsOf = 40
 )
 
 // retries decide whether something is tried again: a request, or the rest of a

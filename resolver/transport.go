@@ -100,7 +100,8 @@ func (t *hosts) checkName(hostname string) error {
 
 // localName tells whether a host is by its name on a local address.
 func localName(hostname string) bool {
-	if IsLoopback(hostname) || strings.HasSuffix(strings.ToLower(strings.TrimSuffix(hostname, ".")), "localhost") {
+	name := strings.ToLower(strings.TrimSuffix(hostname, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(hostname)
