@@ -118,17 +118,17 @@ var (
 
 // isKind tells whether err is of that kind; nil is no error.
 func isKind(err, kind error) bool {
-	switch kind {
-	case nil:
-		return err == nil
-	case errStatus:
+	switch {
+	case kind == nil || err == nil:
+		return err == nil && kind == nil
+	case errors.Is(kind, errStatus):
 		return statusOf(err) != 0
-	case errReset:
-		return err != nil && brokenOff(err)
-	case errSize:
+	case errors.Is(kind, errReset):
+		return brokenOff(err)
+	case errors.Is(kind, errSize):
 		return errors.As(err, new(*SizeError))
-	case errAny:
-		return err != nil
+	case errors.Is(kind, errAny):
+		return true
 	}
 	return errors.Is(err, kind)
 }

@@ -74,7 +74,7 @@ func TestFaultsReported(t *testing.T) {
 		"no range told": {fakeregistry.Fault{Header: map[string]string{"Content-Range": ""}}, ioError, "Content-Range", 0},
 		"cut for ever":  {fakeregistry.Fault{Cut: true}, ioError, "EOF", 0},
 		"500 for ever":  {fakeregistry.Fault{Status: http.StatusInternalServerError}, ioError, "500", 0},
-		"429 for long": {fakeregistry.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "6"}}, ioError, "429", 6 * time.Second},
+		"429 for long":  {fakeregistry.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "6"}}, ioError, "429", 6 * time.Second},
 		"forbidden":     {fakeregistry.Fault{Status: http.StatusForbidden}, noAccess, "403", time.Second},
 		"gone":          {fakeregistry.Fault{Status: http.StatusNotFound}, "", "ERROR", time.Second},
 		"stall":         {fakeregistry.Fault{Stall: true}, timedOut, "ETIMEDOUT", 0},
