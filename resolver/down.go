@@ -140,18 +140,21 @@ func (h *host) probe(ctx context.Context) bool {
 	return true
 }
 
-// silent tells whether a failure is one of the host, which says nothing, or of
-// the way to it: not of its certificate, and not of a caller that went away.
-func silent(err error) bool {
+// speaks tells whether a failure says something of the host: it had its time and
+// said nothing, or there is no way to it. Its certificate, or a caller that went
+// away, says nothing.
+func (f *failure) speaks() bool {
 	var timeout timeoutError
 	var network net.Error
 	switch {
-	case errors.As(err, &timeout):
-		return true
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), errors.As(err, new(*refusedError)):
+	case !f.sent, errors.As(f.err, new(*refusedError)):
+		return false
+	case errors.As(f.err, &timeout):
+		return timeout.stalled
+	case errors.Is(f.err, context.Canceled), errors.Is(f.err, context.DeadlineExceeded):
 		return false
 	}
-	return errors.As(err, &network) || brokenOff(err)
+	return errors.As(f.err, &network) || brokenOff(f.err)
 }
 
 // brokenOff tells whether a connection was lost.

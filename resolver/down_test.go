@@ -79,8 +79,13 @@ func TestDownEndsAllWaits(t *testing.T) {
 	if took := time.Since(began); took > 4*timeout {
 		t.Errorf("it took %s", took)
 	}
-	if n := fake.Count("", "/blobs/"); n > 10 {
-		t.Errorf("%d requests", n)
+	asked := fake.Count("", "/blobs/")
+	for range 20 {
+		_, _, err := fetch(r.Blob(fake.AddBlob("app", alphabet)), 0, 4)
+		wantIs(t, err, context.DeadlineExceeded)
+	}
+	if n := fake.Count("", "/blobs/"); n != asked {
+		t.Errorf("%d more requests to a host that is down", n-asked)
 	}
 }
 

@@ -183,7 +183,7 @@ type turnKey struct{}
 // that it may need has the same context and isn't meant.
 type turnAt struct {
 	*turn
-	address *url.URL
+	address string
 }
 
 // withTurn makes a request a blob's. A nil turn changes nothing.
@@ -191,13 +191,13 @@ func withTurn(ctx context.Context, t *turn, address *url.URL) context.Context {
 	if t == nil {
 		return ctx
 	}
-	return context.WithValue(ctx, turnKey{}, turnAt{t, address})
+	return context.WithValue(ctx, turnKey{}, turnAt{t, address.String()})
 }
 
 // turnOf is the turn of a request for a blob, nil for any other.
 func turnOf(req *http.Request) *turn {
 	t, ok := req.Context().Value(turnKey{}).(turnAt)
-	if !ok || !sameOrigin(t.address, req.URL) || t.address.Path != req.URL.Path {
+	if !ok || t.address != req.URL.String() {
 		return nil
 	}
 	return t.turn

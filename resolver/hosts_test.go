@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
@@ -55,9 +54,7 @@ func TestHostsAreIndependent(t *testing.T) {
 	fake.AddArtifact("app", "v1", "", nil)
 	stuck := fake.NewCDN()
 	stuck.Inject(fakeregistry.Fault{Stall: true})
-	server := httptest.NewServer(stuck)
-	defer server.Close()
-	fake.RedirectBlobs(stuck, server.URL)
+	fake.RedirectBlobs(stuck, "http://"+serve(t, stuck))
 	r := repo(t, fake, Options{Concurrency: 1})
 	for i := range 20 {
 		desc := fake.AddBlob("app", fmt.Appendf(nil, "blob %d", i))

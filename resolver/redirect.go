@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -49,8 +50,9 @@ func (r *Repository) askBlob(ctx context.Context, b blobRequest, accept func(*ht
 		r.registry.log.Debug("where a blob was redirected to fails, the registry is asked", "repository", r.String(), "error", redact(err))
 	}
 	final, err := r.askAnew(ctx, address, b, accept)
-	if err == nil && remembered && !sameOrigin(target, final) {
-		gaveUp(began, failed) // nobody tries it again
+	var f *failure
+	if err == nil && remembered && !sameOrigin(target, final) && errors.As(failed, &f) && f.speaks() {
+		f.host.gaveUp(began, f.err) // nobody tries it again
 	}
 	return err
 }

@@ -31,6 +31,7 @@ type retries struct {
 	failures int       // since the beginning or the last progress
 	stalled  bool      // one of them was a stall
 	got      int64     // bytes since then
+	silence  *failure  // the last one that a host had its time for
 }
 
 func (r *Registry) newRetries() *retries {
@@ -54,7 +55,7 @@ func (r *Registry) try(ctx context.Context, once func() error) error {
 // progress counts bytes that came.
 func (t *retries) progress(n int) {
 	if t.got += int64(n); t.got >= minProgress {
-		t.got, t.failures, t.stalled, t.began = 0, 0, false, time.Time{}
+		t.got, t.failures, t.stalled, t.began, t.silence = 0, 0, false, time.Time{}, nil
 	}
 }
 
@@ -64,8 +65,16 @@ func (t *retries) next(ctx context.Context, err error) error {
 	if t.began.IsZero() {
 		t.began = time.Now()
 	}
+	var f *failure
+	var fell <-chan struct{}
+	if errors.As(err, &f) {
+		fell = f.host.state()
+		if f.speaks() {
+			t.silence = f
+		}
+	}
 	if ctx.Err() != nil {
-		return t.giveUp(timedOut(ctx, err), err)
+		return t.giveUp(timedOut(ctx, err))
 	}
 	wait := jitter(t.backoff << t.failures)
 	var asked *waitError
@@ -73,37 +82,23 @@ func (t *retries) next(ctx context.Context, err error) error {
 		wait = max(wait, min(asked.wait, maxHold))
 	}
 	if t.failures == maxRetries || !t.again(err) || wait > left(ctx) {
-		return t.giveUp(err, err)
+		return t.giveUp(err)
 	}
 	t.failures++
 	t.log.Debug("request is sent again", "attempt", t.failures, "wait", wait, "error", redact(err))
-	var f *failure
-	var fell <-chan struct{}
-	if errors.As(err, &f) {
-		fell = f.host.state()
-	}
 	if stopped := sleep(ctx, wait, fell); stopped != nil && !errors.Is(stopped, errStopped) {
-		return t.giveUp(stopped, err)
+		return t.giveUp(stopped)
 	}
 	return nil // if the host went down meanwhile it says so itself
 }
 
-// giveUp returns err after the last attempt failed with last.
-func (t *retries) giveUp(err, last error) error {
-	var timeout timeoutError
-	if errors.As(last, &timeout) && !timeout.stalled && !t.stalled {
-		return err // little time was left for it
+// giveUp ends it with err. The host that gave no answer is down, also where what
+// came to an end was the time in its queue.
+func (t *retries) giveUp(err error) error {
+	if t.silence != nil {
+		t.silence.host.gaveUp(t.began, t.silence.err)
 	}
-	gaveUp(t.began, last)
 	return err
-}
-
-// gaveUp takes the host down that was asked since began and gave no answer.
-func gaveUp(began time.Time, err error) {
-	var f *failure
-	if errors.As(err, &f) && f.sent && silent(f.err) {
-		f.host.gaveUp(began, f.err)
-	}
 }
 
 // state is closed while the host is down.
