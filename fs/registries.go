@@ -2,12 +2,14 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/hashicorp/golang-lru/v2"
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/resolver"
@@ -50,13 +52,28 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 		}
 		err := r.remote.Ping(ctx)
 		if noRegistry(err) && !ok { // one that has answered before is rather out of reach
-			return nil, fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
+			err = fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			t.registries.Add(host, r)
+		case !ok:
+			err = errors.Join(err, r.remote.Close())
 		}
 		return r, err
 	})
+}
+
+// newRegistries makes the memory of those that have answered. One that is
+// forgotten, by the mount's end at the latest, is closed.
+func newRegistries() *lru.Cache[string, *registry] {
+	c, err := lru.NewWithEvict(maxRegistries, func(_ string, r *registry) {
+		_ = r.remote.Close()
+	})
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

@@ -119,6 +119,6 @@ func (s *source) addDocument(content string) digest.Digest {
 func (s *source) Blob(ocispec.Descriptor) resolver.Fetcher { return s }
 
 // Fetch implements resolver.Fetcher.
-func (s *source) Fetch(_ context.Context, off, n int64) (io.ReadCloser, int64, error) {
+func (s *source) Fetch(_ context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
 	return io.NopCloser(strings.NewReader(s.content[off : off+n])), off, nil
 }

@@ -102,7 +102,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
-	t.registries = newLRU[string, *registry](maxRegistries)
+	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
 	t.closures = newLRU[string, *closure](maxClosures)
@@ -128,6 +128,7 @@ func (t *tree) close() {
 	t.cancel()
 	t.running.Wait()
 	t.complaints.flush()
+	t.registries.Purge()
 }
 
 // begin counts one more thing that runs under the tree's context, unless the

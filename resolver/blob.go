@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 )
@@ -30,23 +31,34 @@ func (r *Repository) Blob(desc ocispec.Descriptor) Fetcher {
 }
 
 // Fetch asks for the n bytes of the blob from offset off on; the blob has to
-// have them by its descriptor.
+// have them by its descriptor. What it promises:
 //
-// The body begins at byte at of the blob: at is off where the source serves
-// ranges. Where it doesn't, at is 0 and the body is the whole blob. A body that
-// ends early is io.ErrUnexpectedEOF; it never gives more than it should. The
-// context holds for the body too. The time until the body is bounded by three
-// times Options.Timeout, each wait in the body by Options.Timeout
-// (context.DeadlineExceeded).
-func (b *Blob) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (body io.ReadCloser, at int64, err error) {
-	body, at, err = b.fetch(ctx, off, n)
+//   - The body begins at byte at: off where the source serves ranges. Where it
+//     doesn't, at is 0 and the body is the whole blob.
+//   - The body gives exactly those bytes or an error, neither more nor less. It
+//     repairs itself: a connection that breaks off or stalls is replaced by one
+//     that goes on at the byte it had come to.
+//   - Fetch returns within twice Options.Timeout, and so does each Read, of the
+//     time that somebody waits: while wanted is open and the host has no slot to
+//     spare, nobody does. A reader may take as long as it likes between Reads.
+//   - It tries again after a failure that may pass: up to five times without
+//     progress, once after a stall. An error is that of the last attempt: a stall
+//     is context.DeadlineExceeded, an answer *errcode.ErrorResponse, a source
+//     that tells another size of the blob *SizeError, a body that always ends
+//     early io.ErrUnexpectedEOF.
+//   - ctx holds for the body too. Close may be called while a Read waits, which
+//     then returns.
+//
+// The content isn't compared with the digest: no part of a blob could be.
+func (b *Blob) Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error) {
+	body, at, err = b.fetch(ctx, off, n, wanted)
 	if err != nil {
 		return nil, 0, fmt.Errorf("fetch bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.repo, err)
 	}
 	return body, at, nil
 }
 
-func (b *Blob) fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, error) {
+func (b *Blob) fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (io.ReadCloser, int64, error) {
 	switch {
 	case off < 0 || n < 0 || n > b.desc.Size-off:
 		return nil, 0, fmt.Errorf("the blob has %d bytes", b.desc.Size)
@@ -58,84 +70,66 @@ func (b *Blob) fetch(ctx context.Context, off, n int64) (io.ReadCloser, int64, e
 	if err := checkDigest(b.desc.Digest); err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 	}
-	byteRange := fmt.Sprintf("bytes=%d-%d", off, off+n-1)
-	if n == b.desc.Size {
-		byteRange = "" // small blobs; and some servers take no Range at all
-	}
-	resp, err := b.repo.askBlob(ctx, http.MethodGet, b.desc.Digest, byteRange)
-	if byteRange != "" && hasStatus(err, http.StatusBadRequest, http.StatusNotImplemented) {
-		// Artifactory answers 400 to a Range.
-		resp, err = b.repo.askBlob(ctx, http.MethodGet, b.desc.Digest, "")
-	}
-	if err != nil {
+	body := b.newBody(ctx, off, n, wanted)
+	if _, err := body.advance(nil); err != nil {
+		_ = body.Close()
 		return nil, 0, err
 	}
-	body, at, err := b.accept(resp, off, n)
-	if err != nil {
-		resp.Body.Close()
-		return nil, 0, err
-	}
-	return body, at, nil
+	return body, body.pos, nil
 }
 
-// accept takes an answer that is exactly the range, or the whole blob.
-func (b *Blob) accept(resp *http.Response, off, n int64) (io.ReadCloser, int64, error) {
+// A SizeError is that a blob has another size than its descriptor says, as far
+// as its source can be believed.
+type SizeError struct {
+	Digest digest.Digest
+	Size   int64 // the descriptor's
+	Told   int64 // the source's
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("the blob %s has %d bytes: the descriptor's size, %d, is wrong", e.Digest, e.Told, e.Size)
+}
+
+// accept takes an answer that is exactly the range, or the whole blob, and tells
+// where it begins.
+func (b *Blob) accept(resp *http.Response, off, n int64) (at int64, err error) {
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, 0, fmt.Errorf("the answer has content encoding %q", encoding)
+		return 0, fmt.Errorf("the answer has content encoding %q", encoding)
 	}
+	contentRange := resp.Header.Get("Content-Range")
 	switch resp.StatusCode {
 	case http.StatusOK:
-		if resp.ContentLength >= 0 && resp.ContentLength != b.desc.Size {
-			return nil, 0, b.wrongSize(resp.ContentLength)
-		}
-		return &exactBody{resp.Body, b.desc.Size}, 0, nil
+		return 0, b.checkSize(resp.ContentLength)
 	case http.StatusPartialContent:
-		got, err := parseContentRange(resp.Header.Get("Content-Range"))
-		switch {
-		case err != nil:
-			return nil, 0, err
-		case got.total >= 0 && got.total != b.desc.Size:
-			return nil, 0, b.wrongSize(got.total)
-		case got.off != off || got.n != n || (resp.ContentLength >= 0 && resp.ContentLength != n):
-			return nil, 0, fmt.Errorf("the answer is another range: Content-Range %q with %d bytes",
-				resp.Header.Get("Content-Range"), resp.ContentLength)
+		got, err := parseContentRange(contentRange)
+		if err != nil {
+			return 0, err
 		}
-		return &exactBody{resp.Body, n}, off, nil
+		if err := b.checkSize(got.total); err != nil {
+			return 0, err
+		}
+		if got.off != off || got.n != n || (resp.ContentLength >= 0 && resp.ContentLength != n) {
+			return 0, fmt.Errorf("the answer is another range: Content-Range %q with %d bytes", contentRange, resp.ContentLength)
+		}
+		return off, nil
 	case http.StatusRequestedRangeNotSatisfiable:
-		if got, err := parseContentRange(resp.Header.Get("Content-Range")); err == nil && got.total != b.desc.Size {
-			return nil, 0, b.wrongSize(got.total)
+		if got, err := parseContentRange(contentRange); err == nil {
+			if err := b.checkSize(got.total); err != nil {
+				return 0, err
+			}
 		}
-		return nil, 0, fmt.Errorf("the registry hasn't these bytes: the descriptor's size, %d, is wrong", b.desc.Size)
+		return 0, fmt.Errorf("the registry hasn't these bytes: the descriptor's size, %d, is wrong", b.desc.Size)
 	default:
-		return nil, 0, statusError(resp)
+		return 0, statusError(resp)
 	}
 }
 
-func (b *Blob) wrongSize(size int64) error {
-	return fmt.Errorf("the blob has %d bytes: the descriptor's size, %d, is wrong", size, b.desc.Size)
-}
-
-// An exactBody gives so many bytes of a body, or io.ErrUnexpectedEOF.
-type exactBody struct {
-	body io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (b *exactBody) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, io.EOF
+// checkSize compares what a source tells, -1 if nothing, with the descriptor.
+func (b *Blob) checkSize(told int64) error {
+	if told >= 0 && told != b.desc.Size {
+		return &SizeError{Digest: b.desc.Digest, Size: b.desc.Size, Told: told}
 	}
-	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	switch {
-	case errors.Is(err, io.EOF) && b.left > 0:
-		return n, io.ErrUnexpectedEOF
-	case b.left == 0:
-		return n, io.EOF
-	}
-	return n, err
+	return nil
 }
 
-// Close implements io.Closer.
-func (b *exactBody) Close() error { return b.body.Close() }
+var errClosed = errors.New("the body is closed")

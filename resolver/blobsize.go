@@ -31,42 +31,53 @@ func (r *Repository) blobSize(ctx context.Context, d digest.Digest) (int64, erro
 	if size >= 0 || err != nil {
 		return size, err
 	}
-	resp, err := r.askBlob(ctx, http.MethodGet, d, "bytes=0-0")
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusOK {
-		if resp.ContentLength < 0 {
-			return 0, errors.New("the registry doesn't tell")
+	err = r.registry.try(ctx, func() error {
+		return r.askBlob(ctx, blobRequest{digest: d, byteRange: "bytes=0-0"}, func(resp *http.Response) error {
+			size, err = sizeOf(resp)
+			if err != nil {
+				return err
+			}
+			return resp.Body.Close()
+		})
+	})
+	return size, err
+}
+
+// sizeOf is the size of the blob that an answer to a range is of.
+func sizeOf(resp *http.Response) (int64, error) {
+	size := resp.ContentLength
+	if resp.StatusCode != http.StatusOK {
+		got, err := parseContentRange(resp.Header.Get("Content-Range"))
+		if err != nil {
+			return 0, err
 		}
-		return resp.ContentLength, nil
+		size = got.total
 	}
-	got, err := parseContentRange(resp.Header.Get("Content-Range"))
-	if err != nil {
-		return 0, err
-	}
-	if got.total < 0 {
+	if size < 0 {
 		return 0, errors.New("the registry doesn't tell")
 	}
-	return got.total, nil
+	return size, nil
 }
 
 // blobSizeByHead returns -1 where the answer says nothing: HEAD isn't allowed,
 // or is redirected, and an address that was signed for GET refuses it.
 func (r *Repository) blobSizeByHead(ctx context.Context, d digest.Digest) (int64, error) {
-	resp, err := r.askRegistry(ctx, http.MethodHead, r.url("blobs", d.String()), "")
+	req, err := http.NewRequestWithContext(r.withScope(ctx), http.MethodHead, r.url("blobs", d.String()).String(), nil)
 	if err != nil {
 		return 0, err
 	}
-	resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := r.registry.heads.answer(req)
+	switch {
+	case err != nil:
+		return 0, err
+	case resp.StatusCode == http.StatusOK:
 		return resp.ContentLength, nil
-	case http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusForbidden, http.StatusBadRequest:
+	case isRedirect(resp.StatusCode):
 		return -1, nil
 	}
-	if isRedirect(resp.StatusCode) {
+	switch resp.StatusCode {
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusForbidden, http.StatusBadRequest:
 		return -1, nil
 	}
 	return 0, statusError(resp)

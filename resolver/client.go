@@ -1,9 +1,11 @@
 package resolver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,22 +16,19 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
-// maxRedirects is the length of the longest chain that is followed, as
-// net/http's.
-const maxRedirects = 10
-
 // A metadataClient sends requests for documents and lists: it authenticates,
 // follows redirects, retries, reads the answer whole, and ends in bounded
 // time. It implements oras-go's remote.Client.
 type metadataClient struct {
-	auth  *auth.Client
-	bound time.Duration // of all that one request needs: tokens, retries, redirects
+	registry *Registry
+	auth     *auth.Client
+	limit    int64         // bytes; a longer answer is errdef.ErrSizeExceedsLimit
+	bound    time.Duration // of all that one request needs: tokens, retries, redirects
 }
 
 func (r *Registry) newMetadataClient(limit int64) *metadataClient {
-	transport := &wholeTransport{base: r.deadlines, limit: limit}
-	return &metadataClient{bound: r.bound(), auth: r.newAuthClient(&http.Client{
-		Transport:     r.retrying(transport),
+	return &metadataClient{registry: r, limit: limit, bound: r.bound(), auth: r.newAuthClient(&http.Client{
+		Transport:     r.hosts,
 		CheckRedirect: followRedirect,
 	})}
 }
@@ -50,15 +49,55 @@ func (c *metadataClient) Do(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// answer is what a registry answers, whatever its status.
-func (c *metadataClient) answer(req *http.Request) (*http.Response, error) {
+// answer is what a registry answers, whatever its status, unless that may pass.
+func (c *metadataClient) answer(req *http.Request) (resp *http.Response, err error) {
 	ctx, cancel := withBound(req.Context(), c.bound)
 	defer cancel()
+	if resp, err, ok := c.registry.denials.recall(req.Method, req.URL); ok {
+		return resp, err
+	}
+	err = c.registry.try(ctx, func() error {
+		resp, err = c.once(ctx, req) //nolint:bodyclose // it is in memory
+		return err
+	})
+	c.registry.denials.remember(req.Method, req.URL, resp, err)
+	return resp, err
+}
+
+func (c *metadataClient) once(ctx context.Context, req *http.Request) (*http.Response, error) {
 	resp, err := c.auth.Do(req.WithContext(ctx))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, requestError(ctx, req, err)
+	case passing(resp.StatusCode):
+		return nil, statusError(resp)
+	case req.Method == http.MethodHead:
+		return resp, nil
+	}
+	if err := readWhole(resp, c.limit); err != nil {
+		return nil, fmt.Errorf("%s %q: %w", req.Method, withoutQuery(req.URL), err)
 	}
 	return resp, nil
+}
+
+// maxElements bounds the values of a document or a list by the commas between
+// them: a million of the shortest need some 20 MiB once they are decoded.
+const maxElements = 1 << 20
+
+// readWhole brings an answer's body into memory, within the attempt, so that one
+// that breaks off is retried as any other failure.
+func readWhole(resp *http.Response, limit int64) error {
+	defer resp.Body.Close()
+	var content bytes.Buffer
+	if _, err := content.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
+		return err
+	}
+	if int64(content.Len()) > limit || bytes.Count(content.Bytes(), []byte(",")) > maxElements {
+		return fmt.Errorf("the answer has more than %d bytes or %d values: %w", limit, maxElements, errdef.ErrSizeExceedsLimit)
+	}
+	resp.Body = io.NopCloser(&content)
+	resp.ContentLength = int64(content.Len())
+	return nil
 }
 
 // An answerClient is for oras-go where it looks at the status itself: a registry
@@ -68,48 +107,20 @@ type answerClient struct{ *metadataClient }
 // Do implements remote.Client.
 func (c answerClient) Do(req *http.Request) (*http.Response, error) { return c.answer(req) }
 
-// withBound ends an operation after d.
-func withBound(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, d, timeoutError{text: fmt.Sprintf("not done within %s", d)})
-}
-
 // requestError says why a request had no answer.
 func requestError(ctx context.Context, req *http.Request, err error) error {
 	if errors.Is(err, auth.ErrBasicCredentialNotFound) {
 		denied := &errcode.ErrorResponse{Method: req.Method, URL: withoutQuery(req.URL), StatusCode: http.StatusUnauthorized}
 		return fmt.Errorf("%w: %w", denied, err)
 	}
-	var failed *url.Error
-	switch {
-	case errors.Is(err, errdef.ErrSizeExceedsLimit) && errors.As(err, &failed):
-		// A *url.Error is a net.Error: this isn't a failure of the network.
-		err = fmt.Errorf("%s %q: %w", req.Method, withoutQuery(req.URL), failed.Err)
-	case ctx.Err() != nil:
+	var answer *errcode.ErrorResponse
+	if errors.As(err, &answer) {
+		harmlessAnswer(answer) // a token service's
+	}
+	if ctx.Err() != nil && !errors.As(err, new(*failure)) {
 		err = fmt.Errorf("%s %q: %w", req.Method, withoutQuery(req.URL), timedOut(ctx, ctx.Err()))
 	}
 	return redact(err)
-}
-
-// followRedirect is an http.Client's CheckRedirect.
-func followRedirect(req *http.Request, via []*http.Request) error {
-	req.Header.Del("Referer") // the address it was redirected from may be signed
-	if len(via) >= maxRedirects {
-		return fmt.Errorf("stopped after %d redirects", maxRedirects)
-	}
-	return checkRedirect(via[len(via)-1].URL, req.URL)
-}
-
-// checkRedirect refuses targets that a registry has no business to name.
-func checkRedirect(from, to *url.URL) error {
-	switch {
-	case to.Scheme != "https" && to.Scheme != "http":
-		return fmt.Errorf("redirect to %q refused: neither http nor https", withoutQuery(to))
-	case from.Scheme == "https" && to.Scheme == "http":
-		return fmt.Errorf("redirect to %q refused: from https to http", withoutQuery(to))
-	case to.User != nil:
-		return fmt.Errorf("redirect to %q refused: it names a user", withoutQuery(to))
-	}
-	return nil
 }
 
 // sameOrigin tells whether two addresses have scheme, host and port in common

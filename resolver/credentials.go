@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
+	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -99,4 +102,42 @@ func (s *credentialSource) credential(ctx context.Context, hostport string) (aut
 	case <-ctx.Done():
 		return auth.EmptyCredential, ctx.Err()
 	}
+}
+
+// identityLasts is for how long a credential is taken to be the same: a helper
+// may have to run to find out.
+const identityLasts = 10 * time.Second
+
+// An identity is whose credential was found last.
+type identity struct {
+	mu    sync.Mutex // guards everything below
+	id    string
+	until time.Time
+}
+
+// Credential tells apart the credentials that this registry is asked with: ""
+// is none, and another string another credential. The string is a secret. It is
+// for who remembers what the registry said to whom, by a keyed hash of it.
+func (r *Registry) Credential(ctx context.Context) (id string, err error) {
+	r.identity.mu.Lock()
+	id, until := r.identity.id, r.identity.until
+	r.identity.mu.Unlock()
+	if time.Now().Before(until) {
+		return id, nil
+	}
+	ctx, cancel := withBound(ctx, r.bound())
+	defer cancel()
+	c, err := r.credentials.credential(ctx, r.origin.Host)
+	if err != nil {
+		return "", fmt.Errorf("which credential is used for %s: %w", r.host, timedOut(ctx, err))
+	}
+	if c != auth.EmptyCredential {
+		id = strings.Join([]string{c.Username, c.Password, c.RefreshToken, c.AccessToken}, "\x00")
+	} else {
+		id = ""
+	}
+	r.identity.mu.Lock()
+	defer r.identity.mu.Unlock()
+	r.identity.id, r.identity.until = id, time.Now().Add(identityLasts)
+	return id, nil
 }

@@ -171,3 +171,36 @@ func TestCredentialsInErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestCredential(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.json")
+	writeConfig(t, file, "example.com", "alice", "secret")
+	ids := make(map[string]string)
+	for name, o := range map[string]Options{
+		"none":           {},
+		"file":           {RegistryConfig: file},
+		"other password": {Username: "alice", Password: "x"},
+		"identity token": {Password: "secret"},
+	} {
+		r, err := NewRegistry("example.com", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := r.Credential(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for other, known := range ids {
+			if id == known {
+				t.Errorf("%s and %s are the same", name, other)
+			}
+		}
+		ids[name] = id
+		if again, err := r.Credential(t.Context()); again != id || err != nil {
+			t.Errorf("%s: another one, %v", name, err)
+		}
+	}
+	if ids["none"] != "" {
+		t.Errorf("%q is no credential", ids["none"])
+	}
+}

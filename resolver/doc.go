@@ -13,14 +13,22 @@
 // A [Registry] is a client of one registry, a [Repository] of one of its
 // repositories, a [Blob] of one blob; all are safe for concurrent use. oras-go
 // lists, authenticates and finds credentials. What it can't do is here: ranges
-// that are exact or an error, redirects that are remembered, a deadline for
-// every request that holds while there is progress, and a Retry-After that is
-// heeded.
+// that are exact or an error, redirects that are remembered, and what is known
+// of a host.
 //
-// An operation on metadata ends within three times Options.Timeout. A request
-// is sent again after a failure that may pass: at most five times, once after
-// a timeout. Credentials go to the registry's origin and its token service,
-// never along a redirect to another.
+// A host is a scheme, name and port: the registry's, one that it redirects to,
+// or its token service. Each has its own connections and slots, so that none
+// holds up another. What it asks for with Retry-After is kept, for five minutes
+// at most; a denial is remembered for a second. A host that gave no answer is
+// down: requests to it fail at once, while it is asked in the background, once a
+// second, whether it is back. [Registry.Close] ends that.
+//
+// An operation on metadata ends within twice Options.Timeout, and so does what a
+// reader of a blob waits for ([Blob.Fetch]). A request is sent again after a
+// failure that may pass: at most five times, once after a stall. Credentials go
+// to the registry's origin and its token service, never along a redirect to
+// another, and no redirect leads to this machine or its network's own addresses
+// unless the registry is there.
 //
 // A Layout is a folder or a tar, what docker save writes included. It is
 // believed as little as a registry: no link leads out of it, what isn't a

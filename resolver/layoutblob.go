@@ -3,6 +3,7 @@ package resolver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +28,7 @@ func (l *Layout) Blob(desc ocispec.Descriptor) Fetcher {
 	return &layoutBlob{layout: l, desc: desc}
 }
 
-// Fetch implements Fetcher. The body is always the range.
+// Fetch implements Fetcher. The body is always the range; a disk has no queue.
 func (b *layoutBlob) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (body io.ReadCloser, at int64, err error) {
 	body, err = b.fetch(ctx, off, n)
 	if err != nil {
@@ -75,3 +76,28 @@ func (b *layoutBody) Read(p []byte) (int, error) {
 	}
 	return b.bytes.Read(p)
 }
+
+// An exactBody gives so many bytes of a body, or io.ErrUnexpectedEOF.
+type exactBody struct {
+	body io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *exactBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	switch {
+	case errors.Is(err, io.EOF) && b.left > 0:
+		return n, io.ErrUnexpectedEOF
+	case b.left == 0:
+		return n, io.EOF
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *exactBody) Close() error { return b.body.Close() }

@@ -2,8 +2,8 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -11,88 +11,100 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// askBlob sends a request for a blob to where its registry redirected to last
-// time, or to the registry, following redirects. An answer that is no success
-// and no 416 is an error.
+const (
+	// maxRedirects is the length of the longest chain that is followed, as
+	// net/http's.
+	maxRedirects = 10
+	// maxTargets bounds the redirects that are remembered.
+	maxTargets = 1024
+)
+
+// A blobRequest is what one attempt asks for.
+type blobRequest struct {
+	digest    digest.Digest
+	byteRange string // of the header; "" is all
+	turn      *turn  // nil where it takes no slot
+}
+
+// askBlob asks once for a blob: where its registry redirected to last time, or
+// the registry, following redirects. An answer that is no success and no 416 is
+// an error, and so is what accept doesn't take; accept closes what it takes.
 //
-// The time until there is an answer is bounded; the body that is left has the
-// deadlines of its transport.
-func (r *Repository) askBlob(ctx context.Context, method string, d digest.Digest, byteRange string) (*http.Response, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	bound := r.registry.bound()
-	timer := time.AfterFunc(bound, func() { cancel(timeoutError{text: fmt.Sprintf("no answer within %s", bound)}) })
-	resp, err := r.askTargetOrRegistry(ctx, method, r.url("blobs", d.String()), byteRange)
-	timer.Stop()
-	if err != nil {
-		cancel(nil)
-		return nil, err
+// A remembered target that fails, in whatever way, is forgotten, and the
+// registry asked: it may know of a better one.
+func (r *Repository) askBlob(ctx context.Context, b blobRequest, accept func(*http.Response) error) error {
+	address := r.url("blobs", b.digest.String())
+	began := time.Now()
+	target, remembered := r.registry.targets.Get(address.Path)
+	var failed error
+	if remembered {
+		resp, err := r.askStorage(ctx, target, b)
+		if err == nil {
+			err = taken(resp, accept)
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failed = err
+		r.registry.targets.Remove(address.Path)
+		r.registry.log.Debug("where a blob was redirected to fails, the registry is asked", "repository", r.String(), "error", redact(err))
 	}
-	resp.Body = &cancelingBody{resp.Body, cancel}
-	return resp, nil
-}
-
-// A cancelingBody ends its request when it is closed.
-type cancelingBody struct {
-	io.ReadCloser
-	cancel context.CancelCauseFunc
-}
-
-// Close implements io.Closer.
-func (b *cancelingBody) Close() error {
-	err := b.ReadCloser.Close()
-	b.cancel(nil)
+	final, err := r.askAnew(ctx, address, b, accept)
+	var f *failure
+	if err == nil && remembered && !sameOrigin(target, final) && errors.As(failed, &f) && f.speaks() {
+		f.host.gaveUp(began, f.err) // nobody tries it again
+	}
 	return err
 }
 
-func (r *Repository) askTargetOrRegistry(ctx context.Context, method string, address *url.URL, byteRange string) (*http.Response, error) {
-	targets := r.registry.targets
-	if target, ok := targets.Get(address.Path); ok {
-		resp, err := r.askStorage(ctx, method, target, byteRange)
-		if err == nil && answered(resp) {
-			return resp, nil
-		}
-		// It expired, or what it names is gone: the registry knows better.
-		targets.Remove(address.Path)
-		if err != nil {
-			return nil, err
-		}
-		err = statusError(resp)
-		if !hasStatus(err, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusGone) {
-			return nil, err
-		}
-		r.registry.log.Debug("redirect expired", "repository", r.String(), "error", redact(err))
-	}
-	resp, err := r.follow(ctx, method, address, byteRange)
-	if err != nil {
+// askAnew asks the registry, and remembers where it redirects to.
+func (r *Repository) askAnew(ctx context.Context, address *url.URL, b blobRequest, accept func(*http.Response) error) (final *url.URL, err error) {
+	if _, err, ok := r.registry.denials.recall(http.MethodGet, address); ok { //nolint:bodyclose // there is none
 		return nil, err
 	}
-	if !answered(resp) {
-		return nil, statusError(resp)
+	resp, err := r.follow(ctx, address, b)
+	if err == nil {
+		final = resp.Request.URL
+		err = taken(resp, accept)
 	}
-	if final := resp.Request.URL; !sameOrigin(final, r.registry.origin) {
-		targets.Add(address.Path, final)
+	r.registry.denials.remember(http.MethodGet, address, nil, err)
+	if err == nil && !sameOrigin(final, r.registry.origin) {
+		r.registry.targets.Add(address.Path, final)
 	}
-	return resp, nil
+	return final, err
 }
 
-func answered(resp *http.Response) bool {
-	return resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusRequestedRangeNotSatisfiable
+// forgetTarget makes the registry be asked next time.
+func (r *Repository) forgetTarget(d digest.Digest) {
+	r.registry.targets.Remove(r.url("blobs", d.String()).Path)
+}
+
+// taken gives a success to accept.
+func taken(resp *http.Response, accept func(*http.Response) error) error {
+	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+		return statusError(resp)
+	}
+	err := accept(resp)
+	if err != nil {
+		_ = resp.Body.Close()
+	}
+	return err
 }
 
 // follow asks the registry and follows where it redirects to, itself: within
 // the registry's origin with its credentials, and from the first step outside
 // of it on with none.
-func (r *Repository) follow(ctx context.Context, method string, address *url.URL, byteRange string) (*http.Response, error) {
+func (r *Repository) follow(ctx context.Context, address *url.URL, b blobRequest) (*http.Response, error) {
 	ask := r.askRegistry
 	for range maxRedirects + 1 {
-		resp, err := ask(ctx, method, address, byteRange)
+		resp, err := ask(ctx, address, b)
 		if err != nil || !isRedirect(resp.StatusCode) {
 			return resp, err
 		}
-		resp.Body.Close()
+		_ = resp.Body.Close()
 		target, err := resp.Location()
 		if err != nil {
-			return nil, fmt.Errorf("%s %q: redirect without a target: %w", method, withoutQuery(address), err)
+			return nil, fmt.Errorf("%s %q: redirect without a target: %w", http.MethodGet, withoutQuery(address), err)
 		}
 		if err := checkRedirect(address, target); err != nil {
 			return nil, err
@@ -113,27 +125,49 @@ func isRedirect(status int) bool {
 	return false
 }
 
+// followRedirect is an http.Client's CheckRedirect.
+func followRedirect(req *http.Request, via []*http.Request) error {
+	req.Header.Del("Referer") // the address it was redirected from may be signed
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("stopped after %d redirects", maxRedirects)
+	}
+	return checkRedirect(via[len(via)-1].URL, req.URL)
+}
+
+// checkRedirect refuses targets that a registry has no business to name.
+func checkRedirect(from, to *url.URL) error {
+	switch {
+	case to.Scheme != "https" && to.Scheme != "http":
+		return fmt.Errorf("redirect to %q refused: neither http nor https", withoutQuery(to))
+	case from.Scheme == "https" && to.Scheme == "http":
+		return fmt.Errorf("redirect to %q refused: from https to http", withoutQuery(to))
+	case to.User != nil:
+		return fmt.Errorf("redirect to %q refused: it names a user", withoutQuery(to))
+	}
+	return nil
+}
+
 // askRegistry sends a request with the registry's credentials.
-func (r *Repository) askRegistry(ctx context.Context, method string, address *url.URL, byteRange string) (*http.Response, error) {
-	return send(r.withScope(ctx), r.registry.blobs.Do, method, address, byteRange)
+func (r *Repository) askRegistry(ctx context.Context, address *url.URL, b blobRequest) (*http.Response, error) {
+	return b.send(r.withScope(ctx), r.registry.blobs.Do, address)
 }
 
 // askStorage sends a request with no credentials.
-func (r *Repository) askStorage(ctx context.Context, method string, address *url.URL, byteRange string) (*http.Response, error) {
-	return send(ctx, func(req *http.Request) (*http.Response, error) {
+func (r *Repository) askStorage(ctx context.Context, address *url.URL, b blobRequest) (*http.Response, error) {
+	return b.send(ctx, func(req *http.Request) (*http.Response, error) {
 		req.Header.Set("User-Agent", r.registry.userAgent)
 		return r.registry.storage.Do(req)
-	}, method, address, byteRange)
+	}, address)
 }
 
-func send(ctx context.Context, do func(*http.Request) (*http.Response, error), method string, address *url.URL, byteRange string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, address.String(), nil)
+func (b blobRequest) send(ctx context.Context, do func(*http.Request) (*http.Response, error), address *url.URL) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(withTurn(ctx, b.turn, address), http.MethodGet, address.String(), nil)
 	if err != nil {
 		return nil, redact(err)
 	}
 	req.Header.Set("Accept-Encoding", "identity")
-	if byteRange != "" {
-		req.Header.Set("Range", byteRange)
+	if b.byteRange != "" {
+		req.Header.Set("Range", b.byteRange)
 	}
 	resp, err := do(req)
 	if err != nil {

@@ -37,10 +37,12 @@ type Options struct {
 	// run.
 	RegistryConfig string
 
-	// Timeout is how long a request may wait for a byte; 0 is 30 s. An
-	// operation on metadata ends within three times as long.
-	Timeout     time.Duration
-	Concurrency int          // connections kept per host; 0 is 8
+	// Timeout is how long an attempt may go on without progress; 0 is 30 s.
+	// What a caller waits for ends within twice as long.
+	Timeout time.Duration
+	// Concurrency is how many requests for blobs run ahead of their readers per
+	// host; 0 is 8. Those that a reader waits for may be half as many more.
+	Concurrency int
 	UserAgent   string       // "" is orasfs
 	Log         *slog.Logger // nil discards
 }
@@ -56,13 +58,15 @@ type Registry struct {
 
 	credentials *credentialSource
 	tokens      *tokenCache
-	deadlines   *deadlineTransport
-	contacted   atomic.Bool // it has answered something
+	hosts       *hosts
+	denials     *denials
+	identity    identity
 
 	noReferrersAPI atomic.Bool // it refuses it, and the log says so
 
 	documents *metadataClient
 	listings  *metadataClient
+	heads     *metadataClient  // of blobs; follows no redirect
 	api       *remote.Registry // lists with the client listings
 	blobs     *auth.Client     // follows no redirect
 	storage   *http.Client     // for where blobs are redirected to; knows no credential, follows no redirect
@@ -70,9 +74,6 @@ type Registry struct {
 	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
 	refused refusal                      // of the catalog
 }
-
-// maxTargets bounds the redirects that are remembered.
-const maxTargets = 1024
 
 // NewRegistry makes a client of the registry at host, HOST[:PORT]. It reads
 // the credentials and CA files, and asks nobody. A host that isn't one is
@@ -97,7 +98,7 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(o)
+	denials, err := newDenials()
 	if err != nil {
 		return nil, err
 	}
@@ -106,25 +107,28 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		host: host, timeout: o.Timeout, backoff: firstBackoff, userAgent: o.UserAgent, log: o.Log,
+		host: host, timeout: o.Timeout, backoff: min(firstBackoff, o.Timeout/backoffsOf), userAgent: o.UserAgent, log: o.Log,
 		credentials: credentials,
 		tokens:      newTokenCache(),
-		deadlines:   &deadlineTransport{transport, o.Timeout},
+		denials:     denials,
 		targets:     targets,
 	}
-	plain := o.PlainHTTP || (IsLoopback(host) && o.CAFile == "" && !o.Insecure)
-	return r, r.connect(plain)
+	return r, r.connect(o)
 }
 
 // connect makes the clients.
-func (r *Registry) connect(plain bool) error {
+func (r *Registry) connect(o Options) error {
 	api, err := remote.NewRegistry(r.host)
 	if err != nil {
 		return err
 	}
+	plain := o.PlainHTTP || (IsLoopback(r.host) && o.CAFile == "" && !o.Insecure)
 	r.origin = &url.URL{Scheme: "https", Host: api.Reference.Host()}
 	if plain {
 		r.origin.Scheme = "http"
+	}
+	if r.hosts, err = newHosts(r.host, r.origin, o); err != nil {
+		return err
 	}
 	r.documents = r.newMetadataClient(MaxManifest)
 	r.listings = r.newMetadataClient(maxPage)
@@ -132,9 +136,8 @@ func (r *Registry) connect(plain bool) error {
 	api.RepositoryListPageSize, api.MaxMetadataBytes = pageSize, maxPage
 	r.api = api
 
-	transport := r.retrying(r.deadlines)
 	r.blobs = r.newAuthClient(&http.Client{
-		Transport: transport,
+		Transport: r.hosts,
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
 			if strings.HasPrefix(via[0].URL.Path, apiPath) && sameOrigin(via[0].URL, r.origin) {
 				return http.ErrUseLastResponse
@@ -142,10 +145,18 @@ func (r *Registry) connect(plain bool) error {
 			return followRedirect(req, via) // a token service may be elsewhere
 		},
 	})
+	r.heads = &metadataClient{registry: r, limit: maxErrorBytes, bound: r.bound(), auth: r.blobs}
 	r.storage = &http.Client{
-		Transport:     transport,
+		Transport:     r.hosts,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	return nil
+}
+
+// Close ends what goes on in the background, and the connections that aren't
+// used. It waits for it.
+func (r *Registry) Close() error {
+	r.hosts.close()
 	return nil
 }
 
@@ -165,8 +176,8 @@ func IsLoopback(hostport string) bool {
 // Host is HOST[:PORT] as it was given to NewRegistry.
 func (r *Registry) Host() string { return r.host }
 
-// bound is the time within which an operation on metadata ends.
-func (r *Registry) bound() time.Duration { return 3 * r.timeout }
+// bound is the time within which what a caller waits for ends.
+func (r *Registry) bound() time.Duration { return 2 * r.timeout }
 
 // apiPath is the base of the distribution API.
 const apiPath = "/v2/"

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -186,6 +187,33 @@ func TestManifestFails(t *testing.T) {
 	fake.Inject(fakeregistry.Fault{Flip: true, FlipAt: 3})
 	if _, _, err := r.Manifest(t.Context(), desc.Digest); err == nil || !strings.Contains(err.Error(), desc.Digest.String()) {
 		t.Errorf("a flipped byte: error %v", err)
+	}
+}
+
+// What a registry says in its errors doesn't reach a terminal as it is.
+func TestErrorsAreHarmless(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBearer("alice", "secret", "", false)
+	body := []byte(`{"errors":[{"code":"DENIED\u001b[31m","message":"red\u001b]0;title\u0007 and \u202e, not caf\u00e9"}]}`)
+	for _, path := range []string{"/v2/app", "/token"} {
+		remove := fake.Inject(fakeregistry.Fault{Path: path, Status: 403, Body: body})
+		_, err := repo(t, fake, Options{Username: "alice", Password: "secret"}).Resolve(t.Context(), sha256Digest)
+		_, _, manifestErr := repo(t, fake, Options{Username: "alice", Password: "secret"}).Manifest(t.Context(), sha256Digest)
+		var answer *errcode.ErrorResponse
+		if !errors.As(manifestErr, &answer) {
+			t.Fatal(manifestErr)
+		}
+		for _, text := range []string{fmt.Sprint(err), fmt.Sprint(manifestErr), answer.Error()} {
+			if strings.ContainsAny(text, "\x1b\a\u202e") {
+				t.Errorf("%s: %q", path, text)
+			}
+		}
+		for _, word := range []string{`red\x1b]0;title\a`, "not café"} {
+			if !strings.Contains(manifestErr.Error(), word) {
+				t.Errorf("%s: error %v doesn't say %s", path, manifestErr, word)
+			}
+		}
+		remove()
 	}
 }
 

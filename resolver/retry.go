@@ -3,14 +3,10 @@ package resolver
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,110 +16,148 @@ const (
 	// firstBackoff doubles with each retry, and each wait is up to a quarter
 	// longer or shorter, so that clients that failed together come back apart.
 	firstBackoff = 250 * time.Millisecond
+	// backoffsOf is how often the first goes into Options.Timeout at least, so
+	// that all retries fit into it.
+	backoffsOf = 40
 )
 
-// attempts decides for one request whether it is sent again. It is a policy of
-// oras-go's retry.Transport, which makes a new one for each request.
-type attempts struct {
-	bound     time.Duration // no wait ends later than this after started
-	backoff   time.Duration
-	contacted *atomic.Bool // the host has answered something before
-	log       *slog.Logger
+// retries decide whether something is tried again: a request, or the rest of a
+// body. They begin anew with each minProgress bytes.
+type retries struct {
+	backoff time.Duration
+	log     *slog.Logger
 
-	started  time.Time
-	timedOut bool
+	began    time.Time // when it was first tried
+	failures int       // since the beginning or the last progress
+	stalled  bool      // one of them was a stall
+	got      int64     // bytes since then
+	silence  *failure  // the last one that a host had its time for
 }
 
-// Retry implements retry.Policy: a negative duration is no retry.
-func (a *attempts) Retry(attempt int, resp *http.Response, err error) (time.Duration, error) {
-	if resp != nil {
-		a.contacted.Store(true)
-	}
-	if attempt >= maxRetries || !a.again(resp, err) {
-		return -1, nil
-	}
-	wait := jitter(a.backoff << attempt)
-	if resp != nil {
-		if asked, ok := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
-			wait = max(wait, asked)
-		}
-	}
-	if time.Since(a.started)+wait > a.bound {
-		return -1, nil
-	}
-	if err != nil {
-		a.log.Debug("request is sent again", "attempt", attempt+1, "wait", wait, "error", redact(err))
-	} else {
-		a.log.Debug("request is sent again", "attempt", attempt+1, "wait", wait,
-			"method", resp.Request.Method, "host", resp.Request.URL.Host, "path", resp.Request.URL.Path, "status", resp.StatusCode)
-	}
-	return wait, nil
+func (r *Registry) newRetries() *retries {
+	return &retries{backoff: r.backoff, log: r.log, began: time.Now()}
 }
 
-// again tells whether the same request may get another answer.
-func (a *attempts) again(resp *http.Response, err error) bool {
-	if err == nil {
-		switch resp.StatusCode {
-		case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			return true
+// try calls once until it succeeds or there is no use in going on.
+func (r *Registry) try(ctx context.Context, once func() error) error {
+	t := r.newRetries()
+	for {
+		err := once()
+		if err == nil {
+			return nil
 		}
+		if err := t.next(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+// progress counts bytes that came.
+func (t *retries) progress(n int) {
+	if t.got += int64(n); t.got >= minProgress {
+		t.got, t.failures, t.stalled, t.began, t.silence = 0, 0, false, time.Time{}, nil
+	}
+}
+
+// next waits and returns nil where another attempt makes sense, and else the
+// error that ends it all. No wait goes beyond the end of ctx.
+func (t *retries) next(ctx context.Context, err error) error {
+	if t.began.IsZero() {
+		t.began = time.Now()
+	}
+	var f *failure
+	var fell <-chan struct{}
+	if errors.As(err, &f) {
+		fell = f.host.state()
+		if f.speaks() {
+			t.silence = f
+		}
+	}
+	if ctx.Err() != nil {
+		return t.giveUp(timedOut(ctx, err))
+	}
+	wait := jitter(t.backoff << t.failures)
+	var asked *waitError
+	if errors.As(err, &asked) {
+		wait = max(wait, min(asked.wait, maxHold))
+	}
+	if t.failures == maxRetries || !t.again(err) || wait > left(ctx) {
+		return t.giveUp(err)
+	}
+	t.failures++
+	t.log.Debug("request is sent again", "attempt", t.failures, "wait", wait, "error", redact(err))
+	if stopped := sleep(ctx, wait, fell); stopped != nil && !errors.Is(stopped, errStopped) {
+		return t.giveUp(stopped)
+	}
+	return nil // if the host went down meanwhile it says so itself
+}
+
+// giveUp ends it with err. The host that gave no answer is down, also where what
+// came to an end was the time in its queue.
+func (t *retries) giveUp(err error) error {
+	if t.silence != nil {
+		t.silence.host.gaveUp(t.began, t.silence.err)
+	}
+	return err
+}
+
+// state is closed while the host is down.
+func (h *host) state() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fell
+}
+
+// again tells whether another attempt may end otherwise.
+func (t *retries) again(err error) bool {
+	var f *failure
+	if errors.As(err, &f) && !f.sent {
 		return false
 	}
 	var timeout timeoutError
 	if errors.As(err, &timeout) && timeout.stalled {
-		// The attempt's connection is gone with it. One that stalled twice
-		// has had its time.
-		first := !a.timedOut
-		a.timedOut = true
+		// The attempt's connection is gone with it. What stalled twice has had
+		// its time.
+		first := !t.stalled
+		t.stalled = true
 		return first
 	}
-	return a.transient(err)
+	if status := statusOf(err); status != 0 {
+		return passing(status)
+	}
+	return transient(err)
+}
+
+// passing tells whether a status is one that may pass. What is above 511 stands
+// for a gateway's failure at CDNs.
+func passing(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+		520, 521, 522, 523, 524, 530:
+		return true
+	}
+	return false
 }
 
 // transient tells whether a failure without an answer may pass. A host that
 // refuses the very first connection isn't waited for: it is likely wrong.
-func (a *attempts) transient(err error) bool {
+func transient(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
+	var f *failure
+	contacted := errors.As(err, &f) && f.host.contacted()
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return a.contacted.Load()
+		return contacted
 	}
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) {
-		return lookup.IsTemporary && a.contacted.Load()
+		return lookup.IsTemporary && contacted
 	}
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(streamError))
+	return brokenOff(err)
 }
-
-// A streamError is how net/http tells that a server ended one HTTP/2 stream
-// (RFC 9113, section 5.4.2). Its type has no exported name, and sets any
-// struct of the same fields that errors.As is given.
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
-}
-
-func (e streamError) Error() string { return "HTTP/2 stream error" }
 
 func jitter(d time.Duration) time.Duration {
 	return d - d/4 + rand.N(d/2+1)
-}
-
-// parseRetryAfter reads the value of a Retry-After header (RFC 9110, section
-// 10.2.3): seconds, or a date. A date that is past is no wait.
-func parseRetryAfter(value string, now time.Time) (time.Duration, bool) {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
-		const longest = 1 << 30 // about 34 years; more would overflow
-		return time.Duration(min(seconds, longest)) * time.Second, true
-	}
-	date, err := http.ParseTime(value)
-	if err != nil {
-		return 0, false
-	}
-	return max(0, date.Sub(now)), true
 }

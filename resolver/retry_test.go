@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,35 +65,59 @@ func TestRetryIsLogged(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "reset") ||
-		!strings.Contains(lines[1], "status=500") || !strings.Contains(lines[1], desc.Digest.String()) {
+		!strings.Contains(lines[1], "status code 500") || !strings.Contains(lines[1], desc.Digest.String()) {
 		t.Errorf("log:\n%s", &log)
 	}
 }
 
-// The wait that a registry asks for is kept, in seconds or as a date.
+// The wait that a registry asks for is kept, in seconds or as a date, also by who
+// asks for something else of the kind.
 func TestRetryAfterIsHonoured(t *testing.T) {
-	fake := fakeregistry.New()
-	r := connect(t, fake, Options{Timeout: 30 * time.Second})
-	for value, atLeast := range map[string]time.Duration{
-		"7": 7 * time.Second,
-		time.Now().Add(50 * time.Second).UTC().Format(http.TimeFormat): 20 * time.Second,
+	for _, value := range []func() string{
+		func() string { return "1" },
+		func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
 		for _, status := range []int{429, 503} {
-			resp := &http.Response{
-				StatusCode: status,
-				Header:     http.Header{"Retry-After": {value}},
-				Request:    &http.Request{URL: r.origin},
+			fake := fakeregistry.New()
+			r := repo(t, fake, Options{Timeout: 30 * time.Second})
+			first, second := fake.AddBlob("app", alphabet), fake.AddBlob("app", []byte("second"))
+			fake.Inject(fakeregistry.Fault{Status: status, Times: 1, Header: map[string]string{"Retry-After": value()}})
+			var both sync.WaitGroup
+			began := time.Now()
+			both.Go(func() {
+				if got, _, err := fetch(r.Blob(first), 0, 4); got != "abcd" || err != nil {
+					t.Errorf("%d: %q, %v", status, got, err)
+				}
+			})
+			waitFor(fake, "/blobs/", 1)
+			for h := hostOf(r); h.free("/blobs/"); {
+				time.Sleep(time.Millisecond)
 			}
-			if wait, err := r.policy().Retry(0, resp, nil); err != nil || wait < atLeast {
-				t.Errorf("%d with Retry-After %q: wait %s, %v", status, value, wait, err)
+			if got, _, err := fetch(r.Blob(second), 0, 6); got != "second" || err != nil {
+				t.Errorf("%d: %q, %v", status, got, err)
+			}
+			both.Wait()
+			if took := time.Since(began); took < 500*time.Millisecond {
+				t.Errorf("%d: asked again after %s", status, took)
+			}
+			if n := fake.Count("", ""); n != 3 {
+				t.Errorf("%d: %d requests, want 3", status, n)
 			}
 		}
 	}
-	desc := fake.AddBlob("app", alphabet)
-	fake.Inject(fakeregistry.Fault{Status: 429, Times: 2, Header: map[string]string{"Retry-After": "0"}})
-	if got, _, err := fetch(repoOf(t, r, "app").Blob(desc), 0, 4); got != "abcd" || err != nil {
-		t.Errorf("%q, %v", got, err)
+}
+
+// hostOf is the host of a repository's registry, which was asked before.
+func hostOf(r *Repository) *host {
+	t := r.registry.hosts
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.table {
+		if sameOrigin(h.origin, t.origin) {
+			return h
+		}
 	}
+	return nil
 }
 
 // A wait that nobody would sit through isn't begun, and the error says so.
@@ -110,9 +135,46 @@ func TestRetryAfterTooLong(t *testing.T) {
 				t.Errorf("error %v doesn't say for how long", err)
 			}
 		}
-		if n := fake.Count("", ""); n != 2 {
-			t.Errorf("%d requests, want 2", n)
+		// 503 is about the whole host.
+		if n, want := fake.Count("", ""), map[int]int{429: 2, 503: 1}[status]; n != want {
+			t.Errorf("%d: %d requests, want %d", status, n, want)
 		}
+	}
+}
+
+// 429 is about requests of its kind.
+func TestRetryAfterOfOneKind(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddArtifact("app", "v1", "", nil)
+	blob := fake.AddBlob("app", alphabet)
+	fake.Inject(fakeregistry.Fault{Method: "GET", Path: "/manifests/", Status: 429, Header: map[string]string{"Retry-After": "3600"}})
+	r := repo(t, fake, Options{})
+	for range 3 {
+		_, _, err := r.Manifest(t.Context(), desc.Digest)
+		wantStatus(t, err, 429)
+	}
+	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
+		t.Errorf("HEAD: %v", err)
+	}
+	if got, _, err := fetch(r.Blob(blob), 0, 4); got != "abcd" || err != nil {
+		t.Errorf("blob: %q, %v", got, err)
+	}
+	if n := fake.Count("GET", "/manifests/"); n != 1 {
+		t.Errorf("%d GETs of manifests, want 1", n)
+	}
+}
+
+// A mistaken header doesn't end a mount.
+func TestRetryAfterIsCapped(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.Inject(fakeregistry.Fault{Status: 503, Times: 1, Header: map[string]string{"Retry-After": "86400"}})
+	r := repo(t, fake, Options{})
+	wantStatus(t, r.registry.Ping(t.Context()), 503)
+	h := hostOf(r)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if held := h.held("other"); held == nil || time.Until(held.until) > maxHold {
+		t.Errorf("%+v", held)
 	}
 }
 
@@ -131,7 +193,7 @@ func TestRetryOfTimeouts(t *testing.T) {
 	fake.Inject(fakeregistry.Fault{Stall: true})
 	_, err := r.Resolve(t.Context(), "v1")
 	wantIs(t, err, context.DeadlineExceeded)
-	if n := fake.Count("", ""); n != 2 {
+	if n := fake.Count("", "/manifests/"); n != 2 {
 		t.Errorf("%d requests to a registry that stalls, want 2", n)
 	}
 }
@@ -156,11 +218,11 @@ func TestRetryOfRefusedConnection(t *testing.T) {
 
 func TestStallIsRetriedOnce(t *testing.T) {
 	r := connect(t, fakeregistry.New(), Options{})
-	policy := r.policy()
+	retries := r.newRetries()
 	stall := timeoutError{"no answer", true}
 	for attempt, again := range []bool{true, false, false} {
-		if wait, err := policy.Retry(attempt, nil, stall); (wait >= 0) != again || err != nil {
-			t.Errorf("attempt %d: %s, %v; want another: %v", attempt, wait, err, again)
+		if err := retries.next(t.Context(), stall); (err == nil) != again {
+			t.Errorf("attempt %d: %v; want another: %v", attempt, err, again)
 		}
 	}
 }
@@ -173,7 +235,7 @@ func TestOperationIsBounded(t *testing.T) {
 	r := repo(t, fake, Options{Timeout: 200 * time.Millisecond})
 	_, _, err := r.Manifest(t.Context(), desc.Digest)
 	wantIs(t, err, context.DeadlineExceeded)
-	if !strings.Contains(fmt.Sprint(err), "600ms") {
+	if !strings.Contains(fmt.Sprint(err), "400ms") {
 		t.Errorf("error %v doesn't say how long it took", err)
 	}
 }

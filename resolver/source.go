@@ -42,11 +42,15 @@ type Fetcher interface {
 	// Fetch asks for the n bytes of the blob from offset off on; the blob has
 	// to have them by its descriptor.
 	//
-	// The body begins at byte at of the blob: at is off where the source
-	// serves ranges. Where it doesn't, at is 0 and the body is the whole blob.
-	// A body that ends early is io.ErrUnexpectedEOF; it never gives more than
-	// it should. The context holds for the body too. The content isn't compared
-	// with the digest: no part of a blob could be.
+	// wanted says how urgent it is: nil is that a reader waits. Else nobody does
+	// yet, and it is closed once somebody does: a reader has caught up with who
+	// reads ahead.
+	//
+	// The body begins at byte at of the blob: at is off where the source serves
+	// ranges, and 0 where it sent the whole blob instead. It gives exactly those
+	// bytes, neither more nor less, or an error; [Blob.Fetch] says what a
+	// registry's does to get them. The context holds for the body too. Close may
+	// be called while a Read waits, which then returns.
 	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error)
 }
 

@@ -9,7 +9,10 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/errcode"
@@ -32,20 +35,29 @@ func statusError(resp *http.Response) error {
 		for i := range e.Errors {
 			e.Errors[i].Detail = nil // of any shape and length
 		}
+		harmlessAnswer(e)
 	}
 	if resp.StatusCode == http.StatusNotFound {
 		return fmt.Errorf("%w: %w", errdef.ErrNotFound, e)
 	}
 	if wait, ok := parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
-		return fmt.Errorf("%w: it asks to wait for %s", e, wait.Round(time.Second))
+		return &waitError{e, wait}
 	}
 	return e
 }
 
 // hasStatus tells whether err is an answer with one of these statuses.
 func hasStatus(err error, statuses ...int) bool {
+	return slices.Contains(statuses, statusOf(err))
+}
+
+// statusOf is the status of an answer, 0 for other errors.
+func statusOf(err error) int {
 	var e *errcode.ErrorResponse
-	return errors.As(err, &e) && slices.Contains(statuses, e.StatusCode)
+	if errors.As(err, &e) {
+		return e.StatusCode
+	}
+	return 0
 }
 
 // withoutQuery returns a copy of u that may be shown: the query of an address
@@ -57,12 +69,15 @@ func withoutQuery(u *url.URL) *url.URL {
 }
 
 // A redactedError reads as the error it wraps, without the queries of the
-// addresses in its text. net/http and oras-go write them.
+// addresses in its text, which net/http and oras-go write, and without what a
+// terminal obeys.
 type redactedError struct{ err error }
 
 var query = regexp.MustCompile(`\?[^\s"'<>]+`)
 
-func (e *redactedError) Error() string { return query.ReplaceAllString(e.err.Error(), "") }
+func (e *redactedError) Error() string {
+	return harmless(query.ReplaceAllString(e.err.Error(), ""))
+}
 
 func (e *redactedError) Unwrap() error { return e.err }
 
@@ -71,4 +86,29 @@ func redact(err error) error {
 		return nil
 	}
 	return &redactedError{err}
+}
+
+// harmlessAnswer does so for what a registry says in its own words.
+func harmlessAnswer(e *errcode.ErrorResponse) {
+	for i := range e.Errors {
+		e.Errors[i].Code, e.Errors[i].Message = harmless(e.Errors[i].Code), harmless(e.Errors[i].Message)
+	}
+}
+
+// harmless writes control characters, escape sequences with them, as Go does.
+func harmless(s string) string {
+	graphic := func(r rune) bool { return strconv.IsGraphic(r) && r != utf8.RuneError }
+	if !strings.ContainsFunc(s, func(r rune) bool { return !graphic(r) }) {
+		return s
+	}
+	var shown strings.Builder
+	for i, r := range s {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		if graphic(r) {
+			shown.WriteRune(r)
+		} else {
+			shown.WriteString(strings.Trim(strconv.QuoteToGraphic(s[i:i+size]), `"`))
+		}
+	}
+	return shown.String()
 }

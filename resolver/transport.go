@@ -1,23 +1,123 @@
 package resolver
 
 import (
-	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
-	"oras.land/oras-go/v2/errdef"
-	"oras.land/oras-go/v2/registry/remote/retry"
+	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// newTransport is what all connections of a registry come from.
-func newTransport(o Options) (*http.Transport, error) {
-	tlsConfig := &tls.Config{
+// newTransport is what all connections to one host come from. It speaks HTTP/1.1
+// only: with HTTP/2 all ranges of a blob share one connection, and are as slow as
+// that. It has no timeouts, since every attempt has.
+func (t *hosts) newTransport(origin *url.URL) *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            t.dialer(origin),
+		TLSClientConfig:        t.tls,
+		Protocols:              protocols,
+		MaxIdleConnsPerHost:    4 * t.options.Concurrency,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 1 << 20,
+		// What is asked for is stored as it comes: it has a digest.
+		DisableCompression: true,
+	}
+}
+
+// dialer connects to a host, or to the proxy that stands before it. It looks at
+// the addresses that the host really has, and not the proxy.
+func (t *hosts) dialer(origin *url.URL) func(ctx context.Context, network, address string) (net.Conn, error) {
+	host := hostport(origin)
+	own := sameOrigin(origin, t.origin)
+	plain := &net.Dialer{KeepAlive: 30 * time.Second}
+	checked := &net.Dialer{
+		KeepAlive: plain.KeepAlive,
+		Control: func(_, address string, _ syscall.RawConn) error {
+			addr, err := netip.ParseAddrPort(address)
+			if err != nil || !local(addr.Addr()) {
+				return err
+			}
+			return t.refuse(host, addr.Addr())
+		},
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if !strings.EqualFold(address, host) {
+			return plain.DialContext(ctx, network, address) // a proxy
+		}
+		if !own {
+			return checked.DialContext(ctx, network, address)
+		}
+		conn, err := plain.DialContext(ctx, network, address)
+		if err == nil {
+			if addr, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && local(addr.Addr()) {
+				t.isLocal.Store(true)
+			}
+		}
+		return conn, err
+	}
+}
+
+// A refusedError is that a registry redirects to where only who is there already
+// may send anybody: to this machine, or to the metadata service of its cloud.
+type refusedError struct {
+	registry, host string
+	addr           string
+}
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("registry %s redirects to %s, refused: %s is a local address", e.registry, e.host, e.addr)
+}
+
+// refuse is the error for a local address, unless the registry is itself on one.
+func (t *hosts) refuse(host string, addr fmt.Stringer) error {
+	if t.isLocal.Load() {
+		return nil
+	}
+	return &refusedError{t.registry, host, addr.String()}
+}
+
+// checkName refuses a local address that is named as one. A proxy would connect
+// to it.
+func (t *hosts) checkName(hostname string) error {
+	if localName(hostname) && !t.isLocal.Load() {
+		return &refusedError{t.registry, hostname, hostname}
+	}
+	return nil
+}
+
+// localName tells whether a host is by its name on a local address.
+func localName(hostname string) bool {
+	name := strings.ToLower(strings.TrimSuffix(hostname, "."))
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(hostname)
+	return err == nil && local(addr)
+}
+
+// local tells whether an address is loopback, link-local, unspecified or that of
+// a cloud's metadata service.
+func local(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(auth.DefaultBlockedRealmPrefixes(), func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// newTLS is the same for all hosts.
+func newTLS(o Options) (*tls.Config, error) {
+	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: o.Insecure, //nolint:gosec // what --insecure is for
 	}
@@ -26,25 +126,9 @@ func newTransport(o Options) (*http.Transport, error) {
 		if err != nil {
 			return nil, err
 		}
-		tlsConfig.RootCAs = pool
+		config.RootCAs = pool
 	}
-	dialer := &net.Dialer{Timeout: o.Timeout, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    o.Timeout,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           4 * o.Concurrency,
-		MaxIdleConnsPerHost:    o.Concurrency,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 1 << 20,
-		// What is asked for is stored as it comes: it has a digest.
-		DisableCompression: true,
-		// An HTTP/2 connection outlives a request that was given up. One that
-		// is dead has to be found out before the retry ends as well.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: o.Timeout / 2, PingTimeout: o.Timeout / 2},
-	}, nil
+	return config, nil
 }
 
 // certificates returns the system's CAs and those of a PEM file.
@@ -61,46 +145,4 @@ func certificates(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("read CA file %s: no PEM certificate in it", file)
 	}
 	return pool, nil
-}
-
-// retrying sends a request over base, again where that may help.
-func (r *Registry) retrying(base http.RoundTripper) http.RoundTripper {
-	transport := retry.NewTransport(base)
-	transport.Policy = r.policy
-	return transport
-}
-
-// policy is that of one request.
-func (r *Registry) policy() retry.Policy {
-	return &attempts{bound: 2 * r.timeout, backoff: r.backoff, contacted: &r.contacted, log: r.log, started: time.Now()}
-}
-
-// maxElements bounds the values of a document or a list by the commas between
-// them: a million of the shortest need some 20 MiB once they are decoded.
-const maxElements = 1 << 20
-
-// A wholeTransport reads answers whole, within the attempt, so that one that
-// breaks off is retried as any other failure. It is for metadata.
-type wholeTransport struct {
-	base  http.RoundTripper
-	limit int64 // bytes; a longer answer is errdef.ErrSizeExceedsLimit
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t *wholeTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.base.RoundTrip(req)
-	if err != nil || req.Method == http.MethodHead {
-		return resp, err
-	}
-	defer resp.Body.Close()
-	var content bytes.Buffer
-	if _, err := content.ReadFrom(io.LimitReader(resp.Body, t.limit+1)); err != nil {
-		return nil, err
-	}
-	if int64(content.Len()) > t.limit || bytes.Count(content.Bytes(), []byte(",")) > maxElements {
-		return nil, fmt.Errorf("the answer has more than %d bytes or %d values: %w", t.limit, maxElements, errdef.ErrSizeExceedsLimit)
-	}
-	resp.Body = io.NopCloser(&content)
-	resp.ContentLength = int64(content.Len())
-	return resp, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -26,6 +27,9 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	}
 	if err := notWritable(r.cache.Dir); err != nil {
 		log.Warn("the cache directory isn't writable: what it holds is read, and nothing more is kept", "dir", r.cache.Dir, "error", err)
+	}
+	if o.Registry != nil {
+		defer o.Registry.Close() //nolint:errcheck // it was only read
 	}
 	content, err := cache.Open(r.cache)
 	if err != nil {
@@ -88,15 +92,18 @@ func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
 }
 
 // reach asks the target's registry whether it is one and lets us in. The resolver
-// bounds every request; an operation takes at most three timeouts.
+// bounds every request; an operation takes at most two timeouts.
 func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
 	registry, err := resolver.NewRegistry(r.target.Host, r.registry)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*r.registry.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*r.registry.Timeout)
 	defer cancel()
-	return registry, registry.Ping(ctx)
+	if err := registry.Ping(ctx); err != nil {
+		return nil, errors.Join(err, registry.Close())
+	}
+	return registry, nil
 }
 
 // untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -67,16 +68,17 @@ func TestFaultsReported(t *testing.T) {
 		fault fakeregistry.Fault
 		errno string
 		log   string
+		holds time.Duration // what the registry said isn't asked again for so long
 	}{
-		"wrong range":   {fakeregistry.Fault{Header: map[string]string{"Content-Range": fmt.Sprintf("bytes 5-10/%d", large)}}, ioError, "bytes 5-10/"},
-		"no range told": {fakeregistry.Fault{Header: map[string]string{"Content-Range": ""}}, ioError, "Content-Range"},
-		"cut for ever":  {fakeregistry.Fault{Cut: true}, ioError, "EOF"},
-		"500 for ever":  {fakeregistry.Fault{Status: http.StatusInternalServerError}, ioError, "500"},
-		"429 for hours": {fakeregistry.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "36000"}}, ioError, "429"},
-		"forbidden":     {fakeregistry.Fault{Status: http.StatusForbidden}, noAccess, "403"},
-		"gone":          {fakeregistry.Fault{Status: http.StatusNotFound}, "", "ERROR"},
-		"stall":         {fakeregistry.Fault{Stall: true}, timedOut, "ETIMEDOUT"},
-		"hang":          {fakeregistry.Fault{Hang: true}, timedOut, "ETIMEDOUT"},
+		"wrong range":   {fakeregistry.Fault{Header: map[string]string{"Content-Range": fmt.Sprintf("bytes 5-10/%d", large)}}, ioError, "bytes 5-10/", 0},
+		"no range told": {fakeregistry.Fault{Header: map[string]string{"Content-Range": ""}}, ioError, "Content-Range", 0},
+		"cut for ever":  {fakeregistry.Fault{Cut: true}, ioError, "EOF", 0},
+		"500 for ever":  {fakeregistry.Fault{Status: http.StatusInternalServerError}, ioError, "500", 0},
+		"429 for long":  {fakeregistry.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "6"}}, ioError, "429", 6 * time.Second},
+		"forbidden":     {fakeregistry.Fault{Status: http.StatusForbidden}, noAccess, "403", time.Second},
+		"gone":          {fakeregistry.Fault{Status: http.StatusNotFound}, "", "ERROR", time.Second},
+		"stall":         {fakeregistry.Fault{Stall: true}, timedOut, "ETIMEDOUT", 0},
+		"hang":          {fakeregistry.Fault{Hang: true}, timedOut, "ETIMEDOUT", 0},
 	} {
 		for _, size := range []int64{small, large} {
 			if size == small && strings.Contains(name, "range") {
@@ -94,6 +96,7 @@ func TestFaultsReported(t *testing.T) {
 				fails(t, c.errno, "cat", file)
 				m.logs(t, layer.Digest.Encoded(), c.log)
 				remove()
+				time.Sleep(c.holds)
 				m.same(t, original, file)
 			})
 		}

@@ -1,0 +1,168 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// A blobBody is a range of a blob, or all of it, over as many requests as that
+// takes.
+type blobBody struct {
+	blob    *Blob
+	ctx     *patience // runs while somebody waits
+	turn    turn
+	retries *retries
+
+	mu       sync.Mutex // guards everything below; held during a Read
+	begun    bool       // an answer has come: the body's first byte is settled
+	pos, end int64
+	answer   io.ReadCloser // begins at pos; nil if it has to be asked for
+	broken   error         // why the last answer ended, until it is replaced
+	err      error         // of all Reads to come
+}
+
+func (b *Blob) newBody(ctx context.Context, off, n int64, wanted <-chan struct{}) *blobBody {
+	body := &blobBody{
+		blob: b, ctx: newPatience(ctx, b.repo.registry.bound()), retries: b.repo.registry.newRetries(),
+		pos: off, end: off + n,
+	}
+	body.turn = turn{owner: b.desc.Digest.String(), wanted: wanted, patience: body.ctx}
+	return body
+}
+
+// Read implements io.Reader.
+func (b *blobBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.err != nil:
+		return 0, b.err
+	case b.pos == b.end:
+		return 0, io.EOF
+	case len(p) == 0:
+		return 0, nil
+	}
+	n, err := b.advance(p)
+	b.err = err
+	return n, err
+}
+
+// advance reads the next bytes, or, where p is nil, only sees to it that there
+// are some. It tries until that succeeds or there is no use in going on.
+func (b *blobBody) advance(p []byte) (n int, err error) {
+	b.ctx.start()
+	defer b.ctx.stop()
+	for {
+		err, b.broken = b.broken, nil
+		if err == nil && b.answer == nil {
+			err = b.ask()
+		}
+		if err == nil && p != nil {
+			if n, err = b.take(p); n > 0 {
+				b.broken = err // the bytes first
+				return n, nil
+			}
+		}
+		if err == nil {
+			return 0, nil
+		}
+		if err = b.retries.next(b.ctx, err); err != nil {
+			return 0, bare(err)
+		}
+	}
+}
+
+// take reads from the answer. What has broken off is dropped, and so is the
+// memory of where it came from.
+func (b *blobBody) take(p []byte) (int, error) {
+	n, err := b.answer.Read(p[:min(int64(len(p)), b.end-b.pos)])
+	b.pos += int64(n)
+	b.retries.progress(n)
+	switch {
+	case b.pos == b.end:
+		err = nil
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF
+	case err == nil:
+		return n, nil
+	}
+	_ = b.answer.Close()
+	b.answer = nil
+	if err != nil {
+		b.blob.repo.forgetTarget(b.blob.desc.Digest)
+	}
+	return n, err
+}
+
+// ask makes one attempt to have an answer that begins at pos.
+func (b *blobBody) ask() error {
+	request := blobRequest{digest: b.blob.desc.Digest, turn: &b.turn}
+	if b.end-b.pos < b.blob.desc.Size { // small blobs; and some servers take no Range at all
+		request.byteRange = fmt.Sprintf("bytes=%d-%d", b.pos, b.end-1)
+	}
+	err := b.blob.repo.askBlob(b.ctx, request, b.accept)
+	if request.byteRange != "" && hasStatus(err, http.StatusBadRequest, http.StatusNotImplemented) {
+		// Artifactory answers 400 to a Range.
+		request.byteRange = ""
+		err = b.blob.repo.askBlob(b.ctx, request, b.accept)
+	}
+	return err
+}
+
+// accept makes the body one of this answer, or lets the answer take over from
+// another that broke off.
+func (b *blobBody) accept(resp *http.Response) error {
+	at, err := b.blob.accept(resp, b.pos, b.end-b.pos)
+	if err != nil {
+		return err
+	}
+	switch {
+	case at == b.pos:
+	case !b.begun:
+		b.pos, b.end = 0, b.blob.desc.Size
+	default:
+		if _, err := io.CopyN(io.Discard, resp.Body, b.pos); err != nil {
+			return unexpected(err)
+		}
+	}
+	b.begun, b.answer = true, resp.Body
+	return nil
+}
+
+// bare is an error of Read. An early end is io.ErrUnexpectedEOF itself, which is
+// how package io compares it.
+func bare(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return redact(err)
+}
+
+// unexpected is err, but for an end that comes early.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Close implements io.Closer. A Read that waits returns first.
+func (b *blobBody) Close() error {
+	b.ctx.cancel(errClosed)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ctx.stop()
+	if b.err == nil {
+		b.err = errClosed
+	}
+	if b.answer == nil {
+		return nil
+	}
+	err := b.answer.Close()
+	b.answer = nil
+	return err
+}

@@ -1,0 +1,163 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"syscall"
+	"time"
+)
+
+const (
+	// downLasts is for how long a host that nobody asks for is known to be down.
+	downLasts = time.Minute
+	// probeDial bounds the connection of a probe.
+	probeDial = 3 * time.Second
+)
+
+// A fall is that a host is down: every request fails at once with what made it
+// so, while one probe at a time finds out when it is back. It is over when the
+// host answers anything, and when nobody has asked for downLasts.
+type fall struct {
+	since time.Time
+	cause error
+	asked time.Time // when somebody last did
+	stop  context.CancelFunc
+}
+
+// A downError is why a host isn't asked.
+type downError struct {
+	host  string
+	since time.Time
+	cause error
+}
+
+func (e *downError) Error() string {
+	return fmt.Sprintf("%s is down since %s: %s", e.host, e.since.Format(time.TimeOnly), e.cause)
+}
+
+func (e *downError) Unwrap() error { return e.cause }
+
+// downSince is the error of a request while the host is down. h.mu is held.
+func (h *host) downSince() error {
+	if h.fallen == nil {
+		return nil
+	}
+	h.fallen.asked = time.Now()
+	return &downError{h.origin.Host, h.fallen.since, h.fallen.cause}
+}
+
+// heard notes that the host has answered something.
+func (h *host) heard() {
+	h.mu.Lock()
+	h.answered = time.Now()
+	h.mu.Unlock()
+	h.rise(nil)
+}
+
+// contacted tells whether it ever did.
+func (h *host) contacted() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.answered.IsZero()
+}
+
+// gaveUp takes the host down after a request that began then and had no answer,
+// in no attempt, unless the host has answered another since.
+func (h *host) gaveUp(began time.Time, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fallen != nil || h.answered.After(began) {
+		return
+	}
+	ctx, stop := context.WithCancel(h.table.ctx)
+	now := time.Now()
+	f := &fall{since: now, cause: redact(err), asked: now, stop: stop}
+	if !h.table.goProbe(func() { h.watch(ctx, f) }) {
+		stop()
+		return
+	}
+	h.fallen = f
+	close(h.fell)
+	h.table.options.Log.Debug("host is down", "host", h.origin.Host, "error", f.cause)
+}
+
+// rise ends that fall, if it still lasts; nil is any.
+func (h *host) rise(f *fall) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fallen == nil || f != nil && h.fallen != f {
+		return
+	}
+	h.fallen.stop()
+	h.table.options.Log.Debug("host is up", "host", h.origin.Host, "after", time.Since(h.fallen.since))
+	h.fallen, h.fell = nil, make(chan struct{})
+}
+
+// watch probes until the fall is over.
+func (h *host) watch(ctx context.Context, f *fall) {
+	defer h.rise(f)
+	for !h.probe(ctx) {
+		if sleep(ctx, h.table.probeEvery, nil) != nil {
+			return
+		}
+		h.mu.Lock()
+		forgotten := time.Since(f.asked) > downLasts
+		h.mu.Unlock()
+		if forgotten {
+			return
+		}
+	}
+}
+
+// probe tells whether the host answers: anything, to a request without a
+// credential.
+func (h *host) probe(ctx context.Context) bool {
+	timeout := h.table.options.Timeout
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	dial := time.AfterFunc(min(probeDial, timeout), cancel)
+	defer dial.Stop()
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { dial.Stop() }})
+	address := h.origin
+	if sameOrigin(address, h.table.origin) {
+		address = address.JoinPath(apiPath)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("User-Agent", h.table.options.UserAgent)
+	resp, err := h.transport.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return true
+}
+
+// speaks tells whether a failure says something of the host: it had its time and
+// said nothing, or there is no way to it. Its certificate, or a caller that went
+// away, says nothing.
+func (f *failure) speaks() bool {
+	var timeout timeoutError
+	var network net.Error
+	switch {
+	case !f.sent, errors.As(f.err, new(*refusedError)):
+		return false
+	case errors.As(f.err, &timeout):
+		return timeout.stalled
+	case errors.Is(f.err, context.Canceled), errors.Is(f.err, context.DeadlineExceeded):
+		return false
+	}
+	return errors.As(f.err, &network) || brokenOff(f.err)
+}
+
+// brokenOff tells whether a connection was lost.
+func brokenOff(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}

@@ -1,0 +1,212 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// What Fetch promises, for every fault and for a registry with and without
+// ranges: bytes that are exact or an error of that kind, in bounded time, in so
+// many requests.
+func TestFetchPromises(t *testing.T) {
+	const size, off, n = 100_000, 30_000, 60_000
+	const timeout = 500 * time.Millisecond
+	after := func(s string) map[string]string { return map[string]string{"Retry-After": s} }
+	tests := []struct {
+		name   string
+		fault  fakeregistry.Fault
+		err    error // nil is success; errStatus any answer
+		ranged bool  // only where there are ranges
+		most   int   // requests
+	}{
+		{name: "nothing", most: 1},
+		{name: "cut once", fault: fakeregistry.Fault{Cut: true, CutAt: 20_000, Times: 1}, most: 2},
+		{name: "cut every time", fault: fakeregistry.Fault{Cut: true, CutAt: 20_000}, ranged: true, most: 4},
+		{name: "cut before the first byte", fault: fakeregistry.Fault{Cut: true}, err: io.ErrUnexpectedEOF, most: 6},
+		{name: "hangs in the body once", fault: fakeregistry.Fault{Hang: true, CutAt: 20_000, Times: 1}, most: 2},
+		{name: "hangs in the body", fault: fakeregistry.Fault{Hang: true, CutAt: 5}, err: context.DeadlineExceeded, most: 2},
+		{name: "stalls once", fault: fakeregistry.Fault{Stall: true, Times: 1}, most: 2},
+		{name: "stalls", fault: fakeregistry.Fault{Stall: true}, err: context.DeadlineExceeded, most: 2},
+		{name: "drips", fault: fakeregistry.Fault{Drip: 5 * time.Millisecond}, err: context.DeadlineExceeded, most: 2},
+		{name: "drips once", fault: fakeregistry.Fault{Drip: 5 * time.Millisecond, Times: 1}, most: 2},
+		{name: "reset twice", fault: fakeregistry.Fault{Reset: true, Times: 2}, most: 3},
+		{name: "reset", fault: fakeregistry.Fault{Reset: true}, err: errReset, most: 6},
+		{name: "429 once", fault: fakeregistry.Fault{Status: 429, Times: 1}, most: 2},
+		{name: "429", fault: fakeregistry.Fault{Status: 429}, err: errStatus, most: 6},
+		{name: "429 for an hour", fault: fakeregistry.Fault{Status: 429, Header: after("3600")}, err: errStatus, most: 1},
+		{name: "429 for no time", fault: fakeregistry.Fault{Status: 429, Header: after("0"), Times: 1}, most: 2},
+		{name: "500 once", fault: fakeregistry.Fault{Status: 500, Times: 1}, most: 2},
+		{name: "502", fault: fakeregistry.Fault{Status: 502}, err: errStatus, most: 6},
+		{name: "wrong range", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 1-2/100000"}, Body: []byte("xx")}, err: errAny, most: 1},
+		{name: "another size", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 30000-89999/100001"}}, err: errSize, most: 1},
+		{name: "wrong bytes", fault: fakeregistry.Fault{Flip: true, FlipAt: off + 1}, most: 1},
+	}
+	for _, test := range tests {
+		for _, ranges := range []bool{true, false} {
+			if test.ranged && !ranges {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, ranges %v", test.name, ranges), func(t *testing.T) {
+				t.Parallel()
+				fake := fakeregistry.New()
+				desc := fake.AddGenerated("app", 1, size)
+				fault := test.fault
+				fault.IgnoreRange = !ranges
+				fake.Inject(fault)
+				fake.Inject(fakeregistry.Fault{IgnoreRange: !ranges})
+				blob := repo(t, fake, Options{Timeout: timeout}).Blob(desc)
+				began := time.Now()
+				body, at, err := blob.Fetch(t.Context(), off, n, nil)
+				if took := time.Since(began); took > 4*timeout {
+					t.Errorf("Fetch took %s", took)
+				}
+				length := int64(n)
+				if err == nil && !ranges {
+					length = size
+				}
+				if err == nil && (at == off) != ranges {
+					t.Errorf("from %d", at)
+				}
+				var got []byte
+				for err == nil {
+					p := make([]byte, 10_000)
+					began := time.Now()
+					var m int
+					m, err = body.Read(p)
+					got = append(got, p[:m]...)
+					if took := time.Since(began); took > 4*timeout {
+						t.Errorf("a Read took %s", took)
+					}
+				}
+				if errors.Is(err, io.EOF) {
+					err = nil
+				}
+				if !isKind(err, test.err) {
+					t.Errorf("error %v, want %v", err, test.err)
+				}
+				want := make([]byte, len(got))
+				_, _ = fakeregistry.Generated(1, size).ReadAt(want, at)
+				if test.fault.Flip {
+					want[off+1-at] ^= 0xff
+				}
+				if string(got) != string(want) || err == nil && int64(len(got)) != length {
+					t.Errorf("%d bytes, want %d", len(got), length)
+				}
+				if n := fake.Count("", "/blobs/"); n > test.most {
+					t.Errorf("%d requests, want at most %d", n, test.most)
+				}
+			})
+		}
+	}
+}
+
+var (
+	errStatus = errors.New("an answer's status")
+	errReset  = errors.New("a lost connection")
+	errSize   = errors.New("another size")
+	errAny    = errors.New("any error")
+)
+
+// isKind tells whether err is of that kind; nil is no error.
+func isKind(err, kind error) bool {
+	switch {
+	case kind == nil || err == nil:
+		return err == nil && kind == nil
+	case errors.Is(kind, errStatus):
+		return statusOf(err) != 0
+	case errors.Is(kind, errReset):
+		return brokenOff(err)
+	case errors.Is(kind, errSize):
+		return errors.As(err, new(*SizeError))
+	case errors.Is(kind, errAny):
+		return true
+	}
+	return errors.Is(err, kind)
+}
+
+func TestFetchTellsTheSize(t *testing.T) {
+	for _, fault := range []fakeregistry.Fault{{}, {IgnoreRange: true}} {
+		fake := fakeregistry.New()
+		desc := fake.AddBlob("app", alphabet)
+		fake.Inject(fault)
+		desc.Size = 19 // a HEAD said so
+		_, _, err := fetch(repo(t, fake, Options{}).Blob(desc), 3, 4)
+		var size *SizeError
+		if !errors.As(err, &size) || *size != (SizeError{desc.Digest, 19, 26}) {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// A byte now and then isn't progress, however long it goes on.
+func TestFetchDripIsAStall(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddGenerated("app", 1, 1<<20)
+	fake.Inject(fakeregistry.Fault{Drip: 20 * time.Millisecond})
+	got, _, err := fetch(repo(t, fake, Options{Timeout: 300 * time.Millisecond}).Blob(desc), 0, desc.Size)
+	wantIs(t, err, context.DeadlineExceeded)
+	if len(got) > 1000 {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+// A Read that waits returns when the body is closed.
+func TestFetchClosedInARead(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddBlob("app", alphabet)
+	fake.Inject(fakeregistry.Fault{Hang: true, CutAt: 1})
+	body, _, err := repo(t, fake, Options{}).Blob(desc).Fetch(t.Context(), 0, 26, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error)
+	go func() {
+		_, err := io.ReadAll(body)
+		read <- err
+	}()
+	time.Sleep(10 * time.Millisecond)
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-read; err == nil {
+		t.Error("no error")
+	}
+	if _, err := body.Read(make([]byte, 1)); err == nil {
+		t.Error("a closed body is read")
+	}
+}
+
+// A target that breaks off in the body isn't asked for the rest: the registry
+// may know a better one.
+func TestFetchResumesAtTheRegistry(t *testing.T) {
+	r := redirect(t)
+	desc := r.fake.AddGenerated("app", 3, 1<<20)
+	if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
+		t.Fatal(err)
+	}
+	r.cdn.Inject(fakeregistry.Fault{Cut: true, CutAt: 500_000, Times: 1})
+	r.fake.Reset()
+	body, _, err := r.repo.Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := r.fake.NewCDN()
+	r.fake.RedirectBlobs(other, "http://"+serve(t, other))
+	r.cdn.Inject(fakeregistry.Fault{Status: http.StatusForbidden})
+	if d, err := digest.FromReader(body); d != desc.Digest || err != nil {
+		t.Errorf("%s, %v", d, err)
+	}
+	if n, m := r.fake.Count("GET", "/blobs/"), other.Count("", ""); n != 1 || m != 1 {
+		t.Errorf("the registry was asked %d times, the other target %d, want 1 and 1", n, m)
+	}
+	r.noSecrets(t, nil)
+}

@@ -1,0 +1,150 @@
+package resolver
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// maxHosts bounds the hosts that one registry makes us talk to at a time.
+const maxHosts = 64
+
+// hosts is every host that a registry has to do with: its own, those that it
+// redirects to, and its token service. It is the one way to the network: as an
+// http.RoundTripper it sends each request to the host of its address.
+type hosts struct {
+	registry   string   // for errors
+	origin     *url.URL // the registry's
+	options    Options
+	tls        *tls.Config
+	probeEvery time.Duration
+
+	isLocal atomic.Bool // the registry is itself on an address that isn't public
+
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
+	probes sync.WaitGroup
+	ending sync.Mutex // guards closed
+	closed bool       // nothing is added to probes
+
+	mu    sync.Mutex // guards table, and users and used of each host
+	table map[string]*host
+}
+
+func newHosts(registry string, origin *url.URL, o Options) (*hosts, error) {
+	tlsConfig, err := newTLS(o)
+	if err != nil {
+		return nil, err
+	}
+	t := &hosts{
+		registry: registry, origin: origin, options: o, tls: tlsConfig,
+		probeEvery: time.Second,
+		table:      make(map[string]*host),
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.isLocal.Store(localName(origin.Hostname()))
+	return t, nil
+}
+
+// RoundTrip implements http.RoundTripper: one attempt.
+func (t *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
+	h, err := t.enter(req.URL)
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	return h.roundTrip(req, func() { t.leave(h) })
+}
+
+// enter finds the host of an address, which isn't forgotten until leave.
+func (t *hosts) enter(u *url.URL) (*host, error) {
+	if !sameOrigin(u, t.origin) {
+		if err := t.checkName(u.Hostname()); err != nil {
+			return nil, err
+		}
+	}
+	origin := u.Scheme + "://" + hostport(u)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.table[origin]
+	if h == nil {
+		if len(t.table) >= maxHosts && !t.forget() {
+			return nil, fmt.Errorf("the registry %s redirects to more than %d hosts at once", t.registry, maxHosts)
+		}
+		h = newHost(t, u)
+		t.table[origin] = h
+	}
+	h.users++
+	return h, nil
+}
+
+func (t *hosts) leave(h *host) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.users--
+	h.used = time.Now()
+}
+
+// forget drops the host that wasn't used for the longest time, one with nothing
+// to remember if there is one. t.mu is held.
+func (t *hosts) forget() bool {
+	var oldest *host
+	var key string
+	plain := false
+	for k, h := range t.table {
+		if h.users > 0 || sameOrigin(h.origin, t.origin) {
+			continue
+		}
+		p := h.plain()
+		if oldest == nil || p && !plain || p == plain && h.used.Before(oldest.used) {
+			oldest, key, plain = h, k, p
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	delete(t.table, key)
+	oldest.rise(nil)
+	oldest.transport.CloseIdleConnections()
+	return true
+}
+
+// close ends the probes and the idle connections. Requests still work, and no
+// host is down any more.
+func (t *hosts) close() {
+	t.ending.Lock()
+	t.closed = true
+	t.ending.Unlock()
+	t.cancel()
+	t.probes.Wait()
+	t.mu.Lock()
+	all := make([]*host, 0, len(t.table))
+	for _, h := range t.table {
+		all = append(all, h)
+	}
+	t.mu.Unlock()
+	for _, h := range all {
+		h.transport.CloseIdleConnections()
+	}
+}
+
+// goProbe runs a probe, unless all is closed.
+func (t *hosts) goProbe(probe func()) bool {
+	t.ending.Lock()
+	defer t.ending.Unlock()
+	if !t.closed {
+		t.probes.Go(probe)
+	}
+	return !t.closed
+}
+
+// hostport is HOST:PORT of an address.
+func hostport(u *url.URL) string { return net.JoinHostPort(u.Hostname(), port(u)) }

@@ -1,0 +1,145 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+)
+
+// slots are how many requests for blobs one host has at once. Those that read
+// ahead are Options.Concurrency at most, all together half as many more: a
+// reader that waits needn't wait for the end of what nobody waits for.
+//
+// A slot goes to who a reader waits for before who reads ahead, then to the blob
+// that holds the fewest, then to who came first.
+type slots struct {
+	ahead, all int
+
+	mu    sync.Mutex // guards everything below
+	taken int
+	held  map[string]int // slots, by owner
+	queue []*waiter      // in the order they came
+}
+
+// A turn is on whose behalf a blob is asked for.
+type turn struct {
+	owner    string          // the blob
+	wanted   <-chan struct{} // closed once a reader waits; nil is that one does
+	patience *patience       // doesn't run while nobody waits and there is no slot
+}
+
+func (t *turn) demanded() bool {
+	select {
+	case <-t.wanted:
+		return true
+	default:
+		return t.wanted == nil
+	}
+}
+
+type waiter struct {
+	owner   string
+	demand  bool // slots.mu guards it
+	granted chan struct{}
+}
+
+func newSlots(concurrency int) *slots {
+	return &slots{ahead: concurrency, all: concurrency + (concurrency+1)/2, held: make(map[string]int)}
+}
+
+// errStopped is that the host one waits for has gone down.
+var errStopped = errors.New("stopped waiting")
+
+// acquire waits for a slot, until ctx ends or stop is closed.
+func (s *slots) acquire(ctx context.Context, stop <-chan struct{}, t *turn) error {
+	w := &waiter{owner: t.owner, demand: t.demanded(), granted: make(chan struct{})}
+	wanted := t.wanted
+	if w.demand {
+		wanted = nil
+	} else {
+		t.patience.stop()
+	}
+	s.mu.Lock()
+	s.queue = append(s.queue, w)
+	s.grant()
+	s.mu.Unlock()
+	for {
+		select {
+		case <-w.granted:
+			t.patience.start()
+			return nil
+		case <-wanted:
+			t.patience.start()
+			wanted = nil
+			s.mu.Lock()
+			w.demand = true
+			s.grant()
+			s.mu.Unlock()
+		case <-ctx.Done():
+			s.leave(w)
+			return timedOut(ctx, ctx.Err())
+		case <-stop:
+			s.leave(w)
+			return errStopped
+		}
+	}
+}
+
+// leave gives up waiting, and the slot if it was granted meanwhile.
+func (s *slots) leave(w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.queue, w); i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+		return
+	}
+	s.free(w.owner)
+}
+
+func (s *slots) release(owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free(owner)
+}
+
+// free gives a slot back. s.mu is held.
+func (s *slots) free(owner string) {
+	s.taken--
+	if s.held[owner]--; s.held[owner] == 0 {
+		delete(s.held, owner)
+	}
+	s.grant()
+}
+
+// grant gives out what is free. s.mu is held.
+func (s *slots) grant() {
+	for i := s.first(); i >= 0; i = s.first() {
+		w := s.queue[i]
+		s.queue = slices.Delete(s.queue, i, i+1)
+		s.taken++
+		s.held[w.owner]++
+		close(w.granted)
+	}
+}
+
+// first is the place in the queue of who is next, -1 if nobody may. s.mu is held.
+func (s *slots) first() int {
+	best := -1
+	for i, w := range s.queue {
+		switch {
+		case s.taken >= s.all, !w.demand && s.taken >= s.ahead:
+		case best < 0 || s.before(w, s.queue[best]):
+			best = i
+		}
+	}
+	return best
+}
+
+// before tells whether a, who came later, is served before b.
+func (s *slots) before(a, b *waiter) bool {
+	if a.demand != b.demand {
+		return a.demand
+	}
+	return s.held[a.owner] < s.held[b.owner]
+}
