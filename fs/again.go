@@ -37,21 +37,29 @@ func (a *again) put(host, key string, put func(context.Context)) {
 	r := a.hosts[host]
 	begun := r != nil
 	if !begun {
-		if !a.tree.begin() {
-			return
-		}
 		r = &refresh{queued: map[string]bool{}}
 		a.hosts[host] = r
 	}
 	if len(r.queue) < maxAgain && !r.queued[key] {
 		r.queue, r.queued[key] = append(r.queue, question{key, put}), true
 	}
-	if !begun {
-		go func() {
-			defer a.tree.running.Done()
-			for a.next(host, r) { //nolint:revive // until none is left
-			}
-		}()
+	if !begun && !a.tree.run(func() error { return a.putAll(host, r) }, func(err error) { a.ended(host, r, err) }) {
+		delete(a.hosts, host)
+	}
+}
+
+func (a *again) putAll(host string, r *refresh) error {
+	for a.next(host, r) { //nolint:revive // until none is left
+	}
+	return nil
+}
+
+// ended forgets the questions that are left where one of them panicked.
+func (a *again) ended(host string, r *refresh, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err != nil && a.hosts[host] == r {
+		delete(a.hosts, host)
 	}
 }
 

@@ -176,15 +176,20 @@ func (e *evidence) keep(r *repository, d digest.Digest) {
 		return
 	}
 	e.pending = append(e.pending, shown{r, d})
-	if e.writing || !e.tree.begin() {
+	if e.writing {
 		return
 	}
-	e.writing = true
-	go func() {
-		defer e.tree.running.Done()
+	e.writing = e.tree.run(func() error {
 		for e.write() { //nolint:revive // until nothing is left
 		}
-	}()
+		return nil
+	}, func(err error) {
+		if err != nil { // of a panic
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.writing = false
+		}
+	})
 }
 
 // write notes what is pending; false once that is nothing.

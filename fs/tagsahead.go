@@ -120,13 +120,19 @@ func (a *tagsAhead) wants(r *repository, tag string) {
 		l.next = place + 1
 	}
 	l.until = min(place+1+maxAhead, len(l.names))
-	for l.asking < min(aheadAtOnce, l.until-l.next) && a.tree.begin() {
+	for l.asking < min(aheadAtOnce, l.until-l.next) {
+		if !a.tree.run(func() error { a.ask(l); return nil }, func(error) { a.done(l) }) {
+			return
+		}
 		l.asking++
-		go func() {
-			defer a.tree.running.Done()
-			a.ask(l)
-		}()
 	}
+}
+
+// done is told that one of those who ask has ended.
+func (a *tagsAhead) done(l *tagListing) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l.asking--
 }
 
 // find is the place of a tag, -1 where it isn't in the listing. The next is looked
@@ -152,13 +158,11 @@ func (a *tagsAhead) ask(l *tagListing) {
 	}
 }
 
-// take is the next tag that is to be asked for; false is that there is none, and
-// the one who asks is done.
+// take is the next tag that is to be asked for; false is that there is none.
 func (a *tagsAhead) take(l *tagListing) (tag string, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l.next >= l.until {
-		l.asking--
 		return "", false
 	}
 	tag = l.names[l.next]
