@@ -40,7 +40,9 @@ func TestNameAnswers(t *testing.T) {
 	}
 	get := func(reference string, want int, question func(context.Context) (int, error)) {
 		t.Helper()
-		if got, err := a.get(t.Context(), reference, question); got != want || err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if got, err := a.get(ctx, reference, question); got != want || err != nil {
 			t.Errorf("%s: %d, %v", reference, got, err)
 		}
 	}

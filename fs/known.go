@@ -141,10 +141,11 @@ func evidenceKey(c *cache.Cache) []byte {
 	return key
 }
 
-// name is that of the entry for a digest.
+// name is that of the entry for a digest. A repository's name begins with its
+// registry's.
 func (e *evidence) name(r *repository, credential string, d digest.Digest) string {
 	mac := hmac.New(sha256.New, e.key())
-	mac.Write([]byte(strings.Join([]string{r.origin, r.name, credential, d.String()}, "\x00")))
+	mac.Write([]byte(strings.Join([]string{r.name, credential, d.String()}, "\x00")))
 	return "has-" + hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -80,3 +80,34 @@ func TestShownBefore(t *testing.T) {
 		fails(t, ioError, "cat", m.path(name))
 	}
 }
+
+// TestShownToAnother has a registry fail after a restart with another credential:
+// what only the first one was shown isn't there.
+func TestShownToAnother(t *testing.T) {
+	f := serveFake(t)
+	layer, original := f.addFile(t, "app", 1, small)
+	m := prepare(t, f.host, "--timeout", "5s", "--username", "reader", "--password-stdin")
+	as := func(password string) {
+		f.RequireBasic("reader", password)
+		m.stdin = password + "\n"
+		m.mount(t)
+		m.ls(t, "app")
+	}
+	as("first")
+	m.same(t, original, m.path(contentPath("app")))
+	blob := m.path("app/_blobs/sha256", hexOf(layer.Digest.String()))
+	m.same(t, original, blob)
+	byDigest := m.path("app@sha256:" + path.Base(m.readlink(t, "app/_tags/v1")) + "/files/content.bin")
+	m.unmount(t)
+
+	as("second")
+	up := f.down()
+	fails(t, ioError, "cat", blob)
+	fails(t, ioError, "cat", byDigest)
+	up()
+	m.unmount(t)
+	as("first")
+	f.down()
+	m.same(t, original, blob)
+	m.same(t, original, byDigest)
+}
