@@ -57,18 +57,18 @@ func TestRedirectToNameOfLocalAddressIsRefused(t *testing.T) {
 	r.registry.hosts.isLocal.Store(false)
 	named := *r.registry.origin
 	named.Host = "127.0.0.1:1"
-	dial := r.registry.hosts.dialer(&named)
+	dial := r.registry.hosts.dialer(&named, false)
 	if _, err := dial(t.Context(), "tcp", "127.0.0.1:1"); !errors.As(err, new(*refusedError)) {
 		t.Errorf("error %v", err)
 	}
 	// A proxy may be there.
-	if conn, err := dial(t.Context(), "tcp", r.registry.host); err != nil {
+	if conn, err := r.registry.hosts.dialer(&named, true)(t.Context(), "tcp", r.registry.host); err != nil {
 		t.Error(err)
 	} else {
 		_ = conn.Close()
 	}
 	// A registry that turns out to be on such an address may send us there.
-	own := r.registry.hosts.dialer(r.registry.origin)
+	own := r.registry.hosts.dialer(r.registry.origin, false)
 	if conn, err := own(t.Context(), "tcp", r.registry.host); err != nil {
 		t.Error(err)
 	} else {
