@@ -351,9 +351,16 @@ func TestFetchSlowReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer body.Close()
-	time.Sleep(2 * timeout)
-	if d, err := digest.FromReader(body); d != desc.Digest || err != nil {
+	first := make([]byte, 10)
+	if _, err := io.ReadFull(body, first); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * timeout)
+	if d, err := digest.FromReader(io.MultiReader(bytes.NewReader(first), body)); d != desc.Digest || err != nil {
 		t.Errorf("%s, %v; want %s", d, err, desc.Digest)
+	}
+	if n := fake.Count("", ""); n != 1 {
+		t.Errorf("%d requests, want 1: nothing had to be repaired", n)
 	}
 }
 
