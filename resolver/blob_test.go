@@ -368,8 +368,6 @@ func TestFetchSlowReader(t *testing.T) {
 func TestFetchOverSeveralConnections(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddGenerated("app", 2, 1<<20)
-	go1 := make(chan struct{})
-	fake.Inject(fakeregistry.Fault{Stall: true, Until: go1})
 	server := httptest.NewUnstartedServer(fake)
 	server.EnableHTTP2 = true
 	var connections atomic.Int64
@@ -382,6 +380,12 @@ func TestFetchOverSeveralConnections(t *testing.T) {
 	defer server.Close()
 	caFile := writePEM(t, server.Certificate().Raw)
 	blob := repoOf(t, dial(t, server.Listener.Addr().String(), Options{CAFile: caFile}), "app").Blob(desc)
+	if _, _, err := fetch(blob, 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	fake.Reset()
+	allThere := make(chan struct{})
+	fake.Inject(fakeregistry.Fault{Stall: true, Until: allThere})
 	var all sync.WaitGroup
 	for i := range int64(4) {
 		all.Go(func() {
@@ -394,7 +398,7 @@ func TestFetchOverSeveralConnections(t *testing.T) {
 		})
 	}
 	waitFor(fake, "/blobs/", 4)
-	close(go1)
+	close(allThere)
 	all.Wait()
 	if n := connections.Load(); n != 4 {
 		t.Errorf("%d connections, want 4", n)

@@ -86,6 +86,13 @@ func (h *host) contacted() bool {
 	return !h.answered.IsZero()
 }
 
+// state is closed while the host is down.
+func (h *host) state() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fell
+}
+
 // gaveUp takes the host down after a request that began then and had no answer,
 // in no attempt, unless the host has answered another since.
 func (h *host) gaveUp(began time.Time, err error) {

@@ -3,6 +3,7 @@ package resolver
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -60,6 +61,12 @@ func TestRedirectToNameOfLocalAddressIsRefused(t *testing.T) {
 	dial := r.registry.hosts.dialer(&named, false)
 	if _, err := dial(t.Context(), "tcp", "127.0.0.1:1"); !errors.As(err, new(*refusedError)) {
 		t.Errorf("error %v", err)
+	}
+	// What is named so is refused without a connection: a proxy would make it.
+	for _, name := range []string{"localhost", "127.0.0.1", "[::1]", "169.254.169.254:80"} {
+		if _, err := r.registry.hosts.enter(&url.URL{Scheme: "http", Host: name}); !errors.As(err, new(*refusedError)) {
+			t.Errorf("%s: error %v", name, err)
+		}
 	}
 	// A proxy may be there.
 	if conn, err := r.registry.hosts.dialer(&named, true)(t.Context(), "tcp", r.registry.host); err != nil {
