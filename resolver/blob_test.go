@@ -351,9 +351,16 @@ func TestFetchSlowReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer body.Close()
-	time.Sleep(2 * timeout)
-	if d, err := digest.FromReader(body); d != desc.Digest || err != nil {
+	first := make([]byte, 10)
+	if _, err := io.ReadFull(body, first); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * timeout)
+	if d, err := digest.FromReader(io.MultiReader(bytes.NewReader(first), body)); d != desc.Digest || err != nil {
 		t.Errorf("%s, %v; want %s", d, err, desc.Digest)
+	}
+	if n := fake.Count("", ""); n != 1 {
+		t.Errorf("%d requests, want 1: nothing had to be repaired", n)
 	}
 }
 
@@ -361,8 +368,6 @@ func TestFetchSlowReader(t *testing.T) {
 func TestFetchOverSeveralConnections(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddGenerated("app", 2, 1<<20)
-	go1 := make(chan struct{})
-	fake.Inject(fakeregistry.Fault{Stall: true, Until: go1})
 	server := httptest.NewUnstartedServer(fake)
 	server.EnableHTTP2 = true
 	var connections atomic.Int64
@@ -375,6 +380,12 @@ func TestFetchOverSeveralConnections(t *testing.T) {
 	defer server.Close()
 	caFile := writePEM(t, server.Certificate().Raw)
 	blob := repoOf(t, dial(t, server.Listener.Addr().String(), Options{CAFile: caFile}), "app").Blob(desc)
+	if _, _, err := fetch(blob, 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	fake.Reset()
+	allThere := make(chan struct{})
+	fake.Inject(fakeregistry.Fault{Stall: true, Until: allThere})
 	var all sync.WaitGroup
 	for i := range int64(4) {
 		all.Go(func() {
@@ -387,7 +398,7 @@ func TestFetchOverSeveralConnections(t *testing.T) {
 		})
 	}
 	waitFor(fake, "/blobs/", 4)
-	close(go1)
+	close(allThere)
 	all.Wait()
 	if n := connections.Load(); n != 4 {
 		t.Errorf("%d connections, want 4", n)

@@ -114,11 +114,18 @@ func (p *patience) Deadline() (time.Time, bool) {
 
 // attempt sends a request, which has to have an answer within timeout, and then
 // a body that goes on. left is called once, when the answer's body has ended.
-func attempt(transport http.RoundTripper, req *http.Request, timeout time.Duration, left func()) (*http.Response, error) {
+//
+// What stalls may do so because the network has forgotten its connections: idle
+// ones aren't used after that.
+func attempt(transport *http.Transport, req *http.Request, timeout time.Duration, left func()) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
-	timer := time.AfterFunc(timeout, func() {
-		cancel(timeoutError{fmt.Sprintf("no answer for %s", timeout), true})
-	})
+	stalled := func(text string) *time.Timer {
+		return time.AfterFunc(timeout, func() {
+			transport.CloseIdleConnections()
+			cancel(timeoutError{text, true})
+		})
+	}
+	timer := stalled(fmt.Sprintf("no answer for %s", timeout))
 	resp, err := transport.RoundTrip(req.WithContext(ctx))
 	timer.Stop()
 	if err != nil {
@@ -132,9 +139,7 @@ func attempt(transport http.RoundTripper, req *http.Request, timeout time.Durati
 		cancel(nil)
 		left()
 	})
-	body.timer = time.AfterFunc(timeout, func() {
-		cancel(timeoutError{fmt.Sprintf("less than %d bytes in %s", minProgress, timeout), true})
-	})
+	body.timer = stalled(fmt.Sprintf("less than %d bytes in %s", minProgress, timeout))
 	body.timer.Stop()
 	if resp.Body == http.NoBody {
 		body.end() // not everybody closes what has no body

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -17,6 +18,9 @@ const (
 	downLasts = time.Minute
 	// probeDial bounds the connection of a probe.
 	probeDial = 3 * time.Second
+	// firstProbe is how long the first of them is waited for: what was silent may
+	// have been one blob, and the host is well.
+	firstProbe = time.Second
 )
 
 // A fall is that a host is down: every request fails at once with what made it
@@ -27,6 +31,7 @@ type fall struct {
 	cause error
 	asked time.Time // when somebody last did
 	stop  context.CancelFunc
+	known chan struct{} // closed when the first probe has ended, or took too long
 }
 
 // A downError is why a host isn't asked.
@@ -42,13 +47,28 @@ func (e *downError) Error() string {
 
 func (e *downError) Unwrap() error { return e.cause }
 
-// downSince is the error of a request while the host is down. h.mu is held.
-func (h *host) downSince() error {
-	if h.fallen == nil {
+// refuses is the error of a request while the host is down, nil if it isn't.
+func (h *host) refuses(ctx context.Context) error {
+	h.mu.Lock()
+	f := h.fallen
+	if f != nil {
+		f.asked = time.Now()
+	}
+	h.mu.Unlock()
+	if f == nil {
 		return nil
 	}
-	h.fallen.asked = time.Now()
-	return &downError{h.origin.Host, h.fallen.since, h.fallen.cause}
+	select {
+	case <-f.known:
+	case <-ctx.Done():
+		return timedOut(ctx, ctx.Err())
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fallen != f {
+		return nil
+	}
+	return &downError{h.origin.Host, f.since, f.cause}
 }
 
 // heard notes that the host has answered something.
@@ -66,6 +86,13 @@ func (h *host) contacted() bool {
 	return !h.answered.IsZero()
 }
 
+// state is closed while the host is down.
+func (h *host) state() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.fell
+}
+
 // gaveUp takes the host down after a request that began then and had no answer,
 // in no attempt, unless the host has answered another since.
 func (h *host) gaveUp(began time.Time, err error) {
@@ -76,7 +103,7 @@ func (h *host) gaveUp(began time.Time, err error) {
 	}
 	ctx, stop := context.WithCancel(h.table.ctx)
 	now := time.Now()
-	f := &fall{since: now, cause: redact(err), asked: now, stop: stop}
+	f := &fall{since: now, cause: redact(err), asked: now, stop: stop, known: make(chan struct{})}
 	if !h.table.goProbe(func() { h.watch(ctx, f) }) {
 		stop()
 		return
@@ -100,8 +127,12 @@ func (h *host) rise(f *fall) {
 
 // watch probes until the fall is over.
 func (h *host) watch(ctx context.Context, f *fall) {
+	known := sync.OnceFunc(func() { close(f.known) })
+	defer known()
 	defer h.rise(f)
+	defer time.AfterFunc(firstProbe, known).Stop()
 	for !h.probe(ctx) {
+		known()
 		if sleep(ctx, h.table.probeEvery, nil) != nil {
 			return
 		}

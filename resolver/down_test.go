@@ -117,6 +117,23 @@ func TestStallIsNotDown(t *testing.T) {
 	}
 }
 
+// Where the one request under way is silent the host is taken to be down, and
+// nobody notices if it isn't.
+func TestDownForOneProbe(t *testing.T) {
+	fake := fakeregistry.New()
+	slow, quick := fake.AddBlob("app", []byte("slow")), fake.AddBlob("app", []byte("quick"))
+	fake.Inject(fakeregistry.Fault{Path: slow.Digest.String(), Stall: true})
+	r := repo(t, fake, Options{Timeout: 200 * time.Millisecond})
+	_, _, err := fetch(r.Blob(slow), 0, 4)
+	wantIs(t, err, context.DeadlineExceeded)
+	if got, _, err := fetch(r.Blob(quick), 0, 5); got != "quick" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := fake.Count("", ""); n != fake.Count("", "/blobs/")+1 {
+		t.Errorf("%d requests, want one probe among them", n)
+	}
+}
+
 // Neither a caller that leaves nor a wrong certificate makes a host one that is
 // down.
 func TestNotDown(t *testing.T) {

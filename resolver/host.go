@@ -125,13 +125,13 @@ func (h *host) place(ctx context.Context, fell <-chan struct{}, t *turn) (releas
 // that the host went down, or with why it won't be asked.
 func (h *host) await(ctx context.Context, limited string) (fell <-chan struct{}, err error) {
 	for {
+		if err := h.refuses(ctx); err != nil {
+			return nil, err
+		}
 		h.mu.Lock()
-		fell, err := h.fell, h.downSince()
-		held := h.held(limited)
+		fell, held := h.fell, h.held(limited)
 		h.mu.Unlock()
 		switch {
-		case err != nil:
-			return nil, err
 		case held == nil:
 			return fell, nil
 		case time.Until(held.until) > left(ctx):

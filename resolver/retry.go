@@ -101,13 +101,6 @@ func (t *retries) giveUp(err error) error {
 	return err
 }
 
-// state is closed while the host is down.
-func (h *host) state() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.fell
-}
-
 // again tells whether another attempt may end otherwise.
 func (t *retries) again(err error) bool {
 	var f *failure

@@ -11,8 +11,9 @@ import (
 // ahead are Options.Concurrency at most, all together half as many more: a
 // reader that waits needn't wait for the end of what nobody waits for.
 //
-// A slot goes to who a reader waits for before who reads ahead, then to the blob
-// that holds the fewest, then to who came first.
+// A slot goes to the blob that holds the fewest, and then to who came first. While
+// a reader waits there is none for who reads ahead: all are taken then, and
+// all but one are still more than those may have.
 type slots struct {
 	ahead, all int
 
@@ -129,17 +130,9 @@ func (s *slots) first() int {
 	for i, w := range s.queue {
 		switch {
 		case s.taken >= s.all, !w.demand && s.taken >= s.ahead:
-		case best < 0 || s.before(w, s.queue[best]):
+		case best < 0 || s.held[w.owner] < s.held[s.queue[best].owner]:
 			best = i
 		}
 	}
 	return best
-}
-
-// before tells whether a, who came later, is served before b.
-func (s *slots) before(a, b *waiter) bool {
-	if a.demand != b.demand {
-		return a.demand
-	}
-	return s.held[a.owner] < s.held[b.owner]
 }

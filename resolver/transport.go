@@ -26,7 +26,7 @@ func (t *hosts) newTransport(origin *url.URL) *http.Transport {
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            t.dialer(origin),
+		DialContext:            t.dialer(origin, proxied(origin)),
 		TLSClientConfig:        t.tls,
 		Protocols:              protocols,
 		MaxIdleConnsPerHost:    4 * t.options.Concurrency,
@@ -37,56 +37,47 @@ func (t *hosts) newTransport(origin *url.URL) *http.Transport {
 	}
 }
 
+// proxied tells whether connections to a host are those to a proxy.
+func proxied(origin *url.URL) bool {
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: origin})
+	return proxy != nil || err != nil
+}
+
 // dialer connects to a host, or to the proxy that stands before it. It looks at
-// the addresses that the host really has, and not the proxy.
-func (t *hosts) dialer(origin *url.URL) func(ctx context.Context, network, address string) (net.Conn, error) {
-	host := hostport(origin)
+// the addresses that the host really has, and not at the proxy's.
+func (t *hosts) dialer(origin *url.URL, proxied bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	if proxied {
+		return dialer.DialContext
+	}
 	own := sameOrigin(origin, t.origin)
-	plain := &net.Dialer{KeepAlive: 30 * time.Second}
-	checked := &net.Dialer{
-		KeepAlive: plain.KeepAlive,
-		Control: func(_, address string, _ syscall.RawConn) error {
-			addr, err := netip.ParseAddrPort(address)
-			if err != nil || !local(addr.Addr()) {
-				return err
-			}
-			return t.refuse(host, addr.Addr())
-		},
+	dialer.Control = func(_, address string, _ syscall.RawConn) error {
+		addr, err := netip.ParseAddrPort(address)
+		if err != nil || own || t.isLocal.Load() || !local(addr.Addr()) {
+			return err
+		}
+		return &refusedError{t.registry, origin.Host, addr.Addr().String()}
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		if !strings.EqualFold(address, host) {
-			return plain.DialContext(ctx, network, address) // a proxy
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil || !own {
+			return conn, err
 		}
-		if !own {
-			return checked.DialContext(ctx, network, address)
+		if addr, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && local(addr.Addr()) {
+			t.isLocal.Store(true)
 		}
-		conn, err := plain.DialContext(ctx, network, address)
-		if err == nil {
-			if addr, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil && local(addr.Addr()) {
-				t.isLocal.Store(true)
-			}
-		}
-		return conn, err
+		return conn, nil
 	}
 }
 
 // A refusedError is that a registry redirects to where only who is there already
 // may send anybody: to this machine, or to the metadata service of its cloud.
 type refusedError struct {
-	registry, host string
-	addr           string
+	registry, host, addr string
 }
 
 func (e *refusedError) Error() string {
 	return fmt.Sprintf("registry %s redirects to %s, refused: %s is a local address", e.registry, e.host, e.addr)
-}
-
-// refuse is the error for a local address, unless the registry is itself on one.
-func (t *hosts) refuse(host string, addr fmt.Stringer) error {
-	if t.isLocal.Load() {
-		return nil
-	}
-	return &refusedError{t.registry, host, addr.String()}
 }
 
 // checkName refuses a local address that is named as one. A proxy would connect

@@ -3,6 +3,7 @@ package resolver
 import (
 	"errors"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -57,18 +58,24 @@ func TestRedirectToNameOfLocalAddressIsRefused(t *testing.T) {
 	r.registry.hosts.isLocal.Store(false)
 	named := *r.registry.origin
 	named.Host = "127.0.0.1:1"
-	dial := r.registry.hosts.dialer(&named)
+	dial := r.registry.hosts.dialer(&named, false)
 	if _, err := dial(t.Context(), "tcp", "127.0.0.1:1"); !errors.As(err, new(*refusedError)) {
 		t.Errorf("error %v", err)
 	}
+	// What is named so is refused without a connection: a proxy would make it.
+	for _, name := range []string{"localhost", "127.0.0.1", "[::1]", "169.254.169.254:80"} {
+		if _, err := r.registry.hosts.enter(&url.URL{Scheme: "http", Host: name}); !errors.As(err, new(*refusedError)) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
 	// A proxy may be there.
-	if conn, err := dial(t.Context(), "tcp", r.registry.host); err != nil {
+	if conn, err := r.registry.hosts.dialer(&named, true)(t.Context(), "tcp", r.registry.host); err != nil {
 		t.Error(err)
 	} else {
 		_ = conn.Close()
 	}
 	// A registry that turns out to be on such an address may send us there.
-	own := r.registry.hosts.dialer(r.registry.origin)
+	own := r.registry.hosts.dialer(r.registry.origin, false)
 	if conn, err := own(t.Context(), "tcp", r.registry.host); err != nil {
 		t.Error(err)
 	} else {

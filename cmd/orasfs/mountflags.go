@@ -53,7 +53,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.registryConfig, "registry-config", "", "credentials `FILE` (default ORAS's and Docker's)")
 	flags.Var(&f.platform, "platform", "the `OS/ARCH[/VARIANT]` that an index shows as its own (default the host's)")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "`N` fetches at once, 1 to 256")
-	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a request that gets no byte for this long")
+	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a connection without progress for this long; what a program waits for ends within twice as long")
 
 	flags.StringVar(&f.cacheDir, "cache-dir", defaultCacheDir(), "keep content and the log in `DIR`")
 	flags.Var(&f.cacheSize, "cache-size", "bound of the cache directory")
