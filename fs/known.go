@@ -44,12 +44,6 @@ const (
 	credentialWait = 2 * time.Second
 )
 
-// A credentialed registry tells with which credential it is asked: a secret that
-// is another for each, "" without one.
-type credentialed interface {
-	Credential(ctx context.Context) (string, error)
-}
-
 // anonymous is the credential of what is asked without any.
 func anonymous(context.Context) (string, error) { return "", nil }
 

@@ -40,9 +40,7 @@ func (r *registry) repository(name string) (*repository, error) {
 		return nil, err
 	}
 	repo := newRepository(r.tree, remote, key, r.remote.Host())
-	if c, ok := any(r.remote).(credentialed); ok {
-		repo.credential = c.Credential
-	}
+	repo.credential = r.remote.Credential
 	if before, ok, _ := r.tree.repositories.PeekOrAdd(key, repo); ok {
 		return before, nil
 	}

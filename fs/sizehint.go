@@ -116,7 +116,8 @@ var (
 func (n *node) newHintedBlob(ctx context.Context, r *repository, desc ocispec.Descriptor, id fusefs.StableAttr, out *fuse.EntryOut) *fusefs.Inode {
 	n.tree.file(&out.Attr, desc.Size, time.Time{})
 	keep(out, n.tree.tagTTL)
-	return n.NewInode(ctx, &hintedBlobNode{blobNode{node: node{tree: n.tree}, repo: r, desc: desc}}, id)
+	b := &hintedBlobNode{blobNode{node: node{tree: n.tree}, repo: r, desc: desc, pages: pages{id: id}}}
+	return n.NewInode(ctx, b, n.tree.spent.successor(id))
 }
 
 // Getattr implements fusefs.NodeGetattrer.
@@ -144,7 +145,7 @@ func (n *hintedBlobNode) Open(ctx context.Context, flags uint32) (fusefs.FileHan
 
 // failed takes a failure for one of the size.
 func (n *hintedBlobNode) failed(errno syscall.Errno) {
-	if errno != 0 && errno != syscall.EINTR && errno != syscall.EROFS {
+	if errno != 0 && errno != syscall.EINTR && errno != syscall.EROFS && errno != syscall.ESTALE {
 		n.repo.doubt(n.desc)
 	}
 }
