@@ -250,6 +250,7 @@ func (t *table) chunksOf(w where) {
 func (t *table) put(i int, data []byte, fl *flight) {
 	store := t.store // it doesn't change while there are users
 	done := func(written bool) {
+		store.unclaim(i, i)
 		t.mu.Lock()
 		if t.flights[i] == fl {
 			delete(t.flights, i)
@@ -308,7 +309,15 @@ func (t *table) shed(s *store) bool {
 	t.kept = t.kept[1:]
 	t.chunks.at(i).where = absent
 	t.mu.Unlock()
-	s.drop(i)
+	if !s.drop(i) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.kept = append(t.kept, i)
+		if c := t.chunks.at(i); c.where == absent {
+			c.where = stored
+		}
+		return false
+	}
 	t.cache.counts.evictions.Add(1)
 	return true
 }

@@ -20,6 +20,16 @@ func (r *run) become() {
 	r.last = r.table.grid.chunks() - 1
 }
 
+// streams is how many there are. t.mu is held.
+func (t *table) streams() (n int) {
+	for r := range t.runs {
+		if r.stream && r.ctx.Err() == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // streamTo is the stream that gets to chunk i first; nil if there shall be
 // another one. t.mu is held.
 func (t *table) streamTo(i int) *run {
@@ -49,7 +59,6 @@ func (r *run) fromStart(off int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if off == 0 { // perhaps it has more than was asked for: see goesOn
-		r.head = true
 		return true
 	}
 	t.rangeless = true
@@ -86,16 +95,17 @@ func (r *run) leaveTo(stream *run) bool {
 func (r *run) goesOn(body io.Reader) bool {
 	t := r.table
 	t.mu.Lock()
-	stream := r.stream
+	stream, more := r.stream, r.next <= r.last
 	t.mu.Unlock()
 	if stream {
-		return false // it has read on
+		return more // nothing if it was one when it began to read
 	}
 	var next [1]byte
 	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n == 0 || r.leaveTo(t.streamTo(r.next)) {
+	// What r was to bring it has brought: another stream does for the rest.
+	if n == 0 || t.streams() > 0 {
 		return false
 	}
 	r.become()
