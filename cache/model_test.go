@@ -43,8 +43,12 @@ func TestModelOfTrust(t *testing.T) {
 	}
 	var sums summary
 	for seed := first; seed < first+uint64(rounds); seed++ {
+		began := time.Now()
 		w := newWorld(t, seed)
 		w.play()
+		if os.Getenv("SLOW") != "" && time.Since(began) > 5*time.Second {
+			t.Logf("SLOW %d %v", seed, time.Since(began))
+		}
 		if t.Failed() {
 			t.Fatalf("again: ORASFS_SEED=%d go test -run TestModelOfTrust ./cache\n%s", seed, strings.Join(w.story, "\n"))
 		}
@@ -717,7 +721,7 @@ func (w *world) counters(d *daemon) {
 	if w.honest && s.WrongDigests > 0 {
 		w.t.Errorf("nobody lied, and %d contents are counted as wrong", s.WrongDigests)
 	}
-	if !w.damaged && s.WrongOnDisk > 0 {
+	if w.honest && !w.damaged && s.WrongOnDisk > 0 {
 		w.t.Errorf("nothing was damaged, and %d damages are counted", s.WrongOnDisk)
 	}
 	if s.FetchedBytes < 0 || s.DiskHits < 0 || s.MemoryHits < 0 {

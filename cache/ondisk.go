@@ -217,11 +217,14 @@ func (t *table) readStored(patience *patience, i int, p []byte, at int64) (bool,
 
 // lost is told that chunk i couldn't be read from s. It is fetched again.
 func (t *table) lost(s *store, i int, err error) {
-	disk := t.cache.disk
-	if !errors.Is(err, errDamaged) {
+	t.mu.Lock()
+	complete := t.complete && t.store == s
+	t.mu.Unlock()
+	switch {
+	case !errors.Is(err, errDamaged):
 		// The disk failed, and may do better the next time: nothing is removed.
-		disk.failed("a blob on disk can't be read", s.name(), err)
-	} else {
+		t.cache.disk.failed("a blob on disk can't be read", s.name(), err)
+	case complete || !errors.Is(err, errGone): // else it was removed to make room
 		s.lose(i, t.key)
 	}
 	t.mu.Lock()

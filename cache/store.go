@@ -62,7 +62,8 @@ func (s *store) look(first, n int) ([]bool, error) {
 }
 
 // read fills p with the bytes of chunk i from an offset on. It reads whole
-// blocks, and compares them with their checksums: errDamaged.
+// blocks, and compares them with their checksums: errDamaged. errGone is that there
+// is no such chunk.
 func (s *store) read(i int, p []byte, at int64) error {
 	s.touch()
 	raw, err := readSlots(s.sums, i, 1)
@@ -70,7 +71,10 @@ func (s *store) read(i int, p []byte, at int64) error {
 		return err
 	}
 	slot := (*slot)(raw)
-	if !slot.holds(s.seed, i) {
+	switch {
+	case slot.empty():
+		return errGone
+	case !slot.holds(s.seed, i):
 		return errDamaged
 	}
 	first := at / blockSize
@@ -179,8 +183,14 @@ func (s *store) drop(i int) bool {
 		return false
 	}
 	defer release()
+	raw, err := readSlots(s.sums, i, 1)
+	if err == nil && (*slot)(raw).empty() {
+		return true
+	}
 	var none slot
-	_, err := s.sums.WriteAt(none[:], slotOffset(i))
+	if err == nil {
+		_, err = s.sums.WriteAt(none[:], slotOffset(i))
+	}
 	if err == nil {
 		err = punch(s.data, s.grid.offset(i), int64(s.grid.length(i)))
 	}
