@@ -323,12 +323,22 @@ func (w *world) steps(n int) {
 		default:
 			w.tell("all settles")
 			for _, d := range w.daemons {
-				settled(d.cache)
+				w.settle(d)
 			}
 		}
 		if w.t.Failed() {
 			return
 		}
+	}
+}
+
+// settle waits until nothing is on its way, except for streams that rest.
+func (w *world) settle(d *daemon) {
+	for range 50 {
+		if d.cache.quiet() {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -623,7 +633,7 @@ func (w *world) damage() {
 func (w *world) badDisk(d *daemon) {
 	h := w.handle(d)
 	t := h.blob.table
-	settled(d.cache)
+	w.settle(d)
 	t.mu.Lock()
 	s := t.store
 	t.mu.Unlock()
@@ -633,7 +643,7 @@ func (w *world) badDisk(d *daemon) {
 	w.tell("daemon %d has a bad disk", d.name)
 	mend := breakFile(w.t, s.data)
 	w.read(h)
-	settled(d.cache)
+	w.settle(d)
 	mend()
 	d.cache.disk.paused.Store(0)
 	w.tell("daemon %d has a good disk", d.name)
