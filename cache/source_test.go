@@ -34,6 +34,9 @@ type fault struct {
 	flip  bool  // every byte of it is wrong
 	drip  bool  // it sends one byte for each read
 
+	delay time.Duration // of each read
+	piece int           // the most that a read gives; 0 is anything
+
 	// lie is what is changed of a chunk that passes; 0 is nothing. It may be nil.
 	lie func(chunk int) byte
 }
@@ -101,6 +104,18 @@ func (b *sourceBody) Read(p []byte) (int, error) {
 	}
 	if b.fault.drip {
 		p = p[:min(len(p), 1)]
+	}
+	if b.fault.piece > 0 {
+		p = p[:min(len(p), b.fault.piece)]
+	}
+	if b.fault.delay > 0 {
+		select {
+		case <-time.After(b.fault.delay):
+		case <-b.closed:
+			return 0, io.ErrClosedPipe
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
 	}
 	if b.fault.cut > 0 {
 		if left := b.fault.cut - b.got; left > 0 {
