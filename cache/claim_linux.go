@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"errors"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -29,4 +30,31 @@ func (s *store) claimed(first, last int) int {
 		return last + 1
 	}
 	return max(first, int(l.Start))
+}
+
+// presence is the byte, beyond that of any chunk, of which all who have a store open
+// hold a shared lock.
+const presence = 1 << 40
+
+// join makes the caller present. It waits while somebody changes what is there.
+func (s *store) join() error {
+	for {
+		err := s.setPresence(unix.F_OFD_SETLKW, unix.F_RDLCK)
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// alone keeps all others from opening the store until release; false if one has it
+// open. s.mu is held: the lock doesn't tell who of this process has it.
+func (s *store) alone() (release func(), ok bool) {
+	if s.setPresence(unix.F_OFD_SETLK, unix.F_WRLCK) != nil {
+		return nil, false
+	}
+	return func() { _ = s.setPresence(unix.F_OFD_SETLK, unix.F_RDLCK) }, true // to less than it has
+}
+
+func (s *store) setPresence(how int, kind int16) error {
+	return unix.FcntlFlock(s.sums.Fd(), how, &unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: presence, Len: 1})
 }

@@ -217,11 +217,14 @@ func (t *table) readStored(patience *patience, i int, p []byte, at int64) (bool,
 
 // lost is told that chunk i couldn't be read from s. It is fetched again.
 func (t *table) lost(s *store, i int, err error) {
-	disk := t.cache.disk
-	if !errors.Is(err, errDamaged) {
+	t.mu.Lock()
+	complete := t.complete && t.store == s
+	t.mu.Unlock()
+	switch {
+	case !errors.Is(err, errDamaged):
 		// The disk failed, and may do better the next time: nothing is removed.
-		disk.failed("a blob on disk can't be read", s.name(), err)
-	} else {
+		t.cache.disk.failed("a blob on disk can't be read", s.name(), err)
+	case complete || !errors.Is(err, errGone): // else it was removed to make room
 		s.lose(i, t.key)
 	}
 	t.mu.Lock()
@@ -250,6 +253,7 @@ func (t *table) chunksOf(w where) {
 func (t *table) put(i int, data []byte, fl *flight) {
 	store := t.store // it doesn't change while there are users
 	done := func(written bool) {
+		store.unclaim(i, i)
 		t.mu.Lock()
 		if t.flights[i] == fl {
 			delete(t.flights, i)
@@ -308,15 +312,17 @@ func (t *table) shed(s *store) bool {
 	t.kept = t.kept[1:]
 	t.chunks.at(i).where = absent
 	t.mu.Unlock()
-	if s.drop(i) {
-		t.cache.counts.evictions.Add(1)
-		return true
+	if !s.drop(i) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.kept = append(t.kept, i)
+		if c := t.chunks.at(i); c.where == absent {
+			c.where = stored
+		}
+		return false
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.chunks.at(i).where = sure
-	t.kept = append(t.kept, i)
-	return false
+	t.cache.counts.evictions.Add(1)
+	return true
 }
 
 // finish makes a store that has all chunks, as they were verified, a complete

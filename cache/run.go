@@ -21,11 +21,12 @@ type run struct {
 	wake    chan struct{} // holds one token when somebody wants something
 
 	// Guarded by table.mu.
-	next   int  // the chunk that arrives next
-	last   int  // the last one to bring
-	demand int  // the last one that somebody waits for, -1 if nobody ever did
-	stream bool // it brings all of the blob
-	head   bool // its body begins at byte 0, as it was asked to
+	next    int  // the chunk that arrives next
+	last    int  // the last one to bring
+	demand  int  // the last one that somebody waits for, -1 if nobody ever did
+	stream  bool // it brings all of the blob
+	claimed int  // the last one that was claimed, see share.go
+	head    bool // it asked for bytes from 0 on: its body is all of the blob if the source ignores ranges
 
 	part []byte // of chunk next, what has arrived; the fetching goroutine's own
 }
@@ -36,7 +37,7 @@ const splitAfter = 8 << 20
 
 // newRun is a run for chunk i alone, to be extended and started. t.mu is held.
 func (t *table) newRun(f Fetcher, i int) *run {
-	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1}
+	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1}
 	r.ctx, r.cancel = context.WithCancelCause(t.cache.ctx)
 	t.runs[r] = struct{}{}
 	t.users++
@@ -104,6 +105,7 @@ func (t *table) hurry(f Fetcher, fl *flight, i int) []*run {
 	}
 	other := t.newRun(f, i)
 	other.last, r.last = r.last, i-1
+	other.claimed, r.claimed = r.claimed, min(r.claimed, r.last)
 	for k := i; k <= other.last; k++ {
 		if fl := t.flights[k]; fl != nil && fl.run == r && !fl.landed() {
 			fl.run = other
@@ -173,7 +175,7 @@ func (r *run) finish(err error) {
 		t.cache.log.Debug("a fetch failed", "digest", t.key.Digest, "error", err)
 	}
 	t.mu.Lock()
-	store, first, last := t.store, r.next, r.last
+	store, first, last := t.store, r.next, r.claimed
 	delete(t.runs, r)
 	for i, fl := range t.flights {
 		if fl.run != r || fl.landed() {
@@ -247,6 +249,7 @@ func (r *run) span(last int) (off, n int64) {
 	r.table.mu.Lock()
 	defer r.table.mu.Unlock()
 	off = r.table.grid.offset(r.next)
+	r.head = r.head || off == 0
 	return off, r.table.grid.offset(min(last, r.last)+1) - off
 }
 

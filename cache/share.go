@@ -32,6 +32,7 @@ func (r *run) turn() (last int, err error) {
 		if free := s.claimed(first, last); free > first {
 			last = free - 1
 			if s.claim(first, last) {
+				r.hasClaimed(last)
 				if last, err = r.missing(s, first, last); err != nil || last >= first {
 					return last, err
 				}
@@ -64,12 +65,15 @@ func (r *run) missing(s *store, first, last int) (int, error) {
 	}
 	next := first
 	for ; next <= last && have[next-first]; next++ {
-		s.unclaim(next, next)
-		if had, err := r.takeOver(s, next); err != nil || !had {
-			return next - 1, err
+		had, err := r.takeOver(s, next)
+		if err != nil {
+			return 0, err
+		}
+		if !had { // it isn't as it was written, or can't be read
+			break
 		}
 	}
-	for i := next; i <= last; i++ {
+	for i := next + 1; i <= last; i++ {
 		if have[i-first] {
 			s.unclaim(i, last)
 			return i - 1, nil
@@ -78,15 +82,23 @@ func (r *run) missing(s *store, first, last int) (int, error) {
 	return last, nil
 }
 
-// takeOver takes chunk i as another process wrote it; false if it isn't there.
+// hasClaimed notes that the chunks up to last are claimed: finish gives back those
+// that didn't come.
+func (r *run) hasClaimed(last int) {
+	r.table.mu.Lock()
+	defer r.table.mu.Unlock()
+	r.claimed = max(r.claimed, last)
+}
+
+// takeOver takes chunk i as another process wrote it; false if it can't be had.
 func (r *run) takeOver(s *store, i int) (bool, error) {
 	t := r.table
 	data := make([]byte, t.grid.length(i))
 	if err := s.read(i, data, 0); err != nil {
-		if errors.Is(err, errDamaged) { // it isn't there, or is gone again
-			err = nil
+		if !errors.Is(err, errDamaged) { // which is that it isn't there, or is gone again
+			t.cache.disk.failed("a blob on disk can't be read", s.name(), err)
 		}
-		return false, err
+		return false, nil
 	}
 	t.mu.Lock()
 	t.chunks.at(i).where = sure

@@ -33,7 +33,16 @@ type fault struct {
 	stall bool  // it doesn't end then, but sends nothing more
 	flip  bool  // every byte of it is wrong
 	drip  bool  // it sends one byte for each read
+
+	delay time.Duration // of each read
+	piece int           // the most that a read gives; 0 is anything
+
+	// lie is what is changed of a chunk that passes; 0 is nothing. It may be nil.
+	lie func(chunk int) byte
 }
+
+// lieAt is the byte of a chunk that a lie changes.
+const lieAt = 17
 
 func newSource(content []byte) *source {
 	return &source{content: content, sent: make(map[int]int64)}
@@ -96,6 +105,18 @@ func (b *sourceBody) Read(p []byte) (int, error) {
 	if b.fault.drip {
 		p = p[:min(len(p), 1)]
 	}
+	if b.fault.piece > 0 {
+		p = p[:min(len(p), b.fault.piece)]
+	}
+	if b.fault.delay > 0 {
+		select {
+		case <-time.After(b.fault.delay):
+		case <-b.closed:
+			return 0, io.ErrClosedPipe
+		case <-b.ctx.Done():
+			return 0, b.ctx.Err()
+		}
+	}
 	if b.fault.cut > 0 {
 		if left := b.fault.cut - b.got; left > 0 {
 			p = p[:min(int64(len(p)), left)]
@@ -115,6 +136,9 @@ func (b *sourceBody) Read(p []byte) (int, error) {
 	b.source.mu.Lock()
 	for i := b.off; i < b.off+int64(n); {
 		end := min((i/ChunkSize+1)*ChunkSize, b.off+int64(n))
+		if at := i/ChunkSize*ChunkSize + lieAt; b.fault.lie != nil && i <= at && at < end {
+			p[at-b.off] ^= b.fault.lie(int(i / ChunkSize))
+		}
 		b.source.sent[int(i/ChunkSize)] += end - i
 		i = end
 	}

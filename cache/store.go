@@ -20,9 +20,12 @@ import (
 //
 // As long as a store is open, its sums are locked (shared), so that nobody evicts
 // it. Several processes may have one open and write to it, each those chunks that
-// it has claimed (see share.go). A chunk that is there doesn't change as long as
-// more than one has it open: what one has compared with what it was told stays so.
-// And nothing is ever written to a complete blob, which lacks none.
+// it has claimed (see share.go).
+//
+// What is there stays as it is for whoever has the store open: a chunk is replaced
+// or removed only by one who has it alone, and nothing is written to a complete
+// blob. Each process knows of a chunk what it saw when it came there, and the blob
+// may have been verified with that.
 type store struct {
 	disk     *disk
 	grid     grid
@@ -59,7 +62,8 @@ func (s *store) look(first, n int) ([]bool, error) {
 }
 
 // read fills p with the bytes of chunk i from an offset on. It reads whole
-// blocks, and compares them with their checksums: errDamaged.
+// blocks, and compares them with their checksums: errDamaged. errGone is that there
+// is no such chunk.
 func (s *store) read(i int, p []byte, at int64) error {
 	s.touch()
 	raw, err := readSlots(s.sums, i, 1)
@@ -67,7 +71,10 @@ func (s *store) read(i int, p []byte, at int64) error {
 		return err
 	}
 	slot := (*slot)(raw)
-	if !slot.holds(s.seed, i) {
+	switch {
+	case slot.empty():
+		return errGone
+	case !slot.holds(s.seed, i):
 		return errDamaged
 	}
 	first := at / blockSize
@@ -91,22 +98,23 @@ func (s *store) read(i int, p []byte, at int64) error {
 	return nil
 }
 
-// write puts chunk i on disk, and then says so in its slot. Another one that is
-// there is replaced. The error is errNoRoom if it doesn't fit, errClaimed if another
-// process is at it, or has what would be replaced open, and otherwise the disk's,
-// which is logged.
+// write puts chunk i on disk, and then says so in its slot. One that is there
+// stays, unless it is another. The caller ends the claim. The error is errNoRoom if
+// it doesn't fit, errClaimed if another process is at it or has what is there, and
+// otherwise the disk's, which is logged.
 func (s *store) write(i int, data []byte) error {
 	if !s.claim(i, i) {
 		return errClaimed
 	}
-	defer s.unclaim(i, i)
-	there, same := s.holds(i, data)
+	there, same := s.is(i, data)
 	if same {
 		return nil
 	}
-	if there && !s.drop(i) {
+	release, ok := s.toChange(there)
+	if !ok {
 		return errClaimed
 	}
+	defer release()
 	size := onDiskSize(len(data)) + slotSize
 	if err := s.disk.reserve(size); err != nil {
 		return err
@@ -120,41 +128,69 @@ func (s *store) write(i int, data []byte) error {
 	return err
 }
 
-// errClaimed is that another process has claimed a chunk.
+// toChange keeps the store as it is for writing to it, until release; false if this
+// mustn't be done. With there it replaces something.
+func (s *store) toChange(there bool) (release func(), ok bool) {
+	s.mu.Lock()
+	if !s.isPartial() {
+		s.mu.Unlock()
+		return nil, false
+	}
+	if !there {
+		s.mu.Unlock()
+		return func() {}, true // it stays a partial while it lacks a claimed chunk
+	}
+	present, ok := s.alone()
+	if !ok {
+		s.mu.Unlock()
+		return nil, false
+	}
+	return func() { present(); s.mu.Unlock() }, true
+}
+
+// errClaimed is that another process has claimed a chunk, or has what is there open.
 var errClaimed = errors.New("another process is at it")
 
-// holds tells whether chunk i is there, and with these bytes.
-func (s *store) holds(i int, data []byte) (there, same bool) {
+// is tells whether there is a chunk i, and whether it has these bytes.
+func (s *store) is(i int, data []byte) (there, same bool) {
 	raw, err := readSlots(s.sums, i, 1)
 	if err != nil || !(*slot)(raw).holds(s.seed, i) {
-		return false, false
+		return err != nil, false
 	}
 	had := make([]byte, len(data))
 	return true, s.read(i, had, 0) == nil && bytes.Equal(had, data)
 }
 
-// drop removes chunk i: first its slot, then its bytes. false is that it doesn't,
-// because the blob is complete, or another process has it open.
-func (s *store) drop(i int) (dropped bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if lock(s.sums, unix.LOCK_EX) == nil {
-		dropped = s.dropAlone(i)
-	}
-	// A lock that couldn't be had is lost, and the one before it too: see flock(2).
-	if err := lock(s.sums, unix.LOCK_SH); err != nil {
-		s.disk.log.Debug("a blob on disk isn't locked any more", "path", s.path, "error", err) // it is just being evicted
-	}
-	return dropped
+// isPartial tells whether it is a partial blob, and in its place. s.mu is held.
+func (s *store) isPartial() bool {
+	return s.path != s.disk.blob(s.digest) && s.isAt(s.path)
 }
 
-// dropAlone removes chunk i, which nobody else has open. s.mu is held.
-func (s *store) dropAlone(i int) bool {
-	if !s.isAt(s.path) || s.path == s.disk.blob(s.digest) {
+// drop removes chunk i, unless the blob is complete, or another process has it open:
+// first its slot, then its bytes. false is that it stays.
+func (s *store) drop(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.claim(i, i) {
 		return false
 	}
+	defer s.unclaim(i, i)
+	if !s.isPartial() {
+		return false
+	}
+	release, ok := s.alone()
+	if !ok {
+		return false
+	}
+	defer release()
+	raw, err := readSlots(s.sums, i, 1)
+	if err == nil && (*slot)(raw).empty() {
+		return true
+	}
 	var none slot
-	_, err := s.sums.WriteAt(none[:], slotOffset(i))
+	if err == nil {
+		_, err = s.sums.WriteAt(none[:], slotOffset(i))
+	}
 	if err == nil {
 		err = punch(s.data, s.grid.offset(i), int64(s.grid.length(i)))
 	}
@@ -167,7 +203,7 @@ func (s *store) dropAlone(i int) bool {
 }
 
 // lose is told that chunk i isn't as it was written. A complete blob is the
-// partial of k's origin from now on; whoever has it open goes on.
+// partial of k's origin from now on, unless others have it open.
 func (s *store) lose(i int, k Key) {
 	s.disk.counts.wrongOnDisk.Add(1)
 	s.disk.log.Warn("a blob on disk is damaged; what is wrong is fetched again", "digest", s.digest, "chunk", i, "path", s.name())
@@ -179,7 +215,7 @@ func (s *store) lose(i int, k Key) {
 }
 
 // demote moves the directory of a complete blob to where partial ones are, if it
-// isn't there. The error is that this can't be done: another process has done so,
+// isn't there. The error is that this can't be done: another process has it open,
 // say.
 func (s *store) demote(path string) error {
 	s.mu.Lock()
@@ -198,6 +234,11 @@ func (s *store) demote(path string) error {
 	if !s.isAt(s.path) {
 		return os.ErrNotExist
 	}
+	present, ok := s.alone()
+	if !ok {
+		return errClaimed
+	}
+	defer present()
 	if err := os.Rename(s.path, path); err != nil {
 		s.disk.throwAway(s.path)
 		return err

@@ -91,6 +91,9 @@ func (d *disk) openAt(path string, k Key, flag int) (*store, error) {
 	}
 	size, ok := sizeInHeader(header, k.Digest)
 	info, err = s.data.Stat()
+	if err == nil {
+		err = s.join()
+	}
 	switch {
 	case err != nil:
 	case !ok || info.Size() != size:
@@ -125,31 +128,32 @@ func (d *disk) openPartial(k Key) (*store, error) {
 		return nil, err
 	}
 	s.writable = flag != os.O_RDONLY
-	if !s.isAt(path) { // it was finished meanwhile, or thrown away
-		s.close()
-		return nil, nil
+	ok, err := s.headed(k)
+	switch {
+	case err == nil && !ok && s.writable:
+		err = s.begin(k)
+	case err == nil && !ok:
+		err = errReadOnly
 	}
-	if ok, err := s.headed(k); ok || err != nil {
-		if err != nil {
-			s.close()
-			return nil, err
-		}
-		s.touch()
-		return s, nil
+	if err == nil {
+		err = s.join()
 	}
-	if !s.writable {
-		s.close()
-		return nil, errReadOnly
+	if err == nil {
+		ok, err = s.headed(k)
 	}
-	if err := s.begin(k); err != nil {
+	if err != nil || !ok || !s.isAt(path) { // it was finished meanwhile, or thrown away
 		s.close()
 		return nil, err
 	}
+	s.touch()
 	return s, nil
 }
 
-// begin clears a partial without a valid header, unless another process does.
+// begin clears a partial without a valid header, unless another process does. One
+// that others have open had a header: it is damaged, and left to them.
 func (s *store) begin(k Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	release, err := s.claimAll()
 	if err != nil {
 		return err
@@ -158,6 +162,12 @@ func (s *store) begin(k Key) error {
 	if ok, err := s.headed(k); ok || err != nil {
 		return err
 	}
+	present, ok := s.alone()
+	if !ok {
+		s.disk.damaged(s.path)
+		return os.ErrNotExist
+	}
+	defer present()
 	s.fresh = true
 	return s.clear(k)
 }

@@ -20,6 +20,16 @@ func (r *run) become() {
 	r.last = r.table.grid.chunks() - 1
 }
 
+// streams is how many there are. t.mu is held.
+func (t *table) streams() (n int) {
+	for r := range t.runs {
+		if r.stream && r.ctx.Err() == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // streamTo is the stream that gets to chunk i first; nil if there shall be
 // another one. t.mu is held.
 func (t *table) streamTo(i int) *run {
@@ -49,8 +59,7 @@ func (r *run) fromStart(off int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if off == 0 { // perhaps it has more than was asked for: see goesOn
-		r.head = true
-		return !r.leave()
+		return true
 	}
 	t.rangeless = true
 	for other := range t.runs {
@@ -58,7 +67,7 @@ func (r *run) fromStart(off int64) bool {
 			other.become()
 		}
 	}
-	if r.leave() {
+	if r.leaveTo(t.streamTo(r.next)) {
 		return false
 	}
 	r.next = 0
@@ -66,26 +75,19 @@ func (r *run) fromStart(off int64) bool {
 	return true
 }
 
-// leave leaves what r was to bring to a stream that has just begun as well; false
-// if r is one, or there is none. What the stream has passed has come with it.
+// leaveTo leaves to a stream what r was to bring; false if there is no other.
 // table.mu is held.
-func (r *run) leave() bool {
-	if r.stream {
+func (r *run) leaveTo(stream *run) bool {
+	if stream == nil || stream == r {
 		return false
 	}
-	for stream := range r.table.runs {
-		if !stream.stream || stream.ctx.Err() != nil {
-			continue
+	for i, fl := range r.table.flights {
+		if fl.run == r && !fl.landed() {
+			fl.run = stream
+			stream.want(i)
 		}
-		for i, fl := range r.table.flights {
-			if fl.run == r && !fl.landed() && i >= stream.next {
-				fl.run = stream
-				stream.want(i)
-			}
-		}
-		return true
 	}
-	return false
+	return true
 }
 
 // goesOn says whether body, which began at byte 0, has more than was asked for:
@@ -93,16 +95,17 @@ func (r *run) leave() bool {
 func (r *run) goesOn(body io.Reader) bool {
 	t := r.table
 	t.mu.Lock()
-	stream := r.stream
+	stream, more := r.stream, r.next <= r.last
 	t.mu.Unlock()
 	if stream {
-		return false // it has read on
+		return more // nothing if it was one when it began to read
 	}
 	var next [1]byte
 	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n == 0 || r.leave() {
+	// What r was to bring it has brought: another stream does for the rest.
+	if n == 0 || t.streams() > 0 {
 		return false
 	}
 	r.become()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 
@@ -41,6 +42,9 @@ const (
 // errDamaged is that something on disk isn't as it was written. A disk that
 // can't be read is another error: it may do better the next time.
 var errDamaged = errors.New("damaged")
+
+// errGone is that a chunk isn't there. In a complete blob that is a damage.
+var errGone = fmt.Errorf("not there: %w", errDamaged)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -86,9 +90,12 @@ func (s *slot) check(seed []byte, i int) uint32 {
 	return crc32.Update(crc, castagnoli, s[:slotSize-4])
 }
 
+// empty tells whether it says that the chunk isn't there.
+func (s *slot) empty() bool { return *s == slot{} }
+
 // holds tells whether the chunk is there.
 func (s *slot) holds(seed []byte, i int) bool {
-	return *s != slot{} && binary.BigEndian.Uint32(s[slotSize-4:]) == s.check(seed, i)
+	return !s.empty() && binary.BigEndian.Uint32(s[slotSize-4:]) == s.check(seed, i)
 }
 
 // matches tells whether these are the chunk's bytes from block b on.

@@ -202,15 +202,19 @@ func (t *table) arrived(r *run, i int, data []byte) error {
 	t.kick(i)
 	// The flight stays in its place until the chunk is on disk, so that nobody
 	// fetches it in between where memory is too small to hold it.
-	put := t.store != nil && t.store.writable && t.whereIs(i) != sure
+	store := t.store
+	put := store != nil && store.writable && t.whereIs(i) != sure
 	if !put {
 		delete(t.flights, i)
 	} else {
 		t.users++
 	}
 	t.mu.Unlock()
-	if put {
+	switch {
+	case put:
 		t.put(i, data, fl)
+	case store != nil:
+		store.unclaim(i, i)
 	}
 	return nil
 }

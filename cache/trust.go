@@ -20,10 +20,10 @@ type trust uint8
 const (
 	// unknown content is handed out, except for its last chunk: see handOut.
 	unknown trust = iota
-	// suspect content isn't handed out before all of it is verified: what the
-	// same origin sent under this digest before was wrong. A program may have got
+	// suspect content isn't handed out before all of it is verified. What the
+	// same origin sent under this digest before was wrong: a program may have got
 	// the error for a part that it didn't look at (a kernel reads ahead), and
-	// must not be able to go on.
+	// must not be able to go on. Or it was verified, and a part of it got lost.
 	suspect
 	// verified content matches its digest, every byte of it that this table has
 	// given and will give.
@@ -74,14 +74,15 @@ func (t *table) handAll() bool {
 
 // recognise compares a chunk that came with the one that came before; false if
 // it differs. A chunk of verified content that nobody has seen, and that doesn't
-// come from verified content itself, makes all of it unknown again. t.mu is held.
+// come from verified content itself, makes all of it suspect: nothing unverified is
+// given of what was said to be verified. t.mu is held.
 func (t *table) recognise(i int, sum uint64, fromVerified bool) bool {
 	c := t.chunks.at(i)
 	if c.sum != 0 {
 		return c.sum == sum
 	}
 	if t.trust == verified && !fromVerified {
-		t.trust = unknown
+		t.trust = suspect
 		t.hashing.restart()
 	}
 	c.sum, t.seen = sum, true
