@@ -33,22 +33,28 @@ func (t *table) streams() (n int) {
 // streamTo is the stream that gets to chunk i first; nil if there shall be
 // another one. t.mu is held.
 func (t *table) streamTo(i int) *run {
-	var best, any *run
-	streams := 0
+	var best, busy, resting *run
 	for r := range t.runs {
-		if !r.stream || r.ctx.Err() != nil {
-			continue
-		}
-		streams++
-		any = r
-		if r.next <= i && (best == nil || r.next > best.next) {
-			best = r
+		switch {
+		case !r.stream || r.ctx.Err() != nil:
+		case r.next <= i:
+			if best == nil || r.next > best.next {
+				best = r
+			}
+		case r.idle():
+			resting = r
+		default:
+			busy = r
 		}
 	}
-	if best == nil && streams >= maxStreams {
-		return any // it ends before chunk i comes: whoever waits looks again
+	switch {
+	case best != nil || t.streams() < maxStreams:
+		return best
+	case resting != nil: // it makes room for another
+		resting.cancel(errAgain)
+		return nil
 	}
-	return best
+	return busy // it ends before chunk i comes: whoever waits looks again
 }
 
 // fromStart is told that r asked for bytes from off on and has a body that begins
