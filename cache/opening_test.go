@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
+// Opening a blob costs the same whatever its size.
 func TestOpeningALargeBlobCostsNothing(t *testing.T) {
 	c := open(t, Options{Dir: t.TempDir()})
 	cost := make(map[int64]uint64)
@@ -60,6 +61,8 @@ func TestOpeningALargeBlobCostsNothing(t *testing.T) {
 	}
 }
 
+// Whoever opens a blob at any moment of another's finishing it leaves the finished
+// one alone.
 func TestOpeningWhileItIsFinished(t *testing.T) {
 	content := random(SmallBlob+1000, 95)
 	k := newSource(content).key()

@@ -8,6 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
+// What is read of a file of tensors, and in which order, is about what is fetched,
+// in few requests.
 func TestWhatIsReadIsWhatIsFetched(t *testing.T) {
 	const tensor, count = 5 << 20, 100
 	every := func(n int) (starts []int64) {
@@ -76,6 +78,7 @@ func descending(off int64) []int64 {
 	return all
 }
 
+// skipping leaves out every third page.
 func skipping(off int64) (all []int64) {
 	for i, off := range ascending(off) {
 		if i%3 != 2 {
@@ -85,6 +88,7 @@ func skipping(off int64) (all []int64) {
 	return all
 }
 
+// Several sequences in one file, as those of several threads, are each read ahead.
 func TestSequencesInOneFile(t *testing.T) {
 	content := make([]byte, 400<<20)
 	s := newSource(content)

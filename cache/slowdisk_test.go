@@ -8,6 +8,7 @@ import (
 	"time"
 )
 
+// While writing to the disk takes for ever nobody waits for it.
 func TestSlowDisk(t *testing.T) {
 	s := newSource(random(40<<20, 93))
 	c := open(t, Options{Dir: t.TempDir(), Memory: 8 << 20})
@@ -34,6 +35,7 @@ func TestSlowDisk(t *testing.T) {
 	<-done
 }
 
+// A disk that doesn't answer a read leaves the reader free to go.
 func TestInterruptedWhileTheDiskIsRead(t *testing.T) {
 	s := newSource(random(largeSize, 94))
 	dir := t.TempDir()

@@ -7,6 +7,8 @@ import (
 	"time"
 )
 
+// Where there are no ranges and no room, who goes back has a stream of its own: it
+// doesn't wait until the first has ended.
 func TestGoingBackIsAnotherStream(t *testing.T) {
 	s := newSource(random(largeSize, 96))
 	s.ignores = true
@@ -43,6 +45,7 @@ func TestGoingBackIsAnotherStream(t *testing.T) {
 	}
 }
 
+// So have all who go back, however many do: the streams that nobody waits for end.
 func TestManyGoBack(t *testing.T) {
 	s := newSource(random(largeSize, 97))
 	s.ignores = true

@@ -56,8 +56,8 @@ func FuzzSums(f *testing.F) {
 		if err := s.openFiles(os.O_RDONLY); err != nil {
 			t.Fatal(err)
 		}
-		defer s.data.Close() //nolint:errcheck // it was only read
-		defer s.sums.Close() //nolint:errcheck // likewise
+		defer s.data.Close()     //nolint:errcheck // it was only read
+		defer s.sums.Close()     //nolint:errcheck // likewise
 		s.touched.Store(1 << 60) // it isn't to be noted
 		have, err := s.look(0, g.chunks())
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 )
 
+// A blob that is wrong for good, and large, is remembered for it: looks at it
+// don't fetch all of it each time.
 func TestWrongBlobIsRememberedForMinutes(t *testing.T) {
 	const size = 32 << 20
 	s, k := lying(random(size, 91), size-1)
@@ -47,6 +49,7 @@ func TestWrongBlobIsRememberedForMinutes(t *testing.T) {
 	mustRead(t, c, k, newSource(random(size, 91)), random(size, 91))
 }
 
+// A small one, which is found out by each reader alone, is asked for three times.
 func TestWrongSmallBlobIsRememberedForMinutes(t *testing.T) {
 	s, k := lying(random(1000, 92), 5)
 	c := open(t, Options{})
