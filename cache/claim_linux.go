@@ -12,14 +12,19 @@ import (
 // F_OFD_SETLK in fcntl(2).
 
 // claim claims chunks, all of them or none; false if another process has one.
-// What is claimed already stays so.
+// What is claimed already stays so. Where a file system has no locks, all fetch for
+// themselves.
 func (s *store) claim(first, last int) bool { return s.setClaim(unix.F_WRLCK, first, last) }
 
 func (s *store) unclaim(first, last int) { s.setClaim(unix.F_UNLCK, first, last) }
 
 func (s *store) setClaim(kind int16, first, last int) bool {
 	l := unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: int64(first), Len: int64(last - first + 1)}
-	return first > last || unix.FcntlFlock(s.sums.Fd(), unix.F_OFD_SETLK, &l) == nil
+	if first > last {
+		return true
+	}
+	err := unix.FcntlFlock(s.sums.Fd(), unix.F_OFD_SETLK, &l)
+	return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EACCES)
 }
 
 // claimed is the first of some chunks that another process has claimed, as far as
@@ -37,12 +42,9 @@ func (s *store) claimed(first, last int) int {
 const presence = 1 << 40
 
 // join makes the caller present. It waits while somebody changes what is there.
-func (s *store) join() error {
-	for {
-		err := s.setPresence(unix.F_OFD_SETLKW, unix.F_RDLCK)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
+// Where a file system has no locks, nobody does: alone.
+func (s *store) join() {
+	for errors.Is(s.setPresence(unix.F_OFD_SETLKW, unix.F_RDLCK), unix.EINTR) {
 	}
 }
 

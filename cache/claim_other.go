@@ -11,6 +11,6 @@ func (s *store) unclaim(int, int) {}
 
 func (s *store) claimed(_, last int) int { return last + 1 }
 
-func (s *store) join() error { return nil }
+func (s *store) join() {}
 
 func (s *store) alone() (release func(), ok bool) { return func() {}, true }

@@ -192,8 +192,8 @@ func (d *disk) throwAway(path string) {
 		return
 	}
 	if err == nil {
-		d.usage.add(-size)
 		err = os.RemoveAll(gone)
+		d.usage.add(-size)
 	}
 	if err != nil {
 		d.failed("a file of the cache can't be removed", path, err)

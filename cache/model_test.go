@@ -43,12 +43,8 @@ func TestModelOfTrust(t *testing.T) {
 	}
 	var sums summary
 	for seed := first; seed < first+uint64(rounds); seed++ {
-		began := time.Now()
 		w := newWorld(t, seed)
 		w.play()
-		if os.Getenv("SLOW") != "" && time.Since(began) > 5*time.Second {
-			t.Logf("SLOW %d %v", seed, time.Since(began))
-		}
 		if t.Failed() {
 			t.Fatalf("again: ORASFS_SEED=%d go test -run TestModelOfTrust ./cache\n%s", seed, strings.Join(w.story, "\n"))
 		}
@@ -683,9 +679,7 @@ func (w *world) mend() {
 		o.lies = false
 		o.mu.Unlock()
 		o.source.mu.Lock()
-		lie := o.source.fault
 		o.source.fault = nil
-		_ = lie
 		o.source.mu.Unlock()
 	}
 	for _, d := range w.daemons {

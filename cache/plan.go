@@ -108,17 +108,27 @@ func (p *plan) grow(s *sequence, waits bool) {
 	c := p.table.cache
 	connections := int64(c.options.Concurrency)
 	switch {
-	case s.window == 0:
+	case s.length() < p.usual: // it will end where the others did, or be found out to go on
+		s.window = p.usual - s.length()
+	case s.window == 0 && p.usual == 0:
 		s.window = firstWindow * connections
-		if p.usual > 0 { // it will end where the others did, or be found out to go on
-			s.window = min(s.window, max(p.usual-s.length(), minRequest))
-		}
-	case waits && (p.usual == 0 || s.length() > p.usual):
-		s.window *= 2
+	case s.window == 0:
+		s.window = minRequest
 	case waits:
-		s.window = max(s.window, p.usual-s.length())
+		s.window = max(2*s.window, minRequest)
 	}
-	s.window = min(s.window, maxWindow*connections, c.ahead.share(p))
+	s.window = min(s.window, maxWindow*connections, c.ahead.share(p)/p.sequences())
+}
+
+// sequences is in how many the file is read at the moment.
+func (p *plan) sequences() (n int64) {
+	const recent = 8 * maxSequences // reads
+	for i := range p.all {
+		if s := &p.all[i]; s.window > 0 && p.clock-s.used < recent {
+			n++
+		}
+	}
+	return max(n, 1)
 }
 
 // request is how many chunks one request of a sequence asks for, of which so many

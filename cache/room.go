@@ -249,13 +249,20 @@ func blocks(info fs.FileInfo) int64 {
 // begin looks through the directory once where nobody knows what it takes, and
 // removes what was left over.
 func (d *disk) begin() {
-	if !d.usage.known() {
-		d.room.mu.Lock()
-		defer d.room.mu.Unlock()
-		d.room.look()
+	if d.usage.known() {
+		d.room.sweep()
 		return
 	}
-	d.room.sweep()
+	d.room.mu.Lock()
+	defer d.room.mu.Unlock()
+	turn, err := d.room.turn()
+	if err == nil {
+		defer turn.Close() //nolint:errcheck // it holds nothing
+	}
+	// Two that look at once would both correct what they find.
+	if !errors.Is(err, unix.EWOULDBLOCK) && !d.usage.known() {
+		d.room.look()
+	}
 }
 
 // look finds what was used longest ago, and how much all takes. r.mu is held.

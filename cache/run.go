@@ -26,7 +26,7 @@ type run struct {
 	demand  int  // the last one that somebody waits for, -1 if nobody ever did
 	stream  bool // it brings all of the blob
 	claimed int  // the last one that was claimed, see share.go
-	head    bool // it asked for bytes from 0 on: its body is all of the blob if the source ignores ranges
+	head    bool // it asks for bytes from 0 on: its body is all of the blob if the source ignores ranges
 
 	part []byte // of chunk next, what has arrived; the fetching goroutine's own
 }
@@ -37,7 +37,7 @@ const splitAfter = 8 << 20
 
 // newRun is a run for chunk i alone, to be extended and started. t.mu is held.
 func (t *table) newRun(f Fetcher, i int) *run {
-	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1}
+	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1, head: i == 0}
 	r.ctx, r.cancel = context.WithCancelCause(t.cache.ctx)
 	t.runs[r] = struct{}{}
 	t.users++
@@ -249,7 +249,6 @@ func (r *run) span(last int) (off, n int64) {
 	r.table.mu.Lock()
 	defer r.table.mu.Unlock()
 	off = r.table.grid.offset(r.next)
-	r.head = r.head || off == 0
 	return off, r.table.grid.offset(min(last, r.last)+1) - off
 }
 

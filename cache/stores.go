@@ -91,9 +91,7 @@ func (d *disk) openAt(path string, k Key, flag int) (*store, error) {
 	}
 	size, ok := sizeInHeader(header, k.Digest)
 	info, err = s.data.Stat()
-	if err == nil {
-		err = s.join()
-	}
+	s.join()
 	switch {
 	case err != nil:
 	case !ok || info.Size() != size:
@@ -136,9 +134,7 @@ func (d *disk) openPartial(k Key) (*store, error) {
 		err = errReadOnly
 	}
 	if err == nil {
-		err = s.join()
-	}
-	if err == nil {
+		s.join()
 		ok, err = s.headed(k)
 	}
 	if err != nil || !ok || !s.isAt(path) { // it was finished meanwhile, or thrown away

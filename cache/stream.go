@@ -33,22 +33,28 @@ func (t *table) streams() (n int) {
 // streamTo is the stream that gets to chunk i first; nil if there shall be
 // another one. t.mu is held.
 func (t *table) streamTo(i int) *run {
-	var best, any *run
-	streams := 0
+	var best, busy, resting *run
 	for r := range t.runs {
-		if !r.stream || r.ctx.Err() != nil {
-			continue
-		}
-		streams++
-		any = r
-		if r.next <= i && (best == nil || r.next > best.next) {
-			best = r
+		switch {
+		case !r.stream || r.ctx.Err() != nil:
+		case r.next <= i:
+			if best == nil || r.next > best.next {
+				best = r
+			}
+		case r.idle():
+			resting = r
+		default:
+			busy = r
 		}
 	}
-	if best == nil && streams >= maxStreams {
-		return any // it ends before chunk i comes: whoever waits looks again
+	switch {
+	case best != nil || t.streams() < maxStreams:
+		return best
+	case resting != nil: // it makes room for another
+		resting.cancel(errAgain)
+		return nil
 	}
-	return best
+	return busy // it ends before chunk i comes: whoever waits looks again
 }
 
 // fromStart is told that r asked for bytes from off on and has a body that begins
@@ -67,12 +73,24 @@ func (r *run) fromStart(off int64) bool {
 			other.become()
 		}
 	}
-	if r.leaveTo(t.streamTo(r.next)) {
+	first, ok := r.owes()
+	if !ok || r.leaveTo(t.streamTo(first)) {
 		return false
 	}
 	r.next = 0
 	r.become()
 	return true
+}
+
+// owes is the first chunk that somebody has r bring; false if a stream that passed
+// has brought them all. table.mu is held.
+func (r *run) owes() (first int, ok bool) {
+	for i, fl := range r.table.flights {
+		if fl.run == r && !fl.landed() && (!ok || i < first) {
+			first, ok = i, true
+		}
+	}
+	return first, ok
 }
 
 // leaveTo leaves to a stream what r was to bring; false if there is no other.
@@ -104,8 +122,9 @@ func (r *run) goesOn(body io.Reader) bool {
 	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// What r was to bring it has brought: another stream does for the rest.
-	if n == 0 || t.streams() > 0 {
+	// Where that was known r has brought what it was to bring, and another stream does,
+	// or did, for the rest.
+	if n == 0 || t.rangeless {
 		return false
 	}
 	r.become()

@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"encoding/binary"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -16,7 +15,6 @@ import (
 type usage struct {
 	shared []byte // the mapped file, for as long as the process lives; nil where it can't be, then own counts
 	own    atomic.Int64
-	begun  bool // the number was there
 }
 
 // usageSize is that of the file: the number, and another that says that it means
@@ -42,13 +40,17 @@ func openUsage(path string) *usage {
 		return u
 	}
 	u.shared = shared
-	u.begun = binary.NativeEndian.Uint64(shared[8:]) == usageKnown
 	return u
 }
 
-// count is the number: a page is aligned to it.
+// count is the number, and counted says that it means something: a page is aligned
+// to both.
 func (u *usage) count() *int64 {
 	return (*int64)(unsafe.Pointer(&u.shared[0])) //nolint:gosec // 8 bytes of a mapped page
+}
+
+func (u *usage) counted() *uint64 {
+	return (*uint64)(unsafe.Pointer(&u.shared[8])) //nolint:gosec // likewise
 }
 
 func (u *usage) add(n int64) int64 {
@@ -60,14 +62,15 @@ func (u *usage) add(n int64) int64 {
 
 func (u *usage) now() int64 { return u.add(0) }
 
-// known tells whether the number was there, and not just begun.
-func (u *usage) known() bool { return u.shared != nil && u.begun }
+// known tells whether somebody has counted what is there.
+func (u *usage) known() bool {
+	return u.shared != nil && atomic.LoadUint64(u.counted()) == usageKnown
+}
 
 // correct takes the difference to what was found.
 func (u *usage) correct(by int64) {
 	u.add(by)
 	if u.shared != nil {
-		binary.NativeEndian.PutUint64(u.shared[8:], usageKnown)
-		u.begun = true
+		atomic.StoreUint64(u.counted(), usageKnown)
 	}
 }

@@ -1,0 +1,63 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// Where there are no ranges and no room, who goes back has a stream of its own: it
+// doesn't wait until the first has ended.
+func TestGoingBackIsAnotherStream(t *testing.T) {
+	s := newSource(random(largeSize, 96))
+	s.ignores = true
+	s.fault = func(call int, _, _ int64) (fault, error) {
+		return fault{cut: 6 << 20 * int64(b2i(call == 0)), stall: true}, nil
+	}
+	c := open(t, Options{Memory: 1 << 20})
+	r, _ := reader(t, c, s.key(), s)
+	for off := int64(0); off < 5<<20; off += ChunkSize {
+		if _, err := r.ReadAt(t.Context(), make([]byte, 100), off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	waits := make(chan error)
+	go func() {
+		_, err := r.ReadAt(ctx, make([]byte, 100), 7<<20)
+		waits <- err
+	}()
+	back, _ := reader(t, c, s.key(), s)
+	p := make([]byte, 1<<20)
+	for _, off := range []int64{0, 1 << 20} {
+		if _, err := back.ReadAt(t.Context(), p, off); err != nil {
+			t.Fatal(err)
+		}
+		mustEqual(t, p, s.content[off:][:len(p)])
+	}
+	if n := s.fetches(); n != 2 {
+		t.Errorf("%d streams", n)
+	}
+	interrupt()
+	if err := <-waits; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first: %v", err)
+	}
+}
+
+// So have all who go back, however many do: the streams that nobody waits for end.
+func TestManyGoBack(t *testing.T) {
+	s := newSource(random(largeSize, 97))
+	s.ignores = true
+	c := open(t, Options{Memory: 1 << 20})
+	r, _ := reader(t, c, s.key(), s)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a stream rests for 30
+	defer cancel()
+	for i := 30; i >= 0; i -= 3 {
+		p := make([]byte, ChunkSize)
+		if _, err := r.ReadAt(ctx, p, int64(i)*ChunkSize); err != nil {
+			t.Fatalf("chunk %d: %v", i, err)
+		}
+		mustEqual(t, p, s.content[i*ChunkSize:][:ChunkSize])
+	}
+}

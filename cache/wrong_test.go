@@ -1,0 +1,76 @@
+package cache
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// A blob that is wrong for good, and large, is remembered for it: looks at it
+// don't fetch all of it each time.
+func TestWrongBlobIsRememberedForMinutes(t *testing.T) {
+	const size = 32 << 20
+	s, k := lying(random(size, 91), size-1)
+	c := open(t, Options{Dir: t.TempDir()})
+	now := time.Now()
+	c.wrong.now = func() time.Time { return now }
+	look := func() {
+		t.Helper()
+		b, err := c.Blob(k, s)
+		if err == nil {
+			r := b.Reader()
+			_, err = r.ReadAt(t.Context(), make([]byte, 4096), 0)
+			err = errors.Join(err, r.Close(), b.Close())
+		}
+		if !errors.Is(err, ErrDigest) {
+			t.Errorf("a look: %v", err)
+		}
+		settled(c)
+	}
+	if _, err := readAll(t, c, k, s, 1<<20); !errors.Is(err, ErrDigest) {
+		t.Fatal(err)
+	}
+	for range 5 {
+		now = now.Add(100 * time.Millisecond)
+		look()
+	}
+	if total, _ := s.bytesSent(); total > 2*size {
+		t.Errorf("%d bytes were fetched in a second, for a blob of %d", total, size)
+	}
+	now = now.Add(time.Second)
+	for range 10 {
+		now = now.Add(10 * time.Second)
+		look()
+	}
+	if total, _ := s.bytesSent(); total > 3*size {
+		t.Errorf("%d bytes were fetched in minutes, for a blob of %d", total, size)
+	}
+	now = now.Add(pardonAfter)
+	mustRead(t, c, k, newSource(random(size, 91)), random(size, 91))
+}
+
+// A small one, which is found out by each reader alone, is asked for three times.
+func TestWrongSmallBlobIsRememberedForMinutes(t *testing.T) {
+	s, k := lying(random(1000, 92), 5)
+	c := open(t, Options{})
+	now := time.Now()
+	c.wrong.now = func() time.Time { return now }
+	for range 10 {
+		now = now.Add(100 * time.Millisecond)
+		if _, err := readPart(t, c, k, s, 0, 10); !errors.Is(err, ErrDigest) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n := s.fetches(); n != 4 {
+		t.Errorf("%d fetches in a second", n)
+	}
+	for range 10 {
+		now = now.Add(10 * time.Second)
+		_, _ = readPart(t, c, k, s, 0, 10)
+	}
+	if n := s.fetches(); n > 5 {
+		t.Errorf("%d fetches in minutes", n)
+	}
+	now = now.Add(pardonAfter)
+	mustRead(t, c, k, newSource(random(1000, 92)), random(1000, 92))
+}
