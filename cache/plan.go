@@ -23,6 +23,8 @@ const (
 	// maxSequences is how many sequences one open file is read in at once: those
 	// of several threads, or of a file that is mapped.
 	maxSequences = 4
+	// inSequence is how many reads in a row make it likely that there is another.
+	inSequence = 3
 )
 
 // A plan is what is fetched for one open file before it is asked for. Failures
@@ -46,6 +48,7 @@ type sequence struct {
 	window     int64
 	edge       int64 // as far as has been asked for
 	used       int   // when, by plan.clock
+	reads      int
 }
 
 func (s *sequence) length() int64 { return s.end - s.begin }
@@ -59,8 +62,8 @@ func (p *plan) read(off, n int64, waits bool) {
 		return
 	}
 	s := p.follow(off, n)
-	// A look is no sequence yet.
-	if s.length() <= ChunkSize {
+	// A look is no sequence yet, and neither is a second one beside it.
+	if s.length() <= ChunkSize || s.reads < inSequence {
 		return
 	}
 	p.grow(s, waits)
@@ -91,13 +94,14 @@ func (p *plan) follow(off, n int64) *sequence {
 			s.back = true
 		}
 		s.begin, s.end, s.used = min(s.begin, off), max(s.end, off+n), p.clock
+		s.reads++
 		p.last = s
 		return s
 	}
 	if p.last != nil && p.last.length() > 0 {
 		p.usual = p.last.length()
 	}
-	*oldest = sequence{begin: off, end: off + n, used: p.clock}
+	*oldest = sequence{begin: off, end: off + n, used: p.clock, reads: 1}
 	p.last = oldest
 	return oldest
 }

@@ -23,7 +23,7 @@ import (
 //	a tag that the registry resolved, or a manifest or a blob that it answered for
 //	what a manifest lists that is known here: config, layers, manifests of an index
 //	what the registry told as a referrer
-//	what was known to these credentials before, while the registry can't be reached
+//	what was shown with these credentials before: a digest doesn't change
 //
 // A subject, or a digest in an annotation, is only claimed. Where there is no
 // evidence and the cache has the bytes, the registry is asked for that one thing,
@@ -68,13 +68,9 @@ func (r *repository) has(ctx context.Context, d digest.Digest, question func(con
 		return nil
 	}
 	_, err := ask(ctx, r.tree, "has "+r.reference(d.String()), func(ctx context.Context) (struct{}, error) {
-		err := question(ctx)
-		switch {
-		case unreachable(err) && r.tree.evidence.has(ctx, r, d):
-			r.tree.log.Debug("the registry isn't reached, it has shown this before", "reference", r.reference(d.String()), "error", err)
-			err = nil
-		case missing(err) || denied(err):
-			r.tree.evidence.drop(ctx, r, d)
+		var err error
+		if !r.tree.evidence.has(ctx, r, d) {
+			err = question(ctx)
 		}
 		if err == nil {
 			r.learn(d)
@@ -85,7 +81,7 @@ func (r *repository) has(ctx context.Context, d digest.Digest, question func(con
 }
 
 // reached notes on disk that the repository has a digest by which somebody came:
-// it is to be there the next time, too, while the registry is down.
+// it is to be there the next time, too, whether or not the registry is.
 func (r *repository) reached(d digest.Digest) {
 	if r.local {
 		return
@@ -152,15 +148,6 @@ func (e *evidence) has(ctx context.Context, r *repository, d digest.Digest) bool
 	}
 	noted, ok := e.tree.cache.Index(e.name(r, credential, d))
 	return ok && string(noted) == d.String()
-}
-
-// drop takes back what is noted: the registry says otherwise now.
-func (e *evidence) drop(ctx context.Context, r *repository, d digest.Digest) {
-	if e.has(ctx, r, d) {
-		if credential, err := r.credential(ctx); err == nil {
-			e.tree.cache.PutIndex(e.name(r, credential, d), nil)
-		}
-	}
 }
 
 // keep notes that the repository has a digest. Nobody waits for the disk.

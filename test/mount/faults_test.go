@@ -77,8 +77,8 @@ func TestFaultsReported(t *testing.T) {
 		"429 for long":  {fakeregistry.Fault{Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "6"}}, ioError, "429", 6 * time.Second},
 		"forbidden":     {fakeregistry.Fault{Status: http.StatusForbidden}, noAccess, "403", time.Second},
 		"gone":          {fakeregistry.Fault{Status: http.StatusNotFound}, "", "ERROR", time.Second},
-		"stall":         {fakeregistry.Fault{Stall: true}, timedOut, "ETIMEDOUT", 0},
-		"hang":          {fakeregistry.Fault{Hang: true}, timedOut, "ETIMEDOUT", 0},
+		"stall":         {fakeregistry.Fault{Stall: true}, timedOut, "ETIMEDOUT", time.Second},
+		"hang":          {fakeregistry.Fault{Hang: true}, timedOut, "ETIMEDOUT", time.Second},
 	} {
 		for _, size := range []int64{small, large} {
 			if size == small && strings.Contains(name, "range") {
@@ -170,14 +170,15 @@ func TestTokenExpires(t *testing.T) {
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 7, large)
 	f.RequireBearer("reader", "s3cret", "", false)
-	m := prepare(t, f.host, "--username", "reader", "--password-stdin")
+	// Two requests at once: more would use up a token before each has tried it.
+	m := prepare(t, f.host, "--concurrency", "1", "--username", "reader", "--password-stdin")
 	m.stdin = "s3cret\n"
 	m.mount(t)
 	file := m.path(contentPath("app"))
 
 	output(t, "dd", "if="+file, "bs=4096", "count=1", "status=none")
 	f.ExpireTokens()
-	f.LimitTokens(2)
+	f.LimitTokens(4)
 	m.same(t, original, file)
 	refused := 0
 	for _, r := range f.Matching(http.MethodGet, "/blobs/"+layer.Digest.String()) {

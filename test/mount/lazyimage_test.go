@@ -118,12 +118,12 @@ func (m *mount) dropBlob(t testing.TB, d digest.Digest) {
 	m.unmount(t)
 	dropped := 0
 	for _, pattern := range []string{"blobs/sha256/" + d.Encoded() + "*", "partial/sha256-" + d.Encoded() + "*"} {
-		files, err := filepath.Glob(filepath.Join(m.cache, "v1", pattern))
+		files, err := filepath.Glob(filepath.Join(m.cache, "v2", pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, file := range files {
-			if err := os.Remove(file); err != nil {
+			if err := os.RemoveAll(file); err != nil {
 				t.Fatal(err)
 			}
 			dropped++
@@ -222,7 +222,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 			remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.String(), Hang: true, CutAt: 3 * mib})
 			reader := start(t, exec.Command("tar", "-cf", filepath.Join(t.TempDir(), "copy.tar"), "-C", m.path("app:v1/rootfs"), "."))
 			eventually(t, "the layer is on its way", func() bool {
-				partial, err := filepath.Glob(filepath.Join(m.cache, "v1/partial/sha256-"+blob.Encoded()+"*"))
+				partial, err := filepath.Glob(filepath.Join(m.cache, "v2/partial/sha256-"+blob.Encoded()+"*"))
 				return err == nil && len(partial) > 0 && f.Count(http.MethodGet, "/blobs/"+blob.String()) > 0
 			})
 			if err := syscall.Kill(m.daemon(t), syscall.SIGKILL); err != nil {
