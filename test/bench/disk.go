@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -88,40 +87,25 @@ func fromDisk(s step) step {
 
 // localFile measures the local file in each way.
 func (w *workplace) localFile(ctx context.Context, file string, reads int) (results, error) {
-	measured := results{}
 	random := func(name string) step {
 		return func(ctx context.Context) (results, error) {
 			t, err := w.read(ctx, "random", file, strconv.Itoa(reads))
 			return results{name: t.Mean}, err
 		}
 	}
-	for _, s := range []step{
+	return all(ctx,
 		fromDisk(random("local file on disk")),
 		fromDisk(func(ctx context.Context) (results, error) {
 			return w.twice(ctx, file, "cat of a local file on disk", "cat of a local file")
 		}),
 		random("local file"),
-	} {
-		some, err := s(ctx)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(measured, some)
-	}
-	return measured, nil
+	)
 }
 
 // twice reads a file in sequence, and once more.
 func (w *workplace) twice(ctx context.Context, file, first, second string) (results, error) {
-	measured := results{}
-	for _, name := range []string{first, second} {
-		some, err := timed(name, func(ctx context.Context) error { return w.cat(ctx, file) })(ctx)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(measured, some)
-	}
-	return measured, nil
+	cat := func(ctx context.Context) error { return w.cat(ctx, file) }
+	return all(ctx, timed(first, cat), timed(second, cat))
 }
 
 func writeFile(name string, from io.Reader) (err error) {

@@ -37,11 +37,11 @@ type step func(context.Context) (results, error)
 type results map[string]float64
 
 func (r results) String() string {
-	var all []string
+	var words []string
 	for _, name := range slices.Sorted(maps.Keys(r)) {
-		all = append(all, fmt.Sprintf("%s %.4g", name, r[name]))
+		words = append(words, fmt.Sprintf("%s %.4g", name, r[name]))
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(words, ", ")
 }
 
 // figures are all there are, in the table's order.
@@ -126,22 +126,30 @@ func (f *figure) measure(ctx context.Context, w *workplace, runs int) ([]results
 	if err != nil {
 		return nil, err
 	}
-	var all []results
+	var counted []results
 	for run := range runs + 1 { // the first warms the machine up
-		measured := results{}
-		for _, step := range steps {
-			// What was written before isn't on the step's account.
-			syscall.Sync()
-			some, err := step(ctx)
-			if err != nil {
-				return nil, err
-			}
-			maps.Copy(measured, some)
+		measured, err := all(ctx, steps...)
+		if err != nil {
+			return nil, err
 		}
 		fmt.Fprintf(os.Stderr, "row %s, run %d: %v\n", f.name, run, measured)
 		if run > 0 {
-			all = append(all, measured)
+			counted = append(counted, measured)
 		}
 	}
-	return all, nil
+	return counted, nil
+}
+
+// all does steps one after the other.
+func all(ctx context.Context, steps ...step) (results, error) {
+	measured := results{}
+	for _, step := range steps {
+		syscall.Sync() // what was written before isn't on the step's account
+		some, err := step(ctx)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(measured, some)
+	}
+	return measured, nil
 }
