@@ -46,8 +46,8 @@ func (r results) String() string {
 
 // figures are all there are, in the table's order.
 var figures = []figure{
-	slowFigure, loopbackFigure, shareFigure, connectionsFigure, diskFigure,
-	mmapFigure, readersFigure, tagsFigure, openFigure, evictionFigure, hugeFigure, imageFigure,
+	openFigure, slowFigure, loopbackFigure, shareFigure, connectionsFigure, evictionFigure,
+	diskFigure, hugeFigure, mmapFigure, readersFigure, tagsFigure, imageFigure,
 }
 
 func main() {

@@ -61,7 +61,7 @@ func reader(args []string) error {
 		return errors.New("HOW FILE ARGUMENT are needed")
 	}
 	how := map[string]func(file, argument string) (taken, error){
-		"random": readAtRandom, "reopen": reopen, "open": keepOpening, "map": readMap,
+		"random": readAtRandom, "reopen": reopen, "open": keepOpening, "map": readMap, "map backwards": readMapBackwards,
 	}[args[0]]
 	if how == nil {
 		return fmt.Errorf("no reading is called %s", args[0])
@@ -151,7 +151,16 @@ func keepOpening(file, duration string) (taken, error) {
 
 // readMap maps a file and looks at every page of its parts, OFFSET+LENGTH
 // each, one after the other.
-func readMap(file, parts string) (t taken, err error) {
+func readMap(file, parts string) (taken, error) {
+	return lookAt(file, parts, func([]int64) {})
+}
+
+// readMapBackwards does the same from the last page to the first.
+func readMapBackwards(file, parts string) (taken, error) {
+	return lookAt(file, parts, slices.Reverse)
+}
+
+func lookAt(file, parts string, reorder func([]int64)) (t taken, err error) {
 	f, size, err := openFile(file)
 	if err != nil {
 		return t, err
@@ -162,17 +171,22 @@ func readMap(file, parts string) (t taken, err error) {
 		return t, err
 	}
 	defer func() { err = errors.Join(err, unix.Munmap(data)) }()
-	var sum byte
-	began := time.Now()
+	var places []int64
 	for part := range strings.SplitSeq(parts, ",") {
 		var offset, length int64
 		if _, err := fmt.Sscanf(part, "%d+%d", &offset, &length); err != nil {
 			return t, fmt.Errorf("part %q: %w", part, err)
 		}
 		for i := offset; i < offset+length; i += page {
-			sum += data[i]
+			places = append(places, i)
 		}
-		sum += data[offset+length-1]
+		places = append(places, offset+length-1)
+	}
+	reorder(places)
+	var sum byte
+	began := time.Now()
+	for _, i := range places {
+		sum += data[i]
 	}
 	took := time.Since(began).Seconds()
 	runtime.KeepAlive(sum) // or the compiler may leave the looking out
