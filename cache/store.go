@@ -90,6 +90,9 @@ func (s *store) read(i int, p []byte, at int64) error {
 	case err != nil:
 		return err
 	case !slot.matches(int(first), blocks):
+		if now, err := readSlots(s.sums, i, 1); err == nil && !bytes.Equal(now, raw) {
+			return errGone // it was removed meanwhile
+		}
 		return errDamaged
 	}
 	if len(blocks) != len(p) {
