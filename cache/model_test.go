@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -478,6 +479,11 @@ func (w *world) page(h *handle, i int, parts bool) (uint32, error) {
 	if ok {
 		return sum, nil
 	}
+	waits := time.AfterFunc(20*time.Second, func() {
+		stacks := make([]byte, 1<<20)
+		w.t.Errorf("a read waits:\n%s", stacks[:runtime.Stack(stacks, true)])
+	})
+	defer waits.Stop()
 	step := len(p)
 	if parts {
 		step = 100_000

@@ -223,3 +223,19 @@ func TestBlobInThePlaceOfAnother(t *testing.T) {
 	mustRead(t, c, a.key(), a, a.content)
 	mustRead(t, c, b.key(), b, b.content)
 }
+
+// A slot is that of its chunk, and of its blob.
+func TestSlotsOfAnother(t *testing.T) {
+	data := random(ChunkSize, 75)
+	seed := []byte("seed")
+	s := newSlot(seed, 5, data)
+	if !s.holds(seed, 5) || !s.matches(0, data) {
+		t.Error("it isn't its own")
+	}
+	if s.holds(seed, 6) {
+		t.Error("it is another chunk's")
+	}
+	if s.holds([]byte("soot"), 5) {
+		t.Error("it is another blob's")
+	}
+}

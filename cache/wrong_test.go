@@ -74,3 +74,20 @@ func TestWrongSmallBlobIsRememberedForMinutes(t *testing.T) {
 	now = now.Add(pardonAfter)
 	mustRead(t, c, k, newSource(random(1000, 92)), random(1000, 92))
 }
+
+// A blob that was wrong and then right is asked for again at once when it is wrong
+// once more.
+func TestForgivenIsForgotten(t *testing.T) {
+	content := random(largeSize, 98)
+	bad, k := lying(content, 5)
+	c := open(t, Options{})
+	now := time.Now()
+	c.wrong.now = func() time.Time { return now }
+	if _, err := readAll(t, c, k, bad, 1<<20); !errors.Is(err, ErrDigest) {
+		t.Fatal(err)
+	}
+	mustRead(t, c, k, newSource(content), content)
+	if c.wrong.known(k) {
+		t.Error("it is still known for being wrong")
+	}
+}
