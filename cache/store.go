@@ -263,10 +263,13 @@ func (s *store) finish() bool {
 		return false
 	}
 	release, err := s.claimAll()
-	if err != nil || !s.isAt(s.path) {
-		return false // another process has done so, or thrown it away
+	if err != nil {
+		return false
 	}
 	defer release()
+	if !s.isAt(s.path) {
+		return false // another process has done so, or thrown it away
+	}
 	err = os.Rename(s.path, path)
 	switch {
 	case errors.Is(err, os.ErrExist), errors.Is(err, unix.ENOTEMPTY):

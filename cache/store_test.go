@@ -48,8 +48,10 @@ func TestWhatOthersHaveStays(t *testing.T) {
 		t.Errorf("it isn't replaced: %v", err)
 	}
 	before := two.disk.usage.now()
-	if !two.drop(3) || !two.drop(3) {
-		t.Error("who has it alone can't remove it")
+	for range 2 {
+		if !two.drop(3) {
+			t.Error("who has it alone can't remove it")
+		}
 	}
 	if freed := before - two.disk.usage.now(); freed < ChunkSize || freed >= 2*ChunkSize {
 		t.Errorf("removing it twice freed %d bytes", freed)
@@ -144,5 +146,35 @@ func TestClaimsEnd(t *testing.T) {
 			}
 			other.close()
 		})
+	}
+}
+
+// Only one of those who have a blob open finishes it, and nothing stays claimed.
+func TestFinishedOnce(t *testing.T) {
+	content := random(largeSize, 88)
+	k := newSource(content).key()
+	dir := t.TempDir()
+	one, two, three := opened(t, dir, k), opened(t, dir, k), opened(t, dir, k)
+	last := one.grid.chunks() - 1
+	for i := range last + 1 {
+		if err := one.write(i, content[one.grid.offset(i):one.grid.offset(i+1)]); err != nil {
+			t.Fatal(err)
+		}
+		one.unclaim(i, i)
+	}
+	if !one.finish() {
+		t.Error("it isn't finished")
+	}
+	if two.finish() {
+		t.Error("it is finished twice")
+	}
+	if first := three.claimed(0, last); first <= last {
+		t.Errorf("chunk %d is still claimed", first)
+	}
+	if err := two.write(0, random(ChunkSize, 89)); err == nil {
+		t.Error("a finished blob was written to")
+	}
+	for _, s := range []*store{one, two, three} {
+		s.close()
 	}
 }
