@@ -45,7 +45,15 @@ func TestWrongBlobIsRememberedForMinutes(t *testing.T) {
 	if total, _ := s.bytesSent(); total > 3*size {
 		t.Errorf("%d bytes were fetched in minutes, for a blob of %d", total, size)
 	}
-	now = now.Add(pardonAfter)
+	// Long after that it is as if it had never been wrong.
+	now = now.Add(2 * pardonAfter)
+	before, _ := s.bytesSent()
+	look()
+	look()
+	if total, _ := s.bytesSent(); total < before+2*size {
+		t.Errorf("%d bytes were fetched long after that", total-before)
+	}
+	now = now.Add(2 * pardonAfter)
 	mustRead(t, c, k, newSource(random(size, 91)), random(size, 91))
 }
 
