@@ -21,7 +21,7 @@ import (
 const modelSize = SmallBlob + 12345
 
 // modelRounds is how many rounds a normal run has.
-const modelRounds = 120
+const modelRounds = 80
 
 var modelBlob = sync.OnceValue(func() *source { return newSource(random(modelSize, 90)) })
 
@@ -230,7 +230,7 @@ func (w *world) read(h *handle) {
 
 // together has several programs read at once.
 func (w *world) together() {
-	var all sync.WaitGroup
+	var todo []func()
 	for _, d := range w.daemons {
 		for _, h := range d.handles {
 			if w.rng.IntN(2) == 0 {
@@ -243,8 +243,12 @@ func (w *world) together() {
 				}
 			}
 			w.tell("daemon %d reads %d: %v, with others", d.name, h.origin, chunks)
-			all.Go(func() { w.readChunks(h, chunks, false, false) })
+			todo = append(todo, func() { w.readChunks(h, chunks, false, false) })
 		}
+	}
+	var all sync.WaitGroup
+	for _, read := range todo {
+		all.Go(read)
 	}
 	all.Wait()
 	for _, d := range w.daemons {

@@ -47,6 +47,12 @@ func TestDirectoryThatIsReadOnly(t *testing.T) {
 		if after := files(t, dir); !slices.Equal(after, before) {
 			t.Errorf("running %v: written was %v", running, after)
 		}
+		if c.disk.mayWrite() {
+			t.Errorf("running %v: it is tried again and again", running)
+		}
+		for range 3 {
+			c.disk.failed("again", dir, unix.EROFS)
+		}
 		if n := log.count(); n != 1 {
 			t.Errorf("running %v: %d warnings", running, n)
 		}

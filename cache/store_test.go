@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -177,4 +178,34 @@ func TestFinishedOnce(t *testing.T) {
 	for _, s := range []*store{one, two, three} {
 		s.close()
 	}
+}
+
+// Who finds a partial blob without a header clears it, unless another has begun it
+// meanwhile.
+func TestBegunMeanwhile(t *testing.T) {
+	k := newSource(random(largeSize, 100)).key()
+	d := open(t, Options{Dir: t.TempDir()}).disk
+	path := d.partial(k)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	one, two := d.newStore(path, k), d.newStore(path, k)
+	for _, s := range []*store{one, two} {
+		if err := s.openFiles(os.O_RDWR | os.O_CREATE); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := random(ChunkSize, 101)
+	if err := errors.Join(one.begin(k), one.write(0, data)); err != nil {
+		t.Fatal(err)
+	}
+	one.close()
+	if err := two.begin(k); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, ChunkSize)
+	if err := two.read(0, p, 0); err != nil || !bytes.Equal(p, data) {
+		t.Errorf("what another wrote is gone: %v", err)
+	}
+	two.close()
 }

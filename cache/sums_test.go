@@ -187,6 +187,12 @@ func TestWhatIsThereStays(t *testing.T) {
 		t.Fatalf("it isn't complete: %v", err)
 	}
 	flipByte(t, filepath.Join(c.disk.blob(k.Digest), dataName), 3*ChunkSize)
+	if got, err := readPart(t, open(t, Options{Dir: dir}), k, newSource(content), 3*ChunkSize, 100); err != nil || !bytes.Equal(got, content[3*ChunkSize:][:100]) {
+		t.Errorf("the damaged chunk: %v", err)
+	}
+	if _, ok := c.CachedSize(k.Digest); !ok {
+		t.Error("it was moved away from those who have it open")
+	}
 	bad := newSource(bytes.Clone(content))
 	copy(bad.content[3*ChunkSize:], sameChecksum(content[3*ChunkSize:4*ChunkSize]))
 	third := open(t, Options{Dir: dir})
