@@ -247,6 +247,9 @@ func TestRoomToSpareIsMade(t *testing.T) {
 	for i := range 200 {
 		before := c.Stats().Evictions
 		c.PutIndex(fmt.Sprint("index", i), random(200_000, uint64(i)))
+		if use := c.Stats().DiskBytes; use > limit {
+			t.Fatalf("%d bytes are on disk, and the bound is %d", use, limit)
+		}
 		if c.Stats().Evictions > before {
 			looks++
 			if use := c.Stats().DiskBytes; use > limit-limit/lowWater+400_000 {

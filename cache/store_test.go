@@ -172,12 +172,15 @@ func TestFinishedOnce(t *testing.T) {
 	if first := three.claimed(0, last); first <= last {
 		t.Errorf("chunk %d is still claimed", first)
 	}
+	if !two.disk.mayWrite() {
+		t.Error("that it is finished counts as a failure of the disk")
+	}
+	one.close()
+	three.close()
 	if err := two.write(0, random(ChunkSize, 89)); err == nil {
 		t.Error("a finished blob was written to")
 	}
-	for _, s := range []*store{one, two, three} {
-		s.close()
-	}
+	two.close()
 }
 
 // Who finds a partial blob without a header clears it, unless another has begun it

@@ -177,6 +177,7 @@ func TestWhatIsThereStays(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, Options{Dir: dir})
 	mustRead(t, c, k, newSource(content), content)
+	settled(c)
 	other := open(t, Options{Dir: dir})
 	b, err := other.Blob(k, newSource(nil))
 	if err != nil {
