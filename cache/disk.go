@@ -27,8 +27,7 @@ import (
 //	                           stands for who sent it
 //	indexes/NAME               what was found out about a blob, see PutIndex
 //	tmp/                       what is being written, or being removed
-//	used                       how many bytes all of it takes
-//	evicting                   locked by who makes room
+//	used                       how many bytes all of it takes; locked by who makes room
 //
 // Everything may be deleted at any time.
 type disk struct {

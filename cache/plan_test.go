@@ -19,7 +19,6 @@ func TestWhatIsReadIsWhatIsFetched(t *testing.T) {
 		return starts
 	}
 	backwards := func(s []int64) []int64 { slices.Reverse(s); return s }
-	content := make([]byte, tensor*count)
 	for name, tc := range map[string]struct {
 		starts []int64
 		read   func(off int64) []int64 // the order within one, by pages
@@ -33,10 +32,11 @@ func TestWhatIsReadIsWhatIsFetched(t *testing.T) {
 		"small skips":            {every(1)[:20], skipping, 1.3, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newSource(content)
+			s := newSource(nil)
+			s.zeros = tensor * count
 			s.latency = 2 * time.Millisecond
 			c := open(t, Options{Memory: 128 << 20})
-			r, done := reader(t, c, Key{Origin: "registry.example", Digest: digest.FromString(name), Size: int64(len(content))}, s)
+			r, done := reader(t, c, Key{Origin: "registry.example", Digest: digest.FromString(name), Size: s.zeros}, s)
 			touched := make(map[int64]bool)
 			p := make([]byte, page)
 			for _, start := range tc.starts {
@@ -90,10 +90,10 @@ func skipping(off int64) (all []int64) {
 
 // Several sequences in one file, as those of several threads, are each read ahead.
 func TestSequencesInOneFile(t *testing.T) {
-	content := make([]byte, 400<<20)
-	s := newSource(content)
+	s := newSource(nil)
+	s.zeros = 400 << 20
 	c := open(t, Options{Memory: 128 << 20})
-	r, done := reader(t, c, Key{Origin: "registry.example", Digest: digest.FromString("x"), Size: int64(len(content))}, s)
+	r, done := reader(t, c, Key{Origin: "registry.example", Digest: digest.FromString("x"), Size: s.zeros}, s)
 	const threads, length = 4, 32 << 20
 	for at := int64(0); at < length; at += page {
 		for i := range int64(threads) {
@@ -107,7 +107,7 @@ func TestSequencesInOneFile(t *testing.T) {
 	if total, _ := s.bytesSent(); total > threads*length*3/2 {
 		t.Errorf("%d MiB were fetched for %d", total>>20, threads*length>>20)
 	}
-	if n := s.fetches(); n > threads*length>>20 {
+	if n := s.fetches(); n > 2*threads*length>>20 {
 		t.Errorf("%d requests for %d MiB", n, threads*length>>20)
 	}
 }

@@ -147,7 +147,7 @@ func (r *room) find() bool {
 
 // turn is held by the one process that makes room.
 func (r *room) turn() (*os.File, error) {
-	f, err := openRegular(filepath.Join(r.disk.root, "evicting"), os.O_RDWR|os.O_CREATE)
+	f, err := openRegular(filepath.Join(r.disk.root, "used"), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}

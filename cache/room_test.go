@@ -13,8 +13,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // onDisk are the entries that are there, by path, and what each takes.
@@ -161,6 +159,31 @@ func keys(m map[string]int64) []string {
 	return all
 }
 
+// What is used between being found and being evicted stays.
+func TestUsedMeanwhileStays(t *testing.T) {
+	c := open(t, Options{Dir: t.TempDir()})
+	old := time.Now().Add(-time.Hour)
+	path := func(i int) string { return filepath.Join(c.disk.root, "indexes", fmt.Sprint("index", i)) }
+	for i := range 4 {
+		c.PutIndex(fmt.Sprint("index", i), random(100_000, uint64(i)))
+		age(t, path(i), old.Add(time.Duration(i)*time.Minute))
+	}
+	r := &c.disk.room
+	r.mu.Lock()
+	r.look()
+	r.mu.Unlock()
+	if _, ok := c.Index("index0"); !ok { // which notes it
+		t.Fatal("it isn't there")
+	}
+	c.disk.limit = 350_000
+	if !r.find() {
+		t.Error("there is no room")
+	}
+	if got := keys(onDisk(t, c.disk)); !slices.Contains(got, path(0)) || slices.Contains(got, path(1)) {
+		t.Errorf("left are %v", got)
+	}
+}
+
 // All who use a directory keep its bound together, at every moment.
 func TestBoundIsHeldByAllTogether(t *testing.T) {
 	const limit = 24 << 20
@@ -224,6 +247,9 @@ func TestRoomToSpareIsMade(t *testing.T) {
 	for i := range 200 {
 		before := c.Stats().Evictions
 		c.PutIndex(fmt.Sprint("index", i), random(200_000, uint64(i)))
+		if use := c.Stats().DiskBytes; use > limit {
+			t.Fatalf("%d bytes are on disk, and the bound is %d", use, limit)
+		}
 		if c.Stats().Evictions > before {
 			looks++
 			if use := c.Stats().DiskBytes; use > limit-limit/lowWater+400_000 {
@@ -342,78 +368,5 @@ func TestFileSystemIsTheBound(t *testing.T) {
 	}
 	if n := c.Stats().Evictions; n < 5 || n > 16 {
 		t.Errorf("%d evictions", n)
-	}
-}
-
-// Where nothing can be written what is there is served, in silence after one
-// warning, and things go on when it can be.
-func TestDirectoryThatIsReadOnly(t *testing.T) {
-	dir := smallDisk(t, "256m")
-	small, large := newSource(random(1000, 82)), newSource(random(largeSize, 83))
-	c := open(t, Options{Dir: dir})
-	mustRead(t, c, small.key(), small, small.content)
-	mustRead(t, c, large.key(), large, large.content)
-	c.PutIndex("index", []byte("x"))
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
-	before := files(t, dir)
-	for running, log := range map[bool]*warnings{false: {}, true: {}} {
-		if running {
-			c = open(t, Options{Dir: dir, Log: log.logger()})
-		}
-		writable := readOnly(t, dir)
-		if !running {
-			c = open(t, Options{Dir: dir, Log: log.logger()})
-		}
-		mustRead(t, c, small.key(), newSource(nil), small.content)
-		mustRead(t, c, large.key(), newSource(nil), large.content)
-		if data, ok := c.Index("index"); !ok || string(data) != "x" {
-			t.Errorf("the index is %q", data)
-		}
-		for i := range uint64(3) {
-			s := newSource(random(largeSize, 84+i))
-			mustRead(t, c, s.key(), s, s.content)
-			s = newSource(random(1000, 84+i))
-			mustRead(t, c, s.key(), s, s.content)
-			c.PutIndex("another", []byte("x"))
-		}
-		settled(c)
-		if after := files(t, dir); !slices.Equal(after, before) {
-			t.Errorf("running %v: written was %v", running, after)
-		}
-		if n := log.count(); n != 1 {
-			t.Errorf("running %v: %d warnings", running, n)
-		}
-		writable()
-		c.disk.paused.Store(time.Now().UnixNano()) // the pause is over
-		s := newSource(random(largeSize, 90))
-		mustRead(t, c, s.key(), s, s.content)
-		settled(c)
-		if _, ok := c.CachedSize(s.key().Digest); !ok {
-			t.Errorf("running %v: nothing is kept when it can be", running)
-		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.RemoveAll(c.disk.blob(s.key().Digest)); err != nil {
-			t.Fatal(err)
-		}
-		before = files(t, dir)
-	}
-}
-
-// readOnly makes a directory one that can't be written, until the returned function
-// is called. Files that are open stay as they are.
-func readOnly(t testing.TB, dir string) (writable func()) {
-	t.Helper()
-	if err := errors.Join(unix.Mount(dir, dir, "", unix.MS_BIND, ""),
-		unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

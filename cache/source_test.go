@@ -18,10 +18,13 @@ import (
 // and what it sends, and can be told to behave badly.
 type source struct {
 	content []byte
+	zeros   int64 // instead of content: so many
 
 	mu      sync.Mutex // guards what follows
 	calls   [][2]int64 // off and n of each Fetch
 	sent    map[int]int64
+	open    int                                                  // bodies
+	most    int                                                  // of those at once
 	ignores bool                                                 // sends the whole blob for any range
 	latency time.Duration                                        // of each Fetch
 	fault   func(call int, off, n int64) (fault, error)          // may be nil
@@ -75,13 +78,23 @@ func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io
 	if latency > 0 {
 		time.Sleep(latency)
 	}
-	if off < 0 || n <= 0 || off+n > int64(len(s.content)) {
+	size := s.zeros + int64(len(s.content))
+	if off < 0 || n <= 0 || off+n > size {
 		return nil, 0, errors.New("a range that the blob doesn't have")
 	}
 	if ignores {
-		off, n = 0, int64(len(s.content))
+		off, n = 0, size
 	}
-	body := &sourceBody{source: s, ctx: ctx, fault: f, off: off, rest: s.content[off : off+n], closed: make(chan struct{})}
+	body := &sourceBody{source: s, ctx: ctx, fault: f, off: off, closed: make(chan struct{})}
+	if s.zeros > 0 {
+		body.rest = zeros()[:n]
+	} else {
+		body.rest = s.content[off : off+n]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open++
+	s.most = max(s.most, s.open)
 	return body, off, nil
 }
 
@@ -149,7 +162,12 @@ func (b *sourceBody) Read(p []byte) (int, error) {
 }
 
 func (b *sourceBody) Close() error {
-	b.once.Do(func() { close(b.closed) })
+	b.once.Do(func() {
+		close(b.closed)
+		b.source.mu.Lock()
+		defer b.source.mu.Unlock()
+		b.source.open--
+	})
 	return nil
 }
 
@@ -288,6 +306,9 @@ func (c *Cache) quiet() bool {
 	}
 	return c.disk == nil || c.disk.queue.running.Load() == 0
 }
+
+// zeros are as many as one request asks for.
+var zeros = sync.OnceValue(func() []byte { return make([]byte, maxRequest) })
 
 // warnings count what is logged as one.
 type warnings struct {

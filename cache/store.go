@@ -90,6 +90,9 @@ func (s *store) read(i int, p []byte, at int64) error {
 	case err != nil:
 		return err
 	case !slot.matches(int(first), blocks):
+		if now, err := readSlots(s.sums, i, 1); err == nil && !bytes.Equal(now, raw) {
+			return errGone // it was removed meanwhile
+		}
 		return errDamaged
 	}
 	if len(blocks) != len(p) {
@@ -260,10 +263,13 @@ func (s *store) finish() bool {
 		return false
 	}
 	release, err := s.claimAll()
-	if err != nil || !s.isAt(s.path) {
-		return false // another process has done so, or thrown it away
+	if err != nil {
+		return false
 	}
 	defer release()
+	if !s.isAt(s.path) {
+		return false // another process has done so, or thrown it away
+	}
 	err = os.Rename(s.path, path)
 	switch {
 	case errors.Is(err, os.ErrExist), errors.Is(err, unix.ENOTEMPTY):

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,10 @@ const maxOpening = 10
 // partial one of its origin, made if there is none. nil if the disk fails, which
 // only the log tells.
 func (d *disk) open(k Key) (s *store, complete bool) {
-	for range maxOpening {
+	for try := range maxOpening {
+		if try > 0 { // somebody is at it
+			time.Sleep(time.Duration(try) * time.Millisecond)
+		}
 		s, err := d.openAt(d.blob(k.Digest), k, os.O_RDWR)
 		if s != nil {
 			s.touch()

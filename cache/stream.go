@@ -122,9 +122,7 @@ func (r *run) goesOn(body io.Reader) bool {
 	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	// Where that was known r has brought what it was to bring, and another stream does,
-	// or did, for the rest.
-	if n == 0 || t.rangeless {
+	if n == 0 {
 		return false
 	}
 	r.become()

@@ -177,6 +177,7 @@ func TestWhatIsThereStays(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, Options{Dir: dir})
 	mustRead(t, c, k, newSource(content), content)
+	settled(c)
 	other := open(t, Options{Dir: dir})
 	b, err := other.Blob(k, newSource(nil))
 	if err != nil {
@@ -187,6 +188,12 @@ func TestWhatIsThereStays(t *testing.T) {
 		t.Fatalf("it isn't complete: %v", err)
 	}
 	flipByte(t, filepath.Join(c.disk.blob(k.Digest), dataName), 3*ChunkSize)
+	if got, err := readPart(t, open(t, Options{Dir: dir}), k, newSource(content), 3*ChunkSize, 100); err != nil || !bytes.Equal(got, content[3*ChunkSize:][:100]) {
+		t.Errorf("the damaged chunk: %v", err)
+	}
+	if _, ok := c.CachedSize(k.Digest); !ok {
+		t.Error("it was moved away from those who have it open")
+	}
 	bad := newSource(bytes.Clone(content))
 	copy(bad.content[3*ChunkSize:], sameChecksum(content[3*ChunkSize:4*ChunkSize]))
 	third := open(t, Options{Dir: dir})
@@ -222,4 +229,20 @@ func TestBlobInThePlaceOfAnother(t *testing.T) {
 	}
 	mustRead(t, c, a.key(), a, a.content)
 	mustRead(t, c, b.key(), b, b.content)
+}
+
+// A slot is that of its chunk, and of its blob.
+func TestSlotsOfAnother(t *testing.T) {
+	data := random(ChunkSize, 75)
+	seed := []byte("seed")
+	s := newSlot(seed, 5, data)
+	if !s.holds(seed, 5) || !s.matches(0, data) {
+		t.Error("it isn't its own")
+	}
+	if s.holds(seed, 6) {
+		t.Error("it is another chunk's")
+	}
+	if s.holds([]byte("soot"), 5) {
+		t.Error("it is another blob's")
+	}
 }

@@ -387,3 +387,34 @@ func TestOverlookedErrorDoesNotCompleteAWrongBlob(t *testing.T) {
 	good := newSource(random(largeSize, 25))
 	mustRead(t, c, k, good, good.content)
 }
+
+// What was said to be verified stays so: when a part of it is lost, and what its
+// source sends for it is wrong, nobody is given that, whatever he leaves unread.
+func TestVerifiedContentStaysVerified(t *testing.T) {
+	content := random(largeSize, 99)
+	k := newSource(content).key()
+	dir := t.TempDir()
+	c := open(t, Options{Dir: dir})
+	mustRead(t, c, k, newSource(content), content)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c = open(t, Options{Dir: dir})
+	flipByte(t, filepath.Join(c.disk.blob(k.Digest), dataName), 3*ChunkSize+50)
+	bad := newSource(bytes.Clone(content))
+	bad.content[3*ChunkSize] ^= 1
+	b, err := c.Blob(k, bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.Reader()
+	if err := b.Look(t.Context()); err != nil || !b.Verified() {
+		t.Fatalf("it isn't verified: %v", err)
+	}
+	if n, err := r.ReadAt(t.Context(), make([]byte, 100), 3*ChunkSize); n > 0 || !errors.Is(err, ErrDigest) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if err := errors.Join(r.Close(), b.Close()); err != nil {
+		t.Error(err)
+	}
+}

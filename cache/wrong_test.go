@@ -45,7 +45,15 @@ func TestWrongBlobIsRememberedForMinutes(t *testing.T) {
 	if total, _ := s.bytesSent(); total > 3*size {
 		t.Errorf("%d bytes were fetched in minutes, for a blob of %d", total, size)
 	}
-	now = now.Add(pardonAfter)
+	// Long after that it is as if it had never been wrong.
+	now = now.Add(2 * pardonAfter)
+	before, _ := s.bytesSent()
+	look()
+	look()
+	if total, _ := s.bytesSent(); total < before+2*size {
+		t.Errorf("%d bytes were fetched long after that", total-before)
+	}
+	now = now.Add(2 * pardonAfter)
 	mustRead(t, c, k, newSource(random(size, 91)), random(size, 91))
 }
 
@@ -73,4 +81,21 @@ func TestWrongSmallBlobIsRememberedForMinutes(t *testing.T) {
 	}
 	now = now.Add(pardonAfter)
 	mustRead(t, c, k, newSource(random(1000, 92)), random(1000, 92))
+}
+
+// A blob that was wrong and then right is asked for again at once when it is wrong
+// once more.
+func TestForgivenIsForgotten(t *testing.T) {
+	content := random(largeSize, 98)
+	bad, k := lying(content, 5)
+	c := open(t, Options{})
+	now := time.Now()
+	c.wrong.now = func() time.Time { return now }
+	if _, err := readAll(t, c, k, bad, 1<<20); !errors.Is(err, ErrDigest) {
+		t.Fatal(err)
+	}
+	mustRead(t, c, k, newSource(content), content)
+	if c.wrong.known(k) {
+		t.Error("it is still known for being wrong")
+	}
 }
