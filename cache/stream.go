@@ -20,23 +20,20 @@ func (r *run) become() {
 	r.last = r.table.grid.chunks() - 1
 }
 
-// streams is how many there are. t.mu is held.
-func (t *table) streams() (n int) {
-	for r := range t.runs {
-		if r.stream && r.ctx.Err() == nil {
-			n++
-		}
-	}
-	return n
-}
-
 // streamTo is the stream that gets to chunk i first; nil if there shall be
-// another one. t.mu is held.
+// another one. Where there are enough it is one that ends before chunk i comes:
+// whoever waits looks again then. t.mu is held.
 func (t *table) streamTo(i int) *run {
-	var best, busy, resting *run
+	var best, ending, resting, busy *run
+	streams := 0
 	for r := range t.runs {
+		if !r.stream {
+			continue
+		}
+		streams++
 		switch {
-		case !r.stream || r.ctx.Err() != nil:
+		case r.ctx.Err() != nil:
+			ending = r
 		case r.next <= i:
 			if best == nil || r.next > best.next {
 				best = r
@@ -48,13 +45,15 @@ func (t *table) streamTo(i int) *run {
 		}
 	}
 	switch {
-	case best != nil || t.streams() < maxStreams:
+	case best != nil || streams < maxStreams:
 		return best
+	case ending != nil:
+		return ending
 	case resting != nil: // it makes room for another
 		resting.cancel(errAgain)
-		return nil
+		return resting
 	}
-	return busy // it ends before chunk i comes: whoever waits looks again
+	return busy
 }
 
 // fromStart is told that r asked for bytes from off on and has a body that begins

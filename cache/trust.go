@@ -128,9 +128,9 @@ const pardonAfter = 10 * time.Minute
 // wrongdoings are the blobs that their origins sent wrong. The first times it may
 // have been an accident, and the next who asks may have it fetched again at once:
 // twice, since the first failure may be of a part that nobody looked at; a small
-// blob, of which each reader finds out by itself, three times. Then whoever asks is
-// refused for a second, and after that for minutes: a blob that is wrong stays
-// wrong, and each try costs all of it.
+// blob, of which each reader finds out by itself, three times, and once more a
+// second later. Then whoever asks is refused for minutes: a blob that is wrong
+// stays wrong, and each try costs all of it.
 type wrongdoings struct {
 	now func() time.Time
 
@@ -146,7 +146,7 @@ type wrongdoing struct {
 
 // refusals are how long nobody has it fetched again, by how often it was wrong.
 var (
-	refusals      = []time.Duration{0, 0, time.Second, 2 * time.Minute}
+	refusals      = []time.Duration{0, 0, 2 * time.Minute}
 	refusalsSmall = []time.Duration{0, 0, 0, time.Second, 2 * time.Minute}
 )
 

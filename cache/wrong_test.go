@@ -34,7 +34,7 @@ func TestWrongBlobIsRememberedForMinutes(t *testing.T) {
 		now = now.Add(100 * time.Millisecond)
 		look()
 	}
-	if total, _ := s.bytesSent(); total > 2*size {
+	if total, _ := s.bytesSent(); total > 3*size {
 		t.Errorf("%d bytes were fetched in a second, for a blob of %d", total, size)
 	}
 	now = now.Add(time.Second)
