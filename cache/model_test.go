@@ -145,6 +145,10 @@ func (w *world) play() {
 		w.counters(d)
 		w.stop(d)
 	}
+	// What thousands of rounds leave would fill a memory.
+	if err := os.RemoveAll(w.dir); err != nil {
+		w.t.Error(err)
+	}
 }
 
 func (w *world) steps(n int) {

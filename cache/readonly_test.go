@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,9 +83,11 @@ func readOnly(t testing.TB, dir string) (writable func()) {
 		unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")); err != nil {
 		t.Fatal(err)
 	}
-	return func() {
+	writable = sync.OnceFunc(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
+	t.Cleanup(writable)
+	return writable
 }
