@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"sync/atomic"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -19,6 +20,8 @@ type archivedNode struct {
 	view  *view // of the layer; its path is the file's
 	size  int64
 	attrs xattrs
+	id    fusefs.StableAttr     // of the inode, were it never spent
+	pages atomic.Pointer[pages] // see entryNode
 }
 
 var (
@@ -34,7 +37,8 @@ var (
 func (n *node) newArchived(ctx context.Context, v *view, size int64, about map[string]string, id fusefs.StableAttr, out *fuse.EntryOut) *fusefs.Inode {
 	n.tree.file(&out.Attr, size, v.created)
 	keep(out, forever)
-	return n.NewInode(ctx, &archivedNode{node: node{tree: n.tree}, view: v, size: size, attrs: annotations(about)}, id)
+	a := &archivedNode{node: node{tree: n.tree}, view: v, size: size, attrs: annotations(about), id: id}
+	return n.NewInode(ctx, a, n.tree.spent.successor(id))
 }
 
 // Getattr implements fusefs.NodeGetattrer.
@@ -64,7 +68,7 @@ func (n *archivedNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 	if err != nil {
 		return nil, 0, n.tree.contentErrno(ctx, "open file of an archive", n.view.reference()+" "+n.view.path, err)
 	}
-	return (&entryNode{node: node{tree: n.tree}, view: n.view, entry: entry}).Open(ctx, flags)
+	return openEntry(&n.node, n.view, entry, n.id, &n.pages)
 }
 
 // find is the file in the archive, once all of that is known: the inode must not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ type entryNode struct {
 	node
 	view  *view
 	entry archive.Node
+	pages atomic.Pointer[pages] // nil while it was never opened, or needs none
 }
 
 var (
@@ -70,7 +72,7 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 func (n *node) newEntry(ctx context.Context, v *view, entry archive.Node, out *fuse.EntryOut) *fusefs.Inode {
 	fillAttr(&out.Attr, entry.Attr())
 	keep(out, keepFor(entry))
-	return n.NewInode(ctx, &entryNode{node: node{tree: n.tree}, view: v, entry: entry}, v.identity(entry))
+	return n.NewInode(ctx, &entryNode{node: node{tree: n.tree}, view: v, entry: entry}, n.tree.spent.successor(v.identity(entry)))
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler. All of the directory is
@@ -128,27 +130,59 @@ func (n *entryNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.E
 	return n.xattrs().list(dest)
 }
 
-// Open implements fusefs.NodeOpener. The kernel keeps the pages of contents
-// that are verified part by part; those of a plain tar are read again, since its
-// blob may turn out to be wrong.
+// Open implements fusefs.NodeOpener.
 func (n *entryNode) Open(_ context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
 	}
-	how := uint32(readOnly)
-	if n.entry.Verified() {
-		how |= fuse.FOPEN_KEEP_CACHE
-	}
-	return &openEntry{n}, how, 0
+	return openEntry(&n.node, n.view, n.entry, n.view.identity(n.entry), &n.pages)
 }
 
-// An openEntry is an open file of an archive.
-type openEntry struct{ *entryNode }
+// openEntry opens a file of an archive as the inode n, which had that identity at
+// first, and whose pages those are. The kernel keeps the pages of what is verified part by part; those of a plain tar are
+// as good as its blob, and go with it.
+func openEntry(n *node, v *view, entry archive.Node, id fusefs.StableAttr, kept *atomic.Pointer[pages]) (fusefs.FileHandle, uint32, syscall.Errno) {
+	o := &openedEntry{tree: n.tree, view: v, entry: entry}
+	blob, ok := entry.Blob().(content)
+	if entry.Verified() || !ok {
+		how := uint32(readOnly)
+		if entry.Verified() {
+			how |= fuse.FOPEN_KEEP_CACHE
+		}
+		return o, how, 0
+	}
+	kept.CompareAndSwap(nil, &pages{id: id})
+	how, _, errno := kept.Load().open(n.tree, n.EmbeddedInode().StableAttr(), blob)
+	if errno != 0 {
+		return nil, 0, errno
+	}
+	o.release = func() { kept.Load().release(blob) }
+	return o, readOnly | how, 0
+}
 
-var _ fusefs.FileReader = (*openEntry)(nil)
+// An openedEntry is an open file of an archive.
+type openedEntry struct {
+	tree    *tree
+	view    *view
+	entry   archive.Node
+	release func() // nil where there is nothing to be released
+}
+
+var (
+	_ fusefs.FileReader   = (*openedEntry)(nil)
+	_ fusefs.FileReleaser = (*openedEntry)(nil)
+)
+
+// Release implements fusefs.FileReleaser.
+func (o *openedEntry) Release(context.Context) syscall.Errno {
+	if o.release != nil {
+		o.release()
+	}
+	return 0
+}
 
 // Read implements fusefs.FileReader.
-func (o *openEntry) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+func (o *openedEntry) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := o.entry.ReadAt(ctx, dest, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, o.tree.contentErrno(ctx, "read", o.view.reference()+" "+o.entry.Path(), err)

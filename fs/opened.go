@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"sync"
 
@@ -118,6 +119,19 @@ func (b *readBlob) Verified() bool {
 	defer b.mu.Unlock()
 	return b.blob != nil && b.blob.Verified()
 }
+
+// Generation tells apart what has been the blob's content.
+func (b *readBlob) Generation() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.blob == nil {
+		return 0
+	}
+	return b.blob.Generation()
+}
+
+// File implements content: an archive's files aren't files of the cache.
+func (b *readBlob) File() *os.File { return nil }
 
 // Close implements io.Closer.
 func (b *readBlob) Close() error { return b.close(nil) }

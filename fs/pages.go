@@ -8,12 +8,18 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
-
-	"github.com/orasfs/orasfs/cache"
 )
 
-// pages is what the kernel may keep of one inode of a blob: the pages that earlier
-// opens were given.
+// A content is where the bytes of an inode come from: a [cache.Blob], or what is
+// in an archive that isn't checked part by part.
+type content interface {
+	Generation() uint64
+	Verified() bool
+	File() *os.File
+}
+
+// pages is what the kernel may keep of one inode: the pages that earlier opens were
+// given.
 //
 // The rule: all pages of an inode are of one content. A large blob that turned out
 // to be wrong and is fetched again is another content, another generation of it.
@@ -37,12 +43,12 @@ type pages struct {
 	passed     bool       // those are read by the kernel from the cache's disk
 }
 
-// open says how the inode is opened for a blob: as a file of the cache's disk, or
+// open says how the inode is opened for a content: as a file of the cache's disk, or
 // by what go-fuse tells the kernel. The handle is released later.
-func (p *pages) open(t *tree, id fusefs.StableAttr, blob *cache.Blob) (how uint32, file *os.File, errno syscall.Errno) {
+func (p *pages) open(t *tree, id fusefs.StableAttr, c content) (how uint32, file *os.File, errno syscall.Errno) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	generation, verified := blob.Generation(), blob.Verified()
+	generation, verified := c.Generation(), c.Verified()
 	same := p.generation == 0 || p.generation == generation || p.verified && verified
 	if !same && p.handles > 0 {
 		t.spent.spend(p.id, id)
@@ -53,7 +59,7 @@ func (p *pages) open(t *tree, id fusefs.StableAttr, blob *cache.Blob) (how uint3
 	}
 	// The kernel takes one kind of handles on an inode at a time.
 	if t.passthrough && (p.handles == 0 || p.passed) {
-		file = blob.File()
+		file = c.File()
 	}
 	if file == nil && p.passed {
 		t.spent.spend(p.id, id)
@@ -68,11 +74,11 @@ func (p *pages) open(t *tree, id fusefs.StableAttr, blob *cache.Blob) (how uint3
 }
 
 // release ends a handle that open opened.
-func (p *pages) release(blob *cache.Blob) {
+func (p *pages) release(c content) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.handles--
-	if p.generation == blob.Generation() && blob.Verified() {
+	if p.generation == c.Generation() && c.Verified() {
 		p.verified = true
 	}
 }

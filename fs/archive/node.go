@@ -115,6 +115,10 @@ func (n Node) Identity() (layer string, number int) {
 // Verified tells whether what ReadAt gives is checked: see Layer.Verified.
 func (n Node) Verified() bool { return n.image.layers[n.at.layer].Verified() }
 
+// Blob is what the node's bytes come from, where they aren't checked by
+// themselves: it is as trustworthy as they are.
+func (n Node) Blob() Blob { return n.image.layers[n.at.layer].source.Blob }
+
 // Target is where a symbolic link leads to.
 func (n Node) Target() string {
 	if n.Type() != TypeSymlink {
