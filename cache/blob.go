@@ -76,12 +76,18 @@ func (b *Blob) ReadAll(ctx context.Context) ([]byte, error) {
 
 // Reader is for one open file: it notices when it is read in sequence and
 // reads ahead then. The caller closes it; it may outlive b.
-func (b *Blob) Reader() *Reader {
+func (b *Blob) Reader() *Reader { return b.reader(inSequence) }
+
+// Parts is a Reader for one who knows what it wants: parts of the blob, each in one
+// read. Two that lie beside each other are no sequence yet.
+func (b *Blob) Parts() *Reader { return b.reader(partsInSequence) }
+
+func (b *Blob) reader(inSequence int) *Reader {
 	if b.table == nil {
 		return &Reader{cache: b.cache, key: b.key, fetcher: b.fetcher}
 	}
 	b.table.hold()
-	return newReader(b.table, b.fetcher)
+	return newReader(b.table, b.fetcher, inSequence)
 }
 
 // Generation tells contents of a large blob apart: what its readers give is the

@@ -67,7 +67,7 @@ func (t *table) verify(p *patience, f Fetcher) error {
 	if h.pass == nil {
 		t.handles++
 		t.users++
-		h.pass = &pass{flight: newFlight(), reader: newReader(t, f)}
+		h.pass = &pass{flight: newFlight(), reader: newReader(t, f, inSequence)}
 		h.pass.ctx, h.pass.cancel = context.WithCancel(t.cache.ctx)
 	}
 	pass := h.pass

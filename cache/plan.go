@@ -23,15 +23,18 @@ const (
 	// maxSequences is how many sequences one open file is read in at once: those
 	// of several threads, or of a file that is mapped.
 	maxSequences = 4
-	// inSequence is how many reads in a row make it likely that there is another.
-	inSequence = 3
+	// inSequence is how many reads in a row make it likely that there is another:
+	// of a file, and of one who reads parts that may be large.
+	inSequence      = 2
+	partsInSequence = 3
 )
 
 // A plan is what is fetched for one open file before it is asked for. Failures
 // are silent: the reader meets them when it comes there.
 type plan struct {
-	table   *table
-	fetcher Fetcher
+	table      *table
+	fetcher    Fetcher
+	inSequence int
 
 	mu     sync.Mutex // guards what follows
 	closed bool
@@ -63,7 +66,7 @@ func (p *plan) read(off, n int64, waits bool) {
 	}
 	s := p.follow(off, n)
 	// A look is no sequence yet, and neither is a second one beside it.
-	if s.length() <= ChunkSize || s.reads < inSequence {
+	if s.length() <= ChunkSize || s.reads < p.inSequence {
 		return
 	}
 	p.grow(s, waits)

@@ -22,8 +22,8 @@ type Reader struct {
 	wrong  error // of a small blob that isn't what its digest says
 }
 
-func newReader(t *table, f Fetcher) *Reader {
-	return &Reader{cache: t.cache, key: t.key, fetcher: f, table: t, plan: &plan{table: t, fetcher: f}}
+func newReader(t *table, f Fetcher, inSequence int) *Reader {
+	return &Reader{cache: t.cache, key: t.key, fetcher: f, table: t, plan: &plan{table: t, fetcher: f, inSequence: inSequence}}
 }
 
 // maxStep is how many bytes one step of a read asks for, so that a large p

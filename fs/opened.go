@@ -95,7 +95,7 @@ func (b *readBlob) current() (*cache.Reader, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.blob, b.reader = blob, blob.Reader()
+		b.blob, b.reader = blob, blob.Parts()
 	}
 	return b.reader, nil
 }
