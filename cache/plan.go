@@ -143,7 +143,8 @@ func (p *plan) sequences() (n int64) {
 func (p *plan) request(s *sequence, left int64) int {
 	connections := int64(p.table.cache.options.Concurrency)
 	size := min(max(s.window/(2*connections), 2*minRequest), maxRequest)
-	size = min(size, max(left/connections, minRequest), max(s.window/2, ChunkSize))
+	// One of the connections may be busy with what the reader waits for.
+	size = min(size, max(left/max(connections-1, 1)+ChunkSize, minRequest), max(s.window/2, ChunkSize))
 	return int(size / ChunkSize)
 }
 
