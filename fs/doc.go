@@ -100,8 +100,18 @@
 //
 // What a digest names holds for ever, tags, names and referrers for the tags'
 // time to live, and so does a blob's size that only HEAD told (sizehint.go), and
-// names that aren't there for some seconds. Pages of a blob are kept
-// from one open to the next once its digest has been verified (blob.go).
+// names that aren't there for some seconds. All pages of an inode are of one
+// content, verified or not, and go when that turns out to be wrong: pages.go. A
+// large blob that is whole on disk, and verified, root's kernel reads by itself
+// (passthrough).
+//
+// # Waiting
+//
+// A program waits for twice Options.Timeout at most, whatever a registry does, and
+// not at all once it is interrupted; opening a file waits for no registry. Two
+// things may take longer, as long as bytes arrive: a blob that is verified as a
+// whole before its first byte, and the first look into a layer that has to be read
+// through.
 //
 // # Limits
 //

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command bench measures orasfs beside the programs that people would use
 // instead. scripts/bench installs what it needs and starts it; README.md says
 // what each row is.
