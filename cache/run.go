@@ -225,9 +225,8 @@ func (r *run) ask(off, n int64, last int) error {
 	body := &countedBody{stream, &t.cache.counts}
 	unwatch := context.AfterFunc(r.ctx, func() { _ = stream.Close() }) // every byte that counts has been read
 	defer func() {
-		if unwatch() {
-			_ = stream.Close()
-		}
+		unwatch()
+		_ = stream.Close() // perhaps once more: it is closed when the run has ended
 	}()
 	switch {
 	case at != 0 && at != off:
