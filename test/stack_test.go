@@ -23,7 +23,7 @@ import (
 )
 
 // atOnce is how many tests run at the same time: most of them wait.
-const atOnce = "16"
+const atOnce = "24"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -163,14 +163,14 @@ func (x trouble) meet(t *testing.T, w way) {
 	if x.fault.Times > 0 {
 		later = nil
 	}
-	o, timeout := w.disk.options(t), patience(first)
-	s := newStack(t, host, timeout, o)
+	o := w.disk.options(t)
+	s := newStack(t, host, patience(first), o)
 	x.expect(t, s, "all of it", 0, largeSize, first)
-	fake.Reset()
+	fetched := s.cache.Stats().FetchedBytes
 	x.expect(t, s, "a piece", largeSize/2+12345, 128<<10, later)
 	x.expect(t, s, "all of it again", 0, largeSize, later)
-	if n := fake.Count("", ""); first == nil && w.disk.keeps() && n > 0 {
-		t.Errorf("what was read is asked for %d times", n)
+	if n := s.cache.Stats().FetchedBytes - fetched; first == nil && w.disk.keeps() && n > 0 {
+		t.Errorf("%d bytes of what was read are fetched again", n)
 	}
 
 	remove()
@@ -178,22 +178,21 @@ func (x trouble) meet(t *testing.T, w way) {
 		s.recovers(t)
 	}
 	s.close()
-	fake.Reset()
-	s = newStack(t, host, 2*time.Second, o)
+	s = newStack(t, host, patience(nil), o)
 	if right, err := s.read(t, 0, largeSize); !right || err != nil {
 		t.Errorf("a cache that is opened after that: right bytes %v, error %v", right, err)
 	}
-	if n := fake.Count("", ""); !x.lasting && w.disk == working && n > 0 {
+	if n := s.cache.Stats().Fetches; !x.lasting && w.disk == working && n > 0 {
 		t.Errorf("the registry is asked %d times for what is on disk", n)
 	}
 }
 
 // patience is a timeout with which a busy machine doesn't take for a fault what is
-// none, and the test doesn't take longer than that needs.
+// none, and with which the test takes no longer than that needs.
 func patience(err error) time.Duration {
 	switch {
 	case err == nil, errors.Is(err, cache.ErrDigest):
-		return 2 * time.Second
+		return 5 * time.Second
 	case errors.Is(err, context.DeadlineExceeded):
 		return 400 * time.Millisecond // whatever is late is this error
 	}
@@ -204,6 +203,11 @@ func patience(err error) time.Duration {
 func (x trouble) expect(t *testing.T, s *stack, what string, off, n int64, kind error) {
 	t.Helper()
 	right, err := s.read(t, off, n)
+	// What fails in any case may be late on a busy machine, but not each time.
+	for tries := 1; kind != nil && x.fault.Times == 0 && tries < 5 && errors.Is(err, context.DeadlineExceeded) && !isKind(err, kind); tries++ {
+		time.Sleep(2 * time.Second) // so that nothing of that is remembered
+		right, err = s.read(t, off, n)
+	}
 	if !isKind(err, kind) {
 		t.Errorf("%s: error %v, want %v", what, err, kind)
 	}
