@@ -23,7 +23,7 @@ import (
 )
 
 // atOnce is how many tests run at the same time: most of them wait.
-const atOnce = "24"
+const atOnce = "32"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A large blob isn't verified before its first byte.
-const largeSize = 9<<20 + 12345
+// largeSize is that of a blob which isn't verified before its first byte.
+const largeSize = cache.SmallBlob + 1<<20 + 12345
 
 // large is the blob that all tests read.
 var large = sync.OnceValue(func() (b struct {

@@ -49,7 +49,7 @@ func troubles() []trouble {
 	return []trouble{
 		{name: "nothing"},
 		{name: "cut once", fault: fakeregistry.Fault{Cut: true, CutAt: 100_000, Times: 1}},
-		{name: "cut each time", fault: fakeregistry.Fault{Cut: true, CutAt: 1_000_000}, whole: io.ErrUnexpectedEOF},
+		{name: "cut each time", fault: fakeregistry.Fault{Cut: true, CutAt: 600_000}, whole: io.ErrUnexpectedEOF},
 		{name: "cut before the first byte", fault: fakeregistry.Fault{Cut: true}, ranged: io.ErrUnexpectedEOF, whole: io.ErrUnexpectedEOF},
 		{name: "stalls once", fault: fakeregistry.Fault{Stall: true, Times: 1}},
 		{name: "stalls", fault: fakeregistry.Fault{Stall: true}, ranged: late, whole: late},
@@ -98,16 +98,16 @@ func (d disk) String() string {
 // memory: else it is the disk that is tested.
 func (d disk) options(t *testing.T) cache.Options {
 	t.Helper()
-	o := cache.Options{Memory: 2 << 20}
+	o := cache.Options{Memory: 1 << 20}
 	switch d {
 	case working:
 		o.Dir = t.TempDir()
 	case none:
-		o.Memory = 64 << 20
+		o.Memory = 32 << 20
 	case full:
-		o.Dir = smallDisk(t, "4m")
+		o.Dir = smallDisk(t, "2m")
 	case readOnly:
-		o.Dir = smallDisk(t, "4m")
+		o.Dir = smallDisk(t, "2m")
 		if err := unix.Mount("tmpfs", o.Dir, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -178,11 +178,14 @@ func (x trouble) meet(t *testing.T, w way) {
 		s.recovers(t)
 	}
 	s.close()
+	if !x.lasting && w.disk != working {
+		return // nobody remembers anything
+	}
 	s = newStack(t, host, patience(nil), o)
 	if right, err := s.read(t, 0, largeSize); !right || err != nil {
 		t.Errorf("a cache that is opened after that: right bytes %v, error %v", right, err)
 	}
-	if n := s.cache.Stats().Fetches; !x.lasting && w.disk == working && n > 0 {
+	if n := s.cache.Stats().Fetches; !x.lasting && n > 0 {
 		t.Errorf("the registry is asked %d times for what is on disk", n)
 	}
 }
