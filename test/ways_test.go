@@ -41,10 +41,11 @@ func (a answer) Error() string { return http.StatusText(int(a)) }
 func troubles() []trouble {
 	const middle = largeSize / 2
 	var (
-		late         = context.DeadlineExceeded
-		after        = func(s string) map[string]string { return map[string]string{"Retry-After": s} }
-		anotherRange = map[string]string{"Content-Range": fmt.Sprintf("bytes 1-2/%d", largeSize)}
-		noRange      = map[string]string{"Content-Range": ""}
+		late        = context.DeadlineExceeded
+		after       = func(s string) map[string]string { return map[string]string{"Retry-After": s} }
+		another     = "bytes=1-262144"
+		anotherTold = map[string]string{"Content-Range": fmt.Sprintf("bytes 1-2/%d", largeSize)}
+		noneTold    = map[string]string{"Content-Range": ""}
 	)
 	return []trouble{
 		{name: "nothing"},
@@ -65,11 +66,12 @@ func troubles() []trouble {
 		{name: "429 for an hour", fault: fakeregistry.Fault{Status: 429, Header: after("3600")}, ranged: answer(429), whole: answer(429), lasting: true},
 		{name: "503 twice", fault: fakeregistry.Fault{Status: 503, Times: 2}},
 		{name: "500", fault: fakeregistry.Fault{Status: 500}, ranged: answer(500), whole: answer(500)},
-		// Who takes a 200 doesn't look at its Content-Range.
-		{name: "wrong range once", fault: fakeregistry.Fault{Header: anotherRange, If: asksFromStart, Times: 1}, ranged: errAny},
-		{name: "wrong range", fault: fakeregistry.Fault{Header: anotherRange}, ranged: errAny},
-		{name: "no range told once", fault: fakeregistry.Fault{Header: noRange, If: asksFromStart, Times: 1}, ranged: errAny},
-		{name: "no range told", fault: fakeregistry.Fault{Header: noRange}, ranged: errAny},
+		// To a request without ranges the answer is a 200, and nobody looks at its Content-Range.
+		{name: "wrong range once", fault: fakeregistry.Fault{Range: another, If: asksFromStart, Times: 1}, ranged: errAny},
+		{name: "wrong range", fault: fakeregistry.Fault{Range: another}, ranged: errAny},
+		{name: "wrong range told", fault: fakeregistry.Fault{Header: anotherTold}, ranged: errAny},
+		{name: "no range told once", fault: fakeregistry.Fault{Header: noneTold, If: asksFromStart, Times: 1}, ranged: errAny},
+		{name: "no range told", fault: fakeregistry.Fault{Header: noneTold}, ranged: errAny},
 		{name: "lies once", fault: fakeregistry.Fault{Flip: true, FlipAt: 100_000, If: asksFromStart, Times: 1}, ranged: cache.ErrDigest, whole: cache.ErrDigest},
 		{name: "lies", fault: fakeregistry.Fault{Flip: true, FlipAt: middle}, ranged: cache.ErrDigest, whole: cache.ErrDigest, lasting: true},
 	}
