@@ -166,7 +166,7 @@ func (x trouble) meet(t *testing.T, w way) {
 		later = nil
 	}
 	o := w.disk.options(t)
-	s := newStack(t, host, patience(first), o)
+	s := newStack(t, host, patience(first, later), o)
 	x.expect(t, s, "all of it", 0, largeSize, first)
 	fetched := s.cache.Stats().FetchedBytes
 	x.expect(t, s, "a piece", largeSize/2+12345, 128<<10, later)
@@ -183,7 +183,7 @@ func (x trouble) meet(t *testing.T, w way) {
 	if !x.lasting && w.disk != working {
 		return // nobody remembers anything
 	}
-	s = newStack(t, host, patience(nil), o)
+	s = newStack(t, host, patience(nil, nil), o)
 	if right, err := s.read(t, 0, largeSize); !right || err != nil {
 		t.Errorf("a cache that is opened after that: right bytes %v, error %v", right, err)
 	}
@@ -194,23 +194,23 @@ func (x trouble) meet(t *testing.T, w way) {
 
 // patience is a timeout with which a busy machine doesn't take for a fault what is
 // none, and with which the test takes no longer than that needs.
-func patience(err error) time.Duration {
+func patience(first, later error) time.Duration {
 	switch {
-	case err == nil, errors.Is(err, cache.ErrDigest):
+	case later == nil, errors.Is(first, cache.ErrDigest):
 		return 5 * time.Second
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(first, context.DeadlineExceeded):
 		return 400 * time.Millisecond // whatever is late is this error
 	}
-	return time.Second
+	return time.Second // all retries fit into it
 }
 
 // expect reads a part of the blob, which has to end with an error of that kind.
 func (x trouble) expect(t *testing.T, s *stack, what string, off, n int64, kind error) {
 	t.Helper()
 	right, err := s.read(t, off, n)
-	// What fails in any case may be late on a busy machine, but not each time.
+	// What fails each time may be late on a busy machine, but not each time.
 	for tries := 1; kind != nil && x.fault.Times == 0 && tries < 5 && errors.Is(err, context.DeadlineExceeded) && !isKind(err, kind); tries++ {
-		time.Sleep(2 * time.Second) // so that nothing of that is remembered
+		time.Sleep(2 * time.Second) // which is longer than that is remembered
 		right, err = s.read(t, off, n)
 	}
 	if !isKind(err, kind) {
