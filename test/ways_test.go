@@ -201,7 +201,7 @@ func patience(first, later error) time.Duration {
 	case errors.Is(first, context.DeadlineExceeded):
 		return 400 * time.Millisecond // whatever is late is this error
 	}
-	return time.Second // all retries fit into it
+	return 3 * time.Second // all retries fit into it
 }
 
 // expect reads a part of the blob, which has to end with an error of that kind.
