@@ -41,10 +41,11 @@ func (a answer) Error() string { return http.StatusText(int(a)) }
 func troubles() []trouble {
 	const middle = largeSize / 2
 	var (
-		late         = context.DeadlineExceeded
-		after        = func(s string) map[string]string { return map[string]string{"Retry-After": s} }
-		anotherRange = map[string]string{"Content-Range": fmt.Sprintf("bytes 1-2/%d", largeSize)}
-		noRange      = map[string]string{"Content-Range": ""}
+		late        = context.DeadlineExceeded
+		after       = func(s string) map[string]string { return map[string]string{"Retry-After": s} }
+		another     = "bytes=1-262144"
+		anotherTold = map[string]string{"Content-Range": fmt.Sprintf("bytes 1-2/%d", largeSize)}
+		noneTold    = map[string]string{"Content-Range": ""}
 	)
 	return []trouble{
 		{name: "nothing"},
@@ -65,11 +66,12 @@ func troubles() []trouble {
 		{name: "429 for an hour", fault: fakeregistry.Fault{Status: 429, Header: after("3600")}, ranged: answer(429), whole: answer(429), lasting: true},
 		{name: "503 twice", fault: fakeregistry.Fault{Status: 503, Times: 2}},
 		{name: "500", fault: fakeregistry.Fault{Status: 500}, ranged: answer(500), whole: answer(500)},
-		// Who takes a 200 doesn't look at its Content-Range.
-		{name: "wrong range once", fault: fakeregistry.Fault{Header: anotherRange, If: asksFromStart, Times: 1}, ranged: errAny},
-		{name: "wrong range", fault: fakeregistry.Fault{Header: anotherRange}, ranged: errAny},
-		{name: "no range told once", fault: fakeregistry.Fault{Header: noRange, If: asksFromStart, Times: 1}, ranged: errAny},
-		{name: "no range told", fault: fakeregistry.Fault{Header: noRange}, ranged: errAny},
+		// To a request without ranges the answer is a 200, and nobody looks at its Content-Range.
+		{name: "wrong range once", fault: fakeregistry.Fault{Range: another, If: asksFromStart, Times: 1}, ranged: errAny},
+		{name: "wrong range", fault: fakeregistry.Fault{Range: another}, ranged: errAny},
+		{name: "wrong range told", fault: fakeregistry.Fault{Header: anotherTold}, ranged: errAny},
+		{name: "no range told once", fault: fakeregistry.Fault{Header: noneTold, If: asksFromStart, Times: 1}, ranged: errAny},
+		{name: "no range told", fault: fakeregistry.Fault{Header: noneTold}, ranged: errAny},
 		{name: "lies once", fault: fakeregistry.Fault{Flip: true, FlipAt: 100_000, If: asksFromStart, Times: 1}, ranged: cache.ErrDigest, whole: cache.ErrDigest},
 		{name: "lies", fault: fakeregistry.Fault{Flip: true, FlipAt: middle}, ranged: cache.ErrDigest, whole: cache.ErrDigest, lasting: true},
 	}
@@ -164,7 +166,7 @@ func (x trouble) meet(t *testing.T, w way) {
 		later = nil
 	}
 	o := w.disk.options(t)
-	s := newStack(t, host, patience(first), o)
+	s := newStack(t, host, patience(first, later), o)
 	x.expect(t, s, "all of it", 0, largeSize, first)
 	fetched := s.cache.Stats().FetchedBytes
 	x.expect(t, s, "a piece", largeSize/2+12345, 128<<10, later)
@@ -181,7 +183,7 @@ func (x trouble) meet(t *testing.T, w way) {
 	if !x.lasting && w.disk != working {
 		return // nobody remembers anything
 	}
-	s = newStack(t, host, patience(nil), o)
+	s = newStack(t, host, patience(nil, nil), o)
 	if right, err := s.read(t, 0, largeSize); !right || err != nil {
 		t.Errorf("a cache that is opened after that: right bytes %v, error %v", right, err)
 	}
@@ -192,23 +194,23 @@ func (x trouble) meet(t *testing.T, w way) {
 
 // patience is a timeout with which a busy machine doesn't take for a fault what is
 // none, and with which the test takes no longer than that needs.
-func patience(err error) time.Duration {
+func patience(first, later error) time.Duration {
 	switch {
-	case err == nil, errors.Is(err, cache.ErrDigest):
+	case later == nil, errors.Is(first, cache.ErrDigest):
 		return 5 * time.Second
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(first, context.DeadlineExceeded):
 		return 400 * time.Millisecond // whatever is late is this error
 	}
-	return time.Second
+	return 3 * time.Second // all retries fit into it
 }
 
 // expect reads a part of the blob, which has to end with an error of that kind.
 func (x trouble) expect(t *testing.T, s *stack, what string, off, n int64, kind error) {
 	t.Helper()
 	right, err := s.read(t, off, n)
-	// What fails in any case may be late on a busy machine, but not each time.
+	// What fails each time may be late on a busy machine, but not each time.
 	for tries := 1; kind != nil && x.fault.Times == 0 && tries < 5 && errors.Is(err, context.DeadlineExceeded) && !isKind(err, kind); tries++ {
-		time.Sleep(2 * time.Second) // so that nothing of that is remembered
+		time.Sleep(2 * time.Second) // which is longer than that is remembered
 		right, err = s.read(t, off, n)
 	}
 	if !isKind(err, kind) {

@@ -22,6 +22,7 @@ type Fault struct {
 	Body        []byte            // of the answer; alone it replaces the content and leaves the headers
 	Header      map[string]string // headers set on the answer; "" removes one
 	IgnoreRange bool              // answers 200 with everything
+	Range       string            // answers this range, as a request has it, instead of the one that was asked for
 	Reset       bool              // resets the connection before any answer
 
 	Delay time.Duration   // waits before the answer
@@ -93,6 +94,9 @@ func (f *faults) disturb(w http.ResponseWriter, req *http.Request, next http.Han
 	}
 	if fault.Stall && !fault.wait(req) {
 		return
+	}
+	if fault.Range != "" && req.Header.Get("Range") != "" {
+		req.Header.Set("Range", fault.Range)
 	}
 	if fault.IgnoreRange {
 		req.Header.Del("Range")

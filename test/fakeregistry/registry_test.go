@@ -78,6 +78,12 @@ func TestFaults(t *testing.T) {
 		t.Errorf("not flipped: %q", content)
 	}
 	remove()
+	r.Inject(Fault{Path: "/blobs/", Range: "bytes=1-2", Times: 2})
+	for header, want := range map[string]string{"bytes=3-5": "bc", "": "abcdef"} {
+		if _, content := get(t, r, path, "Range", header); content != want {
+			t.Errorf("another range than %q: %q", header, content)
+		}
+	}
 	r.Inject(Fault{Path: "/blobs/", Status: 429, Times: 2, Header: map[string]string{"Retry-After": "7"}})
 	for i, want := range []int{429, 429, 200} {
 		if w, _ := get(t, r, path); w.Code != want {
