@@ -124,7 +124,9 @@ func (p *plan) grow(s *sequence, waits bool) {
 	case waits:
 		s.window = max(2*s.window, minRequest)
 	}
-	s.window = min(s.window, maxWindow*connections, c.ahead.share(p)/p.sequences())
+	// What was read bounds what may be fetched in vain.
+	known := max(2*s.length(), firstWindow*connections)
+	s.window = min(s.window, known, maxWindow*connections, c.ahead.share(p)/p.sequences())
 }
 
 // sequences is in how many the file is read at the moment.

@@ -121,10 +121,10 @@ func writeFile(name string, from io.Reader) (err error) {
 }
 
 // findFile finds the file that a cache directory keeps a blob in: it has its
-// size, and its digest in its name.
+// size, and its digest in its path.
 func findFile(dir string, b blob) (found string, err error) {
 	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !strings.Contains(e.Name(), b.Digest.Encoded()) || !e.Type().IsRegular() {
+		if err != nil || !strings.Contains(path, b.Digest.Encoded()) || !e.Type().IsRegular() {
 			return err
 		}
 		info, err := e.Info()
