@@ -6,14 +6,15 @@ import (
 	"strconv"
 )
 
-// readAhead is how far the kernel reads ahead of a program, in KiB: a request.
-// Its default, 128, cuts what a program reads into requests of that size, and a
-// gigabyte that is in the cache takes a third longer. Further ahead is no faster,
-// and dearer for mmap: a page that is touched brings all of it.
-const readAhead = requestSize >> 10
+// readAhead is how far the kernel reads ahead of a program, in KiB. Its default,
+// 128, cuts what a program reads into requests of that size, and a gigabyte that is
+// in the cache takes a third longer. 1024, a whole request, is a tenth faster still,
+// and dearer for mmap: a page that is touched brings all of it, so that of tensors
+// of 10 MiB a fifth more is fetched than is looked at.
+const readAhead = 512
 
-// widen has the kernel read further ahead of programs: then a request is as
-// large as the kernel lets it be. Root alone may set that; it is a matter of
+// widen has the kernel read further ahead of programs, in larger requests. Root
+// alone may set that; it is a matter of
 // speed and no error where it can't be.
 func (a *attachment) widen() error {
 	path := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", a.major, a.minor)
