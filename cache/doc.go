@@ -13,6 +13,7 @@
 //	one request                      run.go; stream.go where there are no ranges
 //	who of several processes asks    share.go, and the claims it stands on
 //	what is on disk, in which form   store.go, sums.go; stores.go finds and opens it
+//	what a table has to do with that attachment.go, ondisk.go
 //	what is written, and when not    queue.go, disk.go
 //	what goes when there's no room   room.go, usage.go
 //	what is held in memory           memory.go
