@@ -124,7 +124,7 @@ func truncate(t *testing.T, path string, size int64) {
 
 func TestDamagedWhileOpen(t *testing.T) {
 	s := newSource(random(largeSize, 33))
-	c := open(t, Options{Dir: t.TempDir(), Memory: 1 << 20})
+	c := open(t, Options{Dir: t.TempDir(), Memory: ChunkSize}) // too little for one chunk
 	mustRead(t, c, s.key(), s, s.content)
 	settled(c)
 	before, _ := s.bytesSent()

@@ -1,7 +1,6 @@
 package mount
 
 import (
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -44,7 +43,7 @@ func TestReadAhead(t *testing.T) {
 		t.Skip("nobody may set it here")
 	}
 	got := strings.TrimSpace(output(t, "cat", setting))
-	if want := strconv.Itoa(1 << 10); got != want {
-		t.Errorf("the kernel reads %s KiB ahead, not %s", got, want)
+	if got != "512" {
+		t.Errorf("the kernel reads %s KiB ahead", got)
 	}
 }
