@@ -105,6 +105,10 @@ func TestStallIsNotDown(t *testing.T) {
 		select {
 		case err := <-failed:
 			wantIs(t, err, context.DeadlineExceeded)
+			// A probe would be waited for.
+			if _, _, err := fetch(r.Blob(quick), 0, 5); err != nil {
+				t.Fatalf("another blob: %v", err)
+			}
 			if n := fake.Count("", "/v2/"); n != fake.Count("", "/blobs/") {
 				t.Error("it was probed")
 			}
