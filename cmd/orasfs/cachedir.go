@@ -24,7 +24,7 @@ func defaultCacheDir() string {
 // checkCacheDir makes the cache directory and sees that it can be used for a
 // mount there, and that nobody else can change what it holds. Inside the mount
 // it would wait for itself. One that can't be written is as good for reading what
-// it holds, see notWritable.
+// it holds: the cache says so in the log.
 func checkCacheDir(dir, mountpoint string) error {
 	unusable := func(err error) error {
 		return fmt.Errorf("cache directory %s isn't writable (%w): choose another with --cache-dir", dir, cause(err))
@@ -71,12 +71,6 @@ func checkCacheOwn(dir string) error {
 		}
 	}
 	return nil
-}
-
-// notWritable is why nothing new can be kept in a cache directory, nil if it
-// can.
-func notWritable(dir string) error {
-	return unix.Access(dir, unix.W_OK|unix.X_OK)
 }
 
 // isReadOnly tells whether an error says that something may not be written here.

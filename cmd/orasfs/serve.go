@@ -25,9 +25,6 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	if o.Layout != nil {
 		defer o.Layout.Close() //nolint:errcheck // it was only read
 	}
-	if err := notWritable(r.cache.Dir); err != nil {
-		log.Warn("the cache directory isn't writable: what it holds is read, and nothing more is kept", "dir", r.cache.Dir, "error", err)
-	}
 	if o.Registry != nil {
 		defer o.Registry.Close() //nolint:errcheck // it was only read
 	}
