@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"oras.land/oras-go/v2/errdef"
 
+	"github.com/orasfs/orasfs/fs/artifact"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -72,7 +73,7 @@ func (r *repository) closure(ctx context.Context, d digest.Digest) (*closure, er
 			return nil, err
 		}
 		w := &closureWalk{
-			closure: &closure{created: a.created, places: map[digest.Digest]int{}}, repo: r, reference: key,
+			closure: &closure{created: a.Created, places: map[digest.Digest]int{}}, repo: r, reference: key,
 			known: map[digest.Digest]bool{}, documents: map[digest.Digest]*resolver.Manifest{},
 		}
 		err = w.walk(ctx, resolver.Subject(a.Manifest))
@@ -215,7 +216,7 @@ func (w *closureWalk) add(m *resolver.Manifest) (documents []ocispec.Descriptor)
 // member.
 func (w *closureWalk) hostImage(m *resolver.Manifest) *resolver.Manifest {
 	for m != nil && m.IsIndex() {
-		i := host(m.Manifests, w.repo.tree.platform)
+		i := artifact.Host(m.Manifests, w.repo.tree.platform)
 		if i < 0 {
 			return nil
 		}

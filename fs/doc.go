@@ -1,8 +1,9 @@
 // Package fs is the tree that a mount shows: one file for each kind of node.
 //
 // It knows what a name in the tree means and what the kernel may keep of it.
-// It doesn't know how a registry is asked (package resolver) or where bytes are
-// kept (package cache); it wires the two together.
+// It doesn't know how a registry is asked (package resolver), where bytes are
+// kept (package cache), what a manifest's layers are called (package artifact) or
+// what is in an archive (package archive); it wires them together.
 //
 // # The tree
 //
@@ -17,7 +18,7 @@
 //	        │           ├── manifest.json      document.go
 //	        │           ├── config.json        blob.go; config where it isn't JSON
 //	        │           ├── files/             files.go; titled layers, oras' directories
-//	        │           │                      unpacked, a Helm chart (chart.go), models
+//	        │           │                      unpacked, a Helm chart, models
 //	        │           ├── layers/            layers.go; every layer in order, raw
 //	        │           │   └── 00/            entry.go; the same, opened
 //	        │           ├── rootfs/            rootfs.go; an image's layers applied
@@ -31,9 +32,8 @@
 //	                └── e4ff…                  blob.go
 //
 // Layers without a title have the names that the tools of their format give
-// them: ModelPack (modelpack.go), KitOps, whose layers are merged (modelkit.go),
-// Docker's models (dockermodel.go), Ollama (ollama.go). One that a layer holds as
-// an archive of one file is a file all the same (archivedfile.go).
+// them: package artifact has a list of those. One that a layer holds as an archive
+// of one file is a file all the same (archivedfile.go).
 //
 // An index has its manifest.json, its platforms, and links to what the manifest
 // for the host has. Names that aren't listed but resolve:
@@ -64,7 +64,8 @@
 // What is in an archive is found out by package archive when somebody looks into
 // it (view.go, opening.go), and kept in the cache: listing a manifest's directory
 // reads nothing of its layers. So which of them are listed opened goes by what
-// the manifest says (openable.go).
+// the manifest says; one of which that doesn't tell is opened when it is named, if
+// it is an archive (openable.go).
 //
 // # Attributes
 //

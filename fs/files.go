@@ -8,6 +8,8 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
 // A filesNode is files/ of a manifest, or a folder in it: what `oras pull`, or
@@ -24,29 +26,29 @@ var (
 )
 
 // folder is what the directory shows.
-func (n *filesNode) folder(ctx context.Context) (*artifact, *folder, syscall.Errno) {
+func (n *filesNode) folder(ctx context.Context) (*repositoryArtifact, *artifact.Folder, syscall.Errno) {
 	a, errno := n.artifact(ctx)
 	if errno != 0 {
 		return nil, nil, errno
 	}
-	f := a.files
+	f := a.Files
 	for _, element := range n.path {
-		f = f.children[element].folder
+		f = f.Children[element].Folder
 	}
 	return a, f, 0
 }
 
 // identity is the identity of an entry. A layer's is the same in layers/.
-func (n *filesNode) identity(name string, e fileEntry) fusefs.StableAttr {
+func (n *filesNode) identity(name string, e artifact.Entry) fusefs.StableAttr {
 	switch {
-	case e.folder != nil:
+	case e.Folder != nil:
 		return n.repo.identity(syscall.S_IFDIR, "folder", append([]string{n.digest.String()}, n.pathOf(name)...)...)
-	case e.as == asBlob:
-		return layerIdentity(n.repo, n.digest, e.layer)
-	case e.as == asArchived:
-		return n.repo.identity(syscall.S_IFREG, "archived", n.digest.String(), strconv.Itoa(e.layer))
+	case e.As == artifact.Blob:
+		return layerIdentity(n.repo, n.digest, e.Layer)
+	case e.As == artifact.Archived:
+		return n.repo.identity(syscall.S_IFREG, "archived", n.digest.String(), strconv.Itoa(e.Layer))
 	}
-	return n.repo.identity(syscall.S_IFDIR, "unpacked", n.digest.String(), strconv.Itoa(e.layer))
+	return n.repo.identity(syscall.S_IFDIR, "unpacked", n.digest.String(), strconv.Itoa(e.Layer))
 }
 
 // pathOf is the path of an entry.
@@ -60,22 +62,22 @@ func (n *filesNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if errno != 0 {
 		return nil, errno
 	}
-	e, ok := f.children[name]
+	e, ok := f.Children[name]
 	if !ok {
 		return nil, syscall.ENOENT
 	}
 	id := n.identity(name, e)
 	switch {
-	case e.folder != nil:
+	case e.Folder != nil:
 		return n.newPart(ctx, &filesNode{n.below(), n.pathOf(name)}, id, forever, out), 0
-	case e.as == asBlob:
-		return n.newBlob(ctx, n.repo, a.Layers[e.layer], a.created, id, out), 0
+	case e.As == artifact.Blob:
+		return n.newBlob(ctx, n.repo, a.Layers[e.Layer], a.Created, id, out), 0
 	}
-	view := a.layerView(e.layer, e.path)
-	if e.as == asArchived {
-		return n.newArchived(ctx, view, e.size, a.Layers[e.layer].Annotations, id, out), 0
+	view := a.layerView(e.Layer, e.Path)
+	if e.As == artifact.Archived {
+		return n.newArchived(ctx, view, e.Size, a.Layers[e.Layer].Annotations, id, out), 0
 	}
-	view.alone = e.as == asAlone
+	view.alone = e.As == artifact.UnpackedAlone
 	return n.newView(ctx, view, id, out), 0
 }
 
@@ -85,9 +87,9 @@ func (n *filesNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHan
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	list := make([]fuse.DirEntry, len(f.names))
-	for i, name := range f.names {
-		list[i] = entry(name, n.identity(name, f.children[name]))
+	list := make([]fuse.DirEntry, len(f.Names))
+	for i, name := range f.Names {
+		list[i] = entry(name, n.identity(name, f.Children[name]))
 	}
 	return n.openImmutable(list...)
 }

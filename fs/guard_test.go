@@ -93,9 +93,9 @@ func TestPanicInGoroutine(t *testing.T) {
 // An opening ends with an error, whether the panic is in what looks for the
 // layers or in what opens one.
 func TestPanicInOpening(t *testing.T) {
-	for name, a := range map[string]*artifact{
-		"openLayers":        {},
-		"(*artifact).layer": {Manifest: &resolver.Manifest{Layers: make([]ocispec.Descriptor, 2)}},
+	for name, a := range map[string]*repositoryArtifact{
+		"openLayers":                  {},
+		"(*repositoryArtifact).layer": {Manifest: &resolver.Manifest{Layers: make([]ocispec.Descriptor, 2)}},
 	} {
 		tree, log := loggedTree(t)
 		r, d := &repository{tree: tree, name: "app"}, digest.FromString("")

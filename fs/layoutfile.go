@@ -27,7 +27,7 @@ type layoutFile struct {
 
 // layoutFiles are the files beside blobs/, of an artifact and the image that a
 // host would run of it; nil is none.
-func layoutFiles(a *artifact, image *resolver.Manifest) ([]layoutFile, error) {
+func layoutFiles(a *repositoryArtifact, image *resolver.Manifest) ([]layoutFile, error) {
 	root := resolver.Subject(a.Manifest)
 	root.Annotations = map[string]string{ocispec.AnnotationRefName: layoutTag}
 	if !isImage(a.Manifest) && !a.IsIndex() {

@@ -9,6 +9,8 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
 // A manifestNode is the directory of a manifest or an index. It never changes.
@@ -35,8 +37,8 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	}
 	switch {
 	case name == "manifest.json":
-		d := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, size: a.Size, created: a.created}
-		n.tree.file(&out.Attr, a.Size, a.created)
+		d := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, size: a.Size, created: a.Created}
+		n.tree.file(&out.Attr, a.Size, a.Created)
 		keep(out, forever)
 		return n.NewInode(ctx, d, n.part(syscall.S_IFREG, name)), 0
 	case name == "referrers":
@@ -47,17 +49,17 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		return n.newLayoutTar(ctx, n.part(syscall.S_IFREG, name), out)
 	case name == "subject" && a.Subject != nil:
 		return n.link(ctx, name, n.beside(a.Subject.Digest), forever, out), 0
-	case a.Config != nil && name == configName(a.Config.MediaType):
-		return n.newBlob(ctx, n.repo, *a.Config, a.created, n.part(syscall.S_IFREG, name), out), 0
+	case a.Config != nil && name == artifact.ConfigName(a.Config.MediaType):
+		return n.newBlob(ctx, n.repo, *a.Config, a.Created, n.part(syscall.S_IFREG, name), out), 0
 	case a.IsIndex():
 		return n.lookupInIndex(ctx, a, name, out)
-	case name == "files" && a.isModelKit():
-		return n.newView(ctx, a.modelKit(), n.part(syscall.S_IFDIR, name), out), 0
+	case name == "files" && a.ModelKit:
+		return n.newView(ctx, a.layerView(allLayers, ""), n.part(syscall.S_IFDIR, name), out), 0
 	case name == "files":
 		return n.newPart(ctx, &filesNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	case name == "layers":
 		return n.newPart(ctx, &layersNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
-	case name == "rootfs" && a.isImage():
+	case name == "rootfs" && a.Image:
 		return n.newView(ctx, a.rootfs(), n.part(syscall.S_IFDIR, name), out), 0
 	}
 	return nil, syscall.ENOENT
@@ -73,7 +75,7 @@ func (n *manifestNode) beside(d digest.Digest) string {
 
 // lookupInIndex looks up what only an index has: its platforms, and links to
 // what the manifest for the host has.
-func (n *manifestNode) lookupInIndex(ctx context.Context, a *artifact, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+func (n *manifestNode) lookupInIndex(ctx context.Context, a *repositoryArtifact, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if name == "platforms" {
 		return n.newPart(ctx, &platformsNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
 	}

@@ -22,7 +22,7 @@ const maxLayers = 64
 
 // layer opens layer i, telling passed what is known of it on the way. Two
 // manifests of a repository that have the same layer share it.
-func (a *artifact) layer(ctx context.Context, i int, passed func(*archive.Layer)) (*archive.Layer, error) {
+func (a *repositoryArtifact) layer(ctx context.Context, i int, passed func(*archive.Layer)) (*archive.Layer, error) {
 	r, desc := a.repo, a.Layers[i]
 	source := &archive.Source{
 		Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType, Annotations: desc.Annotations,
@@ -63,11 +63,11 @@ func (t *tree) closeUnused(desc ocispec.Descriptor, c io.Closer) {
 
 // diffID is the digest of layer i's tar, "" where the image's config doesn't
 // tell.
-func (a *artifact) diffID(i int) digest.Digest {
-	if len(a.diffIDs) != len(a.Layers) {
+func (a *repositoryArtifact) diffID(i int) digest.Digest {
+	if len(a.DiffIDs) != len(a.Layers) {
 		return ""
 	}
-	return a.diffIDs[i]
+	return a.DiffIDs[i]
 }
 
 // A readBlob is a blob that is open for reading. Where its content turns out to

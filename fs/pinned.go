@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
 // A View is what a mount of one artifact shows.
@@ -30,23 +32,23 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 	if err != nil {
 		return nil, fusefs.StableAttr{}, err
 	}
-	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.created}
+	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.Created}
 	view := o.View
 	if view == ViewOwn {
 		view = ViewFiles
-		if a.isImage() {
+		if a.Image {
 			view = ViewRootFS
 		}
 	}
 	id := a.repo.identity(syscall.S_IFDIR, "part", a.Digest.String(), string(view))
 	switch {
-	case view == ViewFiles && a.isModelKit():
-		return &viewNode{node: node{tree: t}, view: a.modelKit()}, id, nil
+	case view == ViewFiles && a.ModelKit:
+		return &viewNode{node: node{tree: t}, view: a.layerView(allLayers, "")}, id, nil
 	case view == ViewFiles:
 		return &filesNode{manifestPart: manifest.below()}, id, nil
 	case view == ViewLayout:
 		return &layoutNode{manifest.below()}, id, nil
-	case !a.isImage():
+	case !a.Image:
 		return nil, id, fmt.Errorf("%s is no image: it has no %s", o.source(), view)
 	}
 	// An overlay has to stand on it, and on that another.
@@ -55,7 +57,7 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 }
 
 // referred is the artifact that the options refer to.
-func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*artifact, error) {
+func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*repositoryArtifact, error) {
 	d, err := parseDigest(o.Reference)
 	if err != nil {
 		if d, err = repo.resolve(ctx, o.Reference); err != nil {
@@ -66,12 +68,12 @@ func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*arti
 }
 
 // forHost is the artifact itself, or, of an index, the one for the host.
-func (t *tree) forHost(ctx context.Context, a *artifact, o Options) (*artifact, error) {
+func (t *tree) forHost(ctx context.Context, a *repositoryArtifact, o Options) (*repositoryArtifact, error) {
 	var err error
 	for err == nil && a.IsIndex() {
-		i := host(a.Manifests, t.platform)
+		i := artifact.Host(a.Manifests, t.platform)
 		if i < 0 {
-			return nil, fmt.Errorf("%s has no manifest for %s", o.source(), platformString(t.platform))
+			return nil, fmt.Errorf("%s has no manifest for %s", o.source(), artifact.PlatformString(t.platform))
 		}
 		a, err = a.repo.artifact(ctx, a.Manifests[i].Digest)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/orasfs/orasfs/fs/artifact"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -60,7 +61,7 @@ func (r *repository) placeReferrers(subject digest.Digest, found []ocispec.Descr
 		if artifactType == "" {
 			artifactType = desc.MediaType // what has no type is of its own kind
 		}
-		elements, err := splitTitle(artifactType)
+		elements, err := artifact.SplitPath(artifactType)
 		if err != nil {
 			r.tree.log.Warn("referrer left out", "reference", r.reference(subject.String()), "referrer", desc.Digest, "error", err)
 			continue

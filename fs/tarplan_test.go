@@ -19,7 +19,7 @@ import (
 func tarContents(t *testing.T) (*closure, [][]byte) {
 	t.Helper()
 	contents := [][]byte{[]byte("{}"), nil, []byte("layer"), bytes.Repeat([]byte("0123456789abcdef"), 96), bytes.Repeat([]byte{7}, tarBlock)}
-	files, err := layoutFiles(&artifact{
+	files, err := layoutFiles(&repositoryArtifact{
 		Manifest: &resolver.Manifest{Digest: digest.FromBytes(contents[0]), MediaType: ocispec.MediaTypeImageManifest, Size: 2, ArtifactType: "application/vnd.example"},
 	}, nil)
 	if err != nil {

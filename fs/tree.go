@@ -58,7 +58,7 @@ type tree struct {
 	referrers    *answers[[]referrer]
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
-	artifacts    *lru.Cache[string, *artifact]
+	artifacts    *lru.Cache[string, *repositoryArtifact]
 	closures     *lru.Cache[string, *closure]
 	images       *lru.Cache[string, *archive.Image]
 	openings     openings
@@ -104,7 +104,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
 	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
-	t.artifacts = newLRU[string, *artifact](maxArtifacts)
+	t.artifacts = newLRU[string, *repositoryArtifact](maxArtifacts)
 	t.closures = newLRU[string, *closure](maxClosures)
 	t.images = newLRU[string, *archive.Image](maxImages)
 	t.layers = newLRU[string, *archive.Layer](maxLayers)

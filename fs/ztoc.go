@@ -25,9 +25,9 @@ const (
 
 // ztoc is the SOCI table of contents of a layer, nil where there is none or none
 // is needed. That it can't be had is no failure: the layer is read without.
-func (a *artifact) ztoc(ctx context.Context, s *archive.Source) []byte {
+func (a *repositoryArtifact) ztoc(ctx context.Context, s *archive.Source) []byte {
 	named := a.Annotations[archive.SOCIIndexDigest] != ""
-	if !a.isImage() || !strings.HasSuffix(s.MediaType, "gzip") || !named && s.Size < minIndexed || s.Indexed() {
+	if !a.Image || !strings.HasSuffix(s.MediaType, "gzip") || !named && s.Size < minIndexed || s.Indexed() {
 		return nil
 	}
 	index, err := a.sociIndex(ctx)
@@ -48,7 +48,7 @@ func (a *artifact) ztoc(ctx context.Context, s *archive.Source) []byte {
 
 // sociIndex are the zTOCs of the image's layers, by the layers' digests. The
 // manifest names the index (v2), or the index refers to the manifest (v1).
-func (a *artifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+func (a *repositoryArtifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
 	if named, ok := a.Annotations[archive.SOCIIndexDigest]; ok {
 		d, err := parseDigest(named)
 		if err != nil {

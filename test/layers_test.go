@@ -25,7 +25,8 @@ var layers = []layer{
 	{path: "resolver", never: []string{module, "github.com/hanwen/go-fuse"}},
 	{path: "cache", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
 	{path: "fs/archive", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
-	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive"}},
+	{path: "fs/artifact", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
+	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/artifact"}},
 	{path: "cmd/orasfs", never: []string{module + "/test"}},
 }
 

@@ -1,4 +1,4 @@
-package fs
+package artifact
 
 import (
 	"slices"
@@ -29,10 +29,6 @@ func TestDockerModelNames(t *testing.T) {
 			[]string{"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}},
 		{"one of safetensors", plain(ai + "safetensors"), []string{"model.safetensors"}},
 		{"others", plain(ai+"model.file", "application/vnd.oci.image.layer.v1.tar", ""), []string{"", "", ""}},
-		{"what annotations name", []ocispec.Descriptor{
-			annotated(ai+"gguf.v3", annotationModelPath, "q4.gguf"), annotated(ai + "gguf.v3"),
-			annotated(ai+"license", ocispec.AnnotationTitle, "COPYING"),
-		}, []string{"", "model-00002-of-00002.gguf", ""}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := dockerModelNames(test.layers); !slices.Equal(got, test.want) {

@@ -1,6 +1,7 @@
-package fs
+package artifact
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,34 +26,48 @@ func modelPackPath(desc ocispec.Descriptor) string {
 	return desc.Annotations[annotationOldModelPath]
 }
 
-// modelPackFile is the path of layer i, and what the layer is there. One that is
-// an archive is a directory, unless its metadata says that it holds one file.
-// Metadata that can't be believed are given to skipped.
+// addModelPack places the layers that have no title by their paths, which may
+// hold folders.
+func (f *files) addModelPack(context.Context) error {
+	for i, desc := range f.Layers {
+		path := modelPackPath(desc)
+		if path == "" || desc.Annotations[ocispec.AnnotationTitle] != "" {
+			continue
+		}
+		file, err := modelPackFile(path, desc)
+		if err != nil {
+			f.skip(path, err)
+		}
+		file.Layer = i
+		f.place(path, file)
+	}
+	return nil
+}
+
+// modelPackFile is what a layer is at its path. One that is an archive is a
+// directory, unless its metadata says that it holds one file. An error is that
+// the metadata can't be believed.
 //
 // Names in an archive are relative to where the path is, so that the path leads
 // to the same in the archive as in files/. But not all writers do so: what an
 // archive has elsewhere isn't hidden.
-func modelPackFile(i int, desc ocispec.Descriptor, skipped func(title string, err error)) (string, fileEntry) {
-	path, file := modelPackPath(desc), fileEntry{layer: i}
-	if path == "" || !saysTar(desc.MediaType) {
-		return path, file
+func modelPackFile(path string, desc ocispec.Descriptor) (Entry, error) {
+	if !saysTar(desc.MediaType) {
+		return Entry{}, nil
 	}
-	file.as, file.path = asAlone, path
+	directory := Entry{As: UnpackedAlone, Path: path}
 	text := desc.Annotations[annotationModelMetadata]
 	if text == "" {
 		text = desc.Annotations[annotationOldModelMetadata]
 	}
 	if text == "" {
-		return path, file
+		return directory, nil
 	}
 	metadata, err := parseFileMetadata(text)
-	switch {
-	case err != nil:
-		skipped(path, err)
-	case metadata.isFile():
-		file.as, file.size = asArchived, *metadata.Size
+	if err != nil || !metadata.isFile() {
+		return directory, err
 	}
-	return path, file
+	return Entry{As: Archived, Path: path, Size: *metadata.Size}, nil
 }
 
 // fileMetadata is what ModelPack says of a file, as far as it is needed

@@ -1,4 +1,4 @@
-package fs
+package artifact
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ import (
 
 func TestNameLayers(t *testing.T) {
 	d := digest.FromString("layer")
-	hex := d.Encoded()[:hexDigits]
+	hex := d.Encoded()[:shortDigest]
 	layer := func(mediaType, title string) ocispec.Descriptor {
 		desc := ocispec.Descriptor{MediaType: mediaType, Digest: d}
 		if title != "" {
@@ -39,37 +39,22 @@ func TestNameLayers(t *testing.T) {
 		"06-" + hex + ".json", "07-" + hex, "08-..", "09-" + hex + ".json", "10-" + hex + ".json", "11-" + strings.Repeat("n", 252), "12-" + hex + ".json",
 	}
 	var names []string
-	for _, l := range nameLayers(descs) {
-		names = append(names, l.name)
+	for _, l := range nameLayers(descs, false) {
+		names = append(names, l.Raw)
 	}
 	if !slices.Equal(names, want) {
 		t.Errorf("names\n%q, want\n%q", names, want)
 	}
 
-	many := nameLayers(make1000(layer("application/json", "x")))
-	if many[0].name != "000-x" || many[999].name != "999-x" {
-		t.Errorf("of 1000 layers the first is %s, the last %s", many[0].name, many[999].name)
+	many := nameLayers(make1000(layer("application/json", "x")), false)
+	if many[0].Raw != "000-x" || many[999].Raw != "999-x" {
+		t.Errorf("of 1000 layers the first is %s, the last %s", many[0].Raw, many[999].Raw)
 	}
-	if len(nameLayers(nil)) != 0 {
+	if len(nameLayers(nil, false)) != 0 {
 		t.Error("no layers have names")
 	}
 }
 
 func make1000(desc ocispec.Descriptor) []ocispec.Descriptor {
 	return slices.Repeat([]ocispec.Descriptor{desc}, 1000)
-}
-
-func TestConfigName(t *testing.T) {
-	for mediaType, want := range map[string]string{
-		"application/vnd.oci.image.config.v1+json":       "config.json",
-		"application/vnd.docker.container.image.v1+json": "config.json",
-		"application/json":                               "config.json",
-		"application/vnd.oci.empty.v1+json":              "config.json",
-		"application/vnd.example.config":                 "config",
-		"":                                               "config",
-	} {
-		if got := configName(mediaType); got != want {
-			t.Errorf("%q is %s, want %s", mediaType, got, want)
-		}
-	}
 }

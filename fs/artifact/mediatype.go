@@ -1,10 +1,42 @@
-package fs
+package artifact
 
-import "strings"
+import (
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
 
 // isJSON tells whether content of that media type is JSON (RFC 6839, 3.1).
 func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
+}
+
+// saysTar tells whether a media type says of a layer that it is a tar. The one
+// that oras gives to every file doesn't.
+func saysTar(mediaType string) bool {
+	return isTar(mediaType) && mediaType != ocispec.MediaTypeImageLayer
+}
+
+// isTar tells whether a media type is a tar's, compressed or not. Docker writes
+// the compression with a dot.
+func isTar(mediaType string) bool {
+	for _, end := range []string{".tar", "+tar", ".tar+gzip", ".tar.gzip", ".tar+zstd", ".tar.zstd"} {
+		if strings.HasSuffix(mediaType, end) {
+			return true
+		}
+	}
+	return mediaType == "application/x-tar" || mediaType == "application/tar"
+}
+
+// mayBeArchive tells whether a media type leaves it possible that the content is
+// an archive.
+func mayBeArchive(mediaType string) bool {
+	for _, end := range []string{"gzip", "zstd", "octet-stream"} {
+		if strings.HasSuffix(mediaType, end) {
+			return true
+		}
+	}
+	return isTar(mediaType)
 }
 
 // extension gives the end of a file name that fits a media type: what a person

@@ -1,6 +1,7 @@
-package fs
+package artifact
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -15,18 +16,23 @@ const mediaTypeOllama = "application/vnd.ollama.image."
 
 const mediaTypeOllamaTensor = mediaTypeOllama + "tensor"
 
+// addOllama places the layers of one of Ollama's models.
+func (f *files) addOllama(context.Context) error {
+	if slices.ContainsFunc(f.Layers, isOllama) {
+		f.addNames(f.ollamaNames())
+	}
+	return nil
+}
+
 // ollamaNames are the names of the layers of one of Ollama's models: those that
 // the manifest gives them, else what they are; "" of other layers.
-func (a *artifact) ollamaNames() []string {
-	names := make([]string, len(a.Layers))
-	if !slices.ContainsFunc(a.Layers, isOllama) {
-		return names
-	}
-	given := ollamaGiven(a.Content, len(a.Layers))
-	for i, desc := range a.Layers {
+func (m Manifest) ollamaNames() []string {
+	names := make([]string, len(m.Layers))
+	given := ollamaGiven(m.Content, len(m.Layers))
+	for i, desc := range m.Layers {
 		kind, _ := strings.CutPrefix(desc.MediaType, mediaTypeOllama)
 		switch {
-		case !isOllama(desc) || named(desc):
+		case !isOllama(desc):
 		case given[i] == "":
 			names[i] = kind + extension(desc.MediaType)
 		case desc.MediaType == mediaTypeOllamaTensor:

@@ -1,4 +1,4 @@
-package fs
+package artifact
 
 import (
 	"encoding/json"
@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/orasfs/orasfs/resolver"
 )
 
 func TestOllamaNames(t *testing.T) {
@@ -29,34 +27,29 @@ func TestOllamaNames(t *testing.T) {
 		}, []string{"text_encoder/model.embed_tokens.weight.safetensors", "config.json", "tensor.safetensors", "json.json", "../x.safetensors"}},
 		{"others", []layer{{"mediaType": image + "model"}, {"mediaType": "application/vnd.example", "name": "x"}}, []string{"model.gguf", ""}},
 		{"no model", []layer{{"mediaType": "application/vnd.example", "name": "x"}}, []string{""}},
-		{"what annotations name", []layer{
-			{"mediaType": image + "model", "name": "n", "annotations": map[string]string{ocispec.AnnotationTitle: "t"}},
-			{"mediaType": image + "model", "annotations": map[string]string{annotationModelPath: "p"}},
-		}, []string{"", ""}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a := manifestOf(t, test.layers)
-			if got := a.ollamaNames(); !slices.Equal(got, test.want) {
+			if got := manifestOf(t, test.layers).ollamaNames(); !slices.Equal(got, test.want) {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-// manifestOf is an artifact that has those layers, as far as names need it.
-func manifestOf(t testing.TB, layers any) *artifact {
+// manifestOf is a manifest that has those layers.
+func manifestOf(t testing.TB, layers any) Manifest {
 	t.Helper()
 	content, err := json.Marshal(map[string]any{"layers": layers})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &resolver.Manifest{Content: content}
+	m := Manifest{Content: content}
 	if err := json.Unmarshal(content, &struct {
 		Layers *[]ocispec.Descriptor `json:"layers"`
 	}{&m.Layers}); err != nil {
 		t.Fatal(err)
 	}
-	return &artifact{Manifest: m}
+	return m
 }
 
 // FuzzOllamaNames reads any document as a manifest.

@@ -1,4 +1,4 @@
-package fs
+package artifact
 
 import (
 	"slices"
@@ -32,31 +32,30 @@ func TestModelPackFiles(t *testing.T) {
 		name  string
 		layer ocispec.Descriptor
 		at    string // "" is nowhere
-		want  fileEntry
+		want  Entry
 		said  bool // in the log
 	}{
-		{"raw", annotated(modelRaw, path, "w/a.safetensors", metadata, file), "w/a.safetensors", fileEntry{}, false},
-		{"raw with bad metadata", annotated(modelRaw, path, "a", metadata, `{`), "a", fileEntry{}, false},
-		{"its old name", annotated("application/vnd.cnai.model.weight.v1.raw", annotationOldModelPath, "a"), "a", fileEntry{}, false},
-		{"a title wins", annotated(modelTar, title, "t", path, "p"), "t", fileEntry{}, false},
-		{"an empty title", annotated(modelRaw, title, "", path, "p"), "p", fileEntry{}, false},
-		{"tar", annotated(modelTar, path, "docs"), "docs", fileEntry{as: asAlone, path: "docs"}, false},
-		{"tar+gzip", annotated(modelGzip, path, "a/b"), "a/b", fileEntry{as: asAlone, path: "a/b"}, false},
-		{"tar+zstd", annotated(modelZstd, path, "a"), "a", fileEntry{as: asAlone, path: "a"}, false},
-		{"oras' type for any file", annotated(ocispec.MediaTypeImageLayer, path, "a"), "a", fileEntry{}, false},
-		{"one file", annotated(modelGzip, path, "a/b", metadata, file), "a/b", fileEntry{as: asArchived, path: "a/b", size: 7}, false},
-		{"one file, old", annotated(modelTar, annotationOldModelPath, "b", annotationOldModelMetadata, file), "b", fileEntry{as: asArchived, path: "b", size: 7}, false},
-		{"a directory's", annotated(modelTar, path, "a", metadata, `{"size":4096,"typeflag":53}`), "a", fileEntry{as: asAlone, path: "a"}, false},
-		{"of another kind", annotated(modelTar, path, "a", metadata, `{"size":7,"typeflag":0}`), "a", fileEntry{as: asAlone, path: "a"}, false},
-		{"bad metadata", annotated(modelTar, path, "a", metadata, `{"size":-1,"typeflag":48}`), "a", fileEntry{as: asAlone, path: "a"}, true},
-		{"out of the directory", annotated(modelTar, path, "../a"), "", fileEntry{}, true},
-		{"absolute", annotated(modelRaw, path, "/etc/passwd"), "", fileEntry{}, true},
-		{"a NUL", annotated(modelRaw, path, "a\x00b"), "", fileEntry{}, true},
-		{"the root", annotated(modelTar, path, "."), "", fileEntry{}, true},
+		{"raw", annotated(modelRaw, path, "w/a.safetensors", metadata, file), "w/a.safetensors", Entry{}, false},
+		{"raw with bad metadata", annotated(modelRaw, path, "a", metadata, `{`), "a", Entry{}, false},
+		{"its old name", annotated("application/vnd.cnai.model.weight.v1.raw", annotationOldModelPath, "a"), "a", Entry{}, false},
+		{"a title wins", annotated(modelTar, title, "t", path, "p"), "t", Entry{}, false},
+		{"an empty title", annotated(modelRaw, title, "", path, "p"), "p", Entry{}, false},
+		{"tar", annotated(modelTar, path, "docs"), "docs", Entry{As: UnpackedAlone, Path: "docs"}, false},
+		{"tar+gzip", annotated(modelGzip, path, "a/b"), "a/b", Entry{As: UnpackedAlone, Path: "a/b"}, false},
+		{"tar+zstd", annotated(modelZstd, path, "a"), "a", Entry{As: UnpackedAlone, Path: "a"}, false},
+		{"oras' type for any file", annotated(ocispec.MediaTypeImageLayer, path, "a"), "a", Entry{}, false},
+		{"one file", annotated(modelGzip, path, "a/b", metadata, file), "a/b", Entry{As: Archived, Path: "a/b", Size: 7}, false},
+		{"one file, old", annotated(modelTar, annotationOldModelPath, "b", annotationOldModelMetadata, file), "b", Entry{As: Archived, Path: "b", Size: 7}, false},
+		{"a directory's", annotated(modelTar, path, "a", metadata, `{"size":4096,"typeflag":53}`), "a", Entry{As: UnpackedAlone, Path: "a"}, false},
+		{"of another kind", annotated(modelTar, path, "a", metadata, `{"size":7,"typeflag":0}`), "a", Entry{As: UnpackedAlone, Path: "a"}, false},
+		{"bad metadata", annotated(modelTar, path, "a", metadata, `{"size":-1,"typeflag":48}`), "a", Entry{As: UnpackedAlone, Path: "a"}, true},
+		{"out of the directory", annotated(modelTar, path, "../a"), "", Entry{}, true},
+		{"absolute", annotated(modelRaw, path, "/etc/passwd"), "", Entry{}, true},
+		{"a NUL", annotated(modelRaw, path, "a\x00b"), "", Entry{}, true},
+		{"the root", annotated(modelTar, path, "."), "", Entry{}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			said := false
-			root := titledFiles([]ocispec.Descriptor{test.layer}, func(_ string, err error) { said = err != nil })
+			root, skipped := arranged(t, Manifest{Layers: []ocispec.Descriptor{test.layer}})
 			var got []string
 			for _, p := range paths(root, "") {
 				got = append(got, strings.TrimSuffix(p, "=0"))
@@ -68,15 +67,15 @@ func TestModelPackFiles(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Fatalf("files %q, want %q", got, want)
 			}
-			if said != test.said {
+			if said := len(skipped) > 0; said != test.said {
 				t.Errorf("in the log: %t, want %t", said, test.said)
 			}
 			if test.at == "" {
 				return
 			}
-			e := fileEntry{folder: root}
+			e := Entry{Folder: root}
 			for element := range strings.SplitSeq(test.at, "/") {
-				e = e.folder.children[element]
+				e = e.Folder.Children[element]
 			}
 			if e != test.want {
 				t.Errorf("it is %+v, want %+v", e, test.want)
@@ -88,11 +87,10 @@ func TestModelPackFiles(t *testing.T) {
 // TestModelPackCollisions gives layers the same path, and a path below a file.
 func TestModelPackCollisions(t *testing.T) {
 	const path = annotationModelPath
-	var skipped []string
-	root := titledFiles([]ocispec.Descriptor{
+	root, skipped := arranged(t, Manifest{Layers: []ocispec.Descriptor{
 		annotated(modelRaw, path, "a"), annotated(modelTar, path, "a"), annotated(modelTar, path, "docs"),
 		annotated(modelRaw, path, "docs/readme.md"), annotated(modelRaw, path, "w/a"), annotated(modelRaw, path, "w"),
-	}, func(title string, _ error) { skipped = append(skipped, title) })
+	}})
 	if got, want := paths(root, ""), []string{"a=0", "docs=2", "w/a=4"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
@@ -149,9 +147,9 @@ func FuzzFileMetadata(f *testing.F) {
 		if err == nil && m.isFile() && *m.Size < 0 {
 			t.Errorf("%q is a file of %d bytes", text, *m.Size)
 		}
-		path, file := modelPackFile(3, annotated(modelTar, annotationModelPath, "a", annotationModelMetadata, text), func(string, error) {})
-		if path != "a" || file.layer != 3 || (file.as == asArchived) != (err == nil && m.isFile()) {
-			t.Errorf("%q makes %+v of the layer at %q", text, file, path)
+		file, _ := modelPackFile("a", annotated(modelTar, annotationModelPath, "a", annotationModelMetadata, text))
+		if file.Path != "a" || (file.As == Archived) != (err == nil && m.isFile()) {
+			t.Errorf("%q makes %+v of the layer", text, file)
 		}
 	})
 }

@@ -1,11 +1,9 @@
-package fs
+package artifact
 
 import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/orasfs/orasfs/resolver"
 )
 
 func TestIsModelKit(t *testing.T) {
@@ -24,11 +22,11 @@ func TestIsModelKit(t *testing.T) {
 		{"not all archives", mediaTypeKitConfig, append(tars[:3:3], annotated(kit+"model.v1.raw")), false},
 		{"a title", mediaTypeKitConfig, append(tars[:3:3], annotated(kit+"model.v1.tar", ocispec.AnnotationTitle, "model.tar")), false},
 	} {
-		a := &artifact{Manifest: &resolver.Manifest{Layers: test.layers}}
+		m := Manifest{Layers: test.layers}
 		if test.config != "" {
-			a.Config = &ocispec.Descriptor{MediaType: test.config}
+			m.Config = &ocispec.Descriptor{MediaType: test.config}
 		}
-		if got := a.isModelKit(); got != test.want {
+		if got := m.isModelKit(); got != test.want {
 			t.Errorf("%s: %t, want %t", test.name, got, test.want)
 		}
 	}

@@ -1,6 +1,7 @@
-package fs
+package artifact
 
 import (
+	"context"
 	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -30,6 +31,12 @@ var dockerModelFiles = map[string]string{
 	"application/vnd.docker.ai.dir.tar":             "dir",
 }
 
+// addDockerModel places the layers of one of Docker's models.
+func (f *files) addDockerModel(context.Context) error {
+	f.addNames(dockerModelNames(f.Layers))
+	return nil
+}
+
 // dockerModelNames are the names of the layers of one of Docker's models, by
 // their media types; "" of those that have others.
 func dockerModelNames(layers []ocispec.Descriptor) []string {
@@ -42,13 +49,10 @@ func dockerModelNames(layers []ocispec.Descriptor) []string {
 	for i, desc := range layers {
 		number[desc.MediaType]++
 		weights := desc.MediaType == mediaTypeDockerGGUF || desc.MediaType == mediaTypeDockerSafetensors
-		switch {
-		case named(desc):
-		case weights && count[desc.MediaType] > 1:
+		names[i] = dockerModelFiles[desc.MediaType]
+		if weights && count[desc.MediaType] > 1 {
 			// As the runtimes expect the parts of a model to be called.
 			names[i] = fmt.Sprintf("model-%05d-of-%05d%s", number[desc.MediaType], count[desc.MediaType], extension(desc.MediaType))
-		default:
-			names[i] = dockerModelFiles[desc.MediaType]
 		}
 	}
 	return names

@@ -1,4 +1,4 @@
-package fs
+package artifact
 
 import (
 	"slices"
@@ -17,7 +17,7 @@ func platformed(content, os, architecture, variant string) ocispec.Descriptor {
 }
 
 func TestNamePlatforms(t *testing.T) {
-	digits := func(content string) string { return digest.FromString(content).Encoded()[:hexDigits] }
+	digits := func(content string) string { return digest.FromString(content).Encoded()[:shortDigest] }
 	manifests := []ocispec.Descriptor{
 		platformed("a", "linux", "amd64", ""),
 		platformed("b", "linux", "arm", "v7"),
@@ -47,7 +47,7 @@ func TestHost(t *testing.T) {
 		p := ocispec.Platform{}
 		parts := append(strings.Split(want, "/"), "")
 		p.OS, p.Architecture, p.Variant = parts[0], parts[1], parts[2]
-		if got := host(manifests, p); got != i {
+		if got := Host(manifests, p); got != i {
 			t.Errorf("%s: manifest %d, want %d", want, got, i)
 		}
 	}

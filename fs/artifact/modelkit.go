@@ -1,4 +1,4 @@
-package fs
+package artifact
 
 import ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -9,17 +9,14 @@ const mediaTypeKitConfig = "application/vnd.kitops.modelkit.config.v1+json"
 // isModelKit tells whether a manifest is of a ModelKit whose layers can be
 // unpacked over each other, as `kit unpack` does it: their names are relative to
 // the kit's root. Layers that have titles are shown by those.
-func (a *artifact) isModelKit() bool {
-	if a.Config == nil || a.Config.MediaType != mediaTypeKitConfig || len(a.Layers) == 0 {
+func (m Manifest) isModelKit() bool {
+	if m.Config == nil || m.Config.MediaType != mediaTypeKitConfig || len(m.Layers) == 0 {
 		return false
 	}
-	for _, desc := range a.Layers {
+	for _, desc := range m.Layers {
 		if !saysTar(desc.MediaType) || desc.Annotations[ocispec.AnnotationTitle] != "" {
 			return false
 		}
 	}
 	return true
 }
-
-// modelKit shows what the layers of a ModelKit unpack to.
-func (a *artifact) modelKit() *view { return a.layerView(allLayers, "") }
