@@ -27,10 +27,13 @@ const (
 func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
 	a, err := t.referred(ctx, repo, o)
 	if err == nil && o.View != ViewLayout {
-		a, err = t.forHost(ctx, a, o)
+		a, _, err = a.forHost(ctx)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fusefs.StableAttr{}, err
+	case a == nil:
+		return nil, fusefs.StableAttr{}, fmt.Errorf("%s has no manifest for %s", o.source(), artifact.PlatformString(t.platform))
 	}
 	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.Created}
 	view := o.View
@@ -65,17 +68,4 @@ func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*repo
 		}
 	}
 	return repo.artifact(ctx, d)
-}
-
-// forHost is the artifact itself, or, of an index, the one for the host.
-func (t *tree) forHost(ctx context.Context, a *repositoryArtifact, o Options) (*repositoryArtifact, error) {
-	var err error
-	for err == nil && a.IsIndex() {
-		i := artifact.Host(a.Manifests, t.platform)
-		if i < 0 {
-			return nil, fmt.Errorf("%s has no manifest for %s", o.source(), artifact.PlatformString(t.platform))
-		}
-		a, err = a.repo.artifact(ctx, a.Manifests[i].Digest)
-	}
-	return a, err
 }

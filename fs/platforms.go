@@ -8,6 +8,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/fs/artifact"
 )
@@ -58,28 +59,25 @@ func (n *platformsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.Fil
 	return n.openImmutable(list...)
 }
 
-// parts are what else a manifest's directory has beside its document, by name. An
-// index has those of the manifest for the host, whose directory is below it at
-// the path at.
-func (a *repositoryArtifact) parts(ctx context.Context) (names []string, at string, err error) {
-	if a.IsIndex() {
-		i := artifact.Host(a.Manifests, a.repo.tree.platform)
-		if i < 0 || a.PlatformNames[i] == "" {
+// forHost is the artifact itself, or, of an index, that of the manifest which the
+// host would run, whose directory is below the index's at the path at. nil is that
+// there is none.
+func (a *repositoryArtifact) forHost(ctx context.Context) (of *repositoryArtifact, at string, err error) {
+	of = a
+	for of.IsIndex() {
+		i := artifact.Host(of.Manifests, a.repo.tree.platform)
+		if i < 0 {
 			return nil, "", nil
 		}
-		child, err := a.repo.artifact(ctx, a.Manifests[i].Digest)
-		if err != nil {
+		d := of.Manifests[i].Digest
+		if at == "" { // an index in it has links of its own
+			// The same manifest twice has the name of the first.
+			first := slices.IndexFunc(of.Manifests, func(desc ocispec.Descriptor) bool { return desc.Digest == d })
+			at = "platforms/" + of.PlatformNames[first]
+		}
+		if of, err = a.repo.artifact(ctx, d); err != nil {
 			return nil, "", err
 		}
-		names, _, err = child.parts(ctx)
-		return names, "platforms/" + a.PlatformNames[i], err
 	}
-	if a.Config != nil {
-		names = append(names, artifact.ConfigName(a.Config.MediaType))
-	}
-	names = append(names, "files", "layers")
-	if a.Image {
-		names = append(names, "rootfs")
-	}
-	return names, "", nil
+	return of, at, nil
 }
