@@ -18,7 +18,8 @@
 //	        │           ├── manifest.json      document.go
 //	        │           ├── config.json        blob.go; config where it isn't JSON
 //	        │           ├── files/             files.go; titled layers, oras' directories
-//	        │           │                      unpacked, a Helm chart, models
+//	        │           │                      unpacked (merged.go), a Helm chart
+//	        │           │                      (chart.go), models
 //	        │           ├── layers/            layers.go; every layer in order, raw
 //	        │           │   └── 00/            entry.go; the same, opened
 //	        │           ├── rootfs/            rootfs.go; an image's layers applied
@@ -33,7 +34,11 @@
 //
 // Layers without a title have the names that the tools of their format give
 // them: package artifact has a list of those. One that a layer holds as an archive
-// of one file is a file all the same (archivedfile.go).
+// of one file is a file all the same (archivedfile.go). Where layers lead to the
+// same place in files/, they are there as if written one after the other, as oras
+// pull --concurrency 1 does it: of two files the later layer's, directories merged.
+// Where oras gives up, since one is a file and the other a directory, what the
+// manifest names is shown, or else the later layer's.
 //
 // An index has its manifest.json, its platforms, and links to what the manifest
 // for the host has. Names that aren't listed but resolve:
@@ -121,11 +126,12 @@
 // link counts are 1 although an inode may have two names, but those of an
 // archive's files are right. Extended attributes are at most 64 KiB each and 64
 // KiB of names; what is longer stays in manifest.json. A layer of more than a
-// million entries isn't opened (package archive has its bounds). An artifact of
-// more than 1,024 manifests, 64 MiB of them or 20,000 blobs has no layout: its
-// directory is there, and an error. A host's port puts a colon into the path of a
-// mount of every registry, which tar and skopeo take for something else: they want
-// a path from below.
+// million entries isn't opened (package archive has its bounds), nor are more than
+// 16 layers that are unpacked into one directory of files/, nor a chart of more
+// than 20,000 entries. An artifact of more than 1,024 manifests, 64 MiB of them or
+// 20,000 blobs has no layout: its directory is there, and an error. A host's port
+// puts a colon into the path of a mount of every registry, which tar and skopeo
+// take for something else: they want a path from below.
 //
 // # Errors
 //

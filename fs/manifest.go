@@ -193,10 +193,7 @@ func (n *manifestNode) newConfig(ctx context.Context, a *repositoryArtifact, id 
 }
 
 func (n *manifestNode) newFiles(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if a.ModelKit {
-		return n.newView(ctx, a.layerView(allLayers, ""), id, out), 0
-	}
-	return n.newPart(ctx, &filesNode{manifestPart: n.below()}, id, forever, out), 0
+	return n.newFolder(ctx, a, nil, id, out), 0
 }
 
 func (n *manifestNode) newRootFS(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {

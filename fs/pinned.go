@@ -45,10 +45,8 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 	}
 	id := a.repo.identity(syscall.S_IFDIR, "part", a.Digest.String(), string(view))
 	switch {
-	case view == ViewFiles && a.ModelKit:
-		return &viewNode{node: node{tree: t}, view: a.layerView(allLayers, "")}, id, nil
 	case view == ViewFiles:
-		return &filesNode{manifestPart: manifest.below()}, id, nil
+		return manifest.filesNode(a, nil), id, nil
 	case view == ViewLayout:
 		return &layoutNode{manifest.below()}, id, nil
 	case !a.Image:

@@ -59,6 +59,7 @@ type tree struct {
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *repositoryArtifact]
+	charts       *lru.Cache[*archive.Image, *chartFolder]
 	closures     *lru.Cache[string, *closure]
 	images       *lru.Cache[string, *archive.Image]
 	openings     openings
@@ -105,6 +106,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *repositoryArtifact](maxArtifacts)
+	t.charts = newLRU[*archive.Image, *chartFolder](maxCharts)
 	t.closures = newLRU[string, *closure](maxClosures)
 	t.images = newLRU[string, *archive.Image](maxImages)
 	t.layers = newLRU[string, *archive.Layer](maxLayers)

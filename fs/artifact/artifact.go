@@ -32,7 +32,6 @@ type Artifact struct {
 	DiffIDs  []digest.Digest // of an image, as its config gives them
 
 	Files      *Folder
-	ModelKit   bool        // files/ is all layers, unpacked over each other
 	LayerNames []LayerName // one for each layer
 
 	// PlatformNames are those of an index's manifests; "" is one that was there
@@ -47,7 +46,6 @@ func Describe(ctx context.Context, m Manifest, read ReadBlob, log *slog.Logger) 
 	a := &Artifact{
 		Created:       parseTime(m.Annotations[ocispec.AnnotationCreated]),
 		Image:         IsImage(m.Config, m.Layers),
-		ModelKit:      m.isModelKit(),
 		PlatformNames: namePlatforms(m.Manifests),
 	}
 	a.LayerNames = nameLayers(m.Layers, a.Image)

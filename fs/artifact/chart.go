@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"path"
+	"strings"
 )
 
 // Helm's media types (Helm's documentation, "Use OCI-based registries").
@@ -17,8 +16,8 @@ const (
 )
 
 // addChart places a Helm chart under the names that helm pull gives it, and
-// opened. Its layers have no titles: the names are in the config. A layer that
-// has a title is where that says.
+// unpacked. Its layers have no titles: the names are in the config. A layer that
+// has a title is where that says, and nowhere else.
 func (f *files) addChart(ctx context.Context) error {
 	if f.Config == nil || f.Config.MediaType != mediaTypeChartConfig {
 		return nil
@@ -28,25 +27,24 @@ func (f *files) addChart(ctx context.Context) error {
 		return fmt.Errorf("config %s: %w", f.Config.Digest, err)
 	}
 	archive := c.Name + "-" + c.Version + ".tgz"
-	if i := f.untitled(mediaTypeChartContent); i >= 0 {
-		if err := f.root.add([]string{archive}, Entry{Layer: i}); err != nil {
-			return err
-		}
-		if err := f.root.add([]string{c.Name}, Entry{Layer: i, As: Unpacked, Path: c.Name}); err != nil {
-			return err
-		}
+	if i := f.first(mediaTypeChartContent); i >= 0 {
+		f.place(archive, Entry{Layer: i})
+		f.place(c.Name, Entry{Layer: i, As: Chart})
 	}
-	if i := f.untitled(mediaTypeChartProvenance); i >= 0 {
-		return f.root.add([]string{archive + ".prov"}, Entry{Layer: i})
+	if i := f.first(mediaTypeChartProvenance); i >= 0 {
+		f.place(archive+".prov", Entry{Layer: i})
 	}
 	return nil
 }
 
-// untitled is the first layer of a media type that has no title; -1 is none.
-func (f *files) untitled(mediaType string) int {
-	return slices.IndexFunc(f.Layers, func(desc ocispec.Descriptor) bool {
-		return desc.MediaType == mediaType && desc.Annotations[ocispec.AnnotationTitle] == ""
-	})
+// first is the first layer of a media type that has no name yet; -1 is none.
+func (f *files) first(mediaType string) int {
+	for i, desc := range f.Layers {
+		if desc.MediaType == mediaType && !f.named[i] {
+			return i
+		}
+	}
+	return -1
 }
 
 // A chart is what its config says of it.
@@ -68,4 +66,20 @@ func (f *files) chart(ctx context.Context) (c chart, err error) {
 		err = checkElement(c.Name + "-" + c.Version + ".tgz.prov")
 	}
 	return c, err
+}
+
+// ChartPath is where Helm puts a file that has that name in a chart's archive,
+// from the chart's directory on. The first element of the name is the chart's
+// directory, whatever it is called; an archive that was made on Windows may have
+// backslashes for slashes (Helm, package loader, LoadArchiveFiles).
+func ChartPath(name string) ([]string, error) {
+	separator := "/"
+	if strings.Contains(name, `\`) {
+		separator = `\`
+	}
+	_, below, ok := strings.Cut(name, separator)
+	if !ok {
+		return nil, fmt.Errorf("%q is outside of the chart's directory", name)
+	}
+	return SplitPath(path.Clean(strings.ReplaceAll(below, separator, "/")))
 }

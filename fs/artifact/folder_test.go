@@ -6,9 +6,13 @@ import (
 	"testing"
 )
 
-// paths lists all files below a folder with the layer of each.
+// paths lists what is in a folder: the files below it with the layer of each, and
+// the archives that are unpacked into it or a folder below it.
 func paths(f *Folder, above string) []string {
 	var all []string
+	for _, a := range f.Archives {
+		all = append(all, fmt.Sprintf("%s*=%d", above, a.Layer))
+	}
 	for _, name := range f.Names {
 		if e := f.Children[name]; e.Folder != nil {
 			all = append(all, paths(e.Folder, above+name+"/")...)

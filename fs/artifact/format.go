@@ -7,13 +7,13 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// formats are those that say which names layers have in files/. A name that one
-// has given stays that layer's: those that follow must do without it.
+// formats are those that say where layers are in files/. A layer that one of them
+// has named is left alone by those that follow, and keeps its name.
 var formats = []format{
 	{"titles", (*files).addTitled},
+	{"ModelKit", (*files).addModelKit},
 	{"ModelPack", (*files).addModelPack},
 	{"Docker model", (*files).addDockerModel},
 	{"Ollama model", (*files).addOllama},
@@ -30,14 +30,15 @@ type format struct {
 // files is files/ while it is arranged.
 type files struct {
 	Manifest
-	root *Folder
-	read ReadBlob
-	log  *slog.Logger
+	root  *Folder
+	named []bool // the layers that a format has named
+	read  ReadBlob
+	log   *slog.Logger
 }
 
 // arrange asks every format for the names of the layers.
 func arrange(ctx context.Context, m Manifest, read ReadBlob, log *slog.Logger) *Folder {
-	f := &files{Manifest: m, root: newFolder(), read: read, log: log}
+	f := &files{Manifest: m, root: newFolder(), named: make([]bool, len(m.Layers)), read: read, log: log}
 	for _, format := range formats {
 		if err := format.add(f, ctx); err != nil {
 			log.Warn("layers left out of files", "format", format.name, "error", err)
@@ -46,10 +47,29 @@ func arrange(ctx context.Context, m Manifest, read ReadBlob, log *slog.Logger) *
 	return f.root
 }
 
-// place puts a layer at a path below files/. A path that would lead out of it,
-// can't be a file's name or is taken already is left out, with a line in the log.
+// place puts a layer as a file at a path below files/. A path that would lead out
+// of it, can't be a file's name or is taken already is left out, with a line in
+// the log.
 func (f *files) place(title string, file Entry) {
-	if err := f.root.place(title, file); err != nil {
+	f.named[file.Layer] = true
+	elements, err := SplitPath(title)
+	if err == nil {
+		err = f.root.add(elements, file)
+	}
+	if err != nil {
+		f.skip(title, err)
+	}
+}
+
+// unpack has a layer's archive unpacked into the folder at a path below files/,
+// which may be files/ itself.
+func (f *files) unpack(title string, archive Archive) {
+	f.named[archive.Layer] = true
+	elements, err := splitPath(title)
+	if err == nil {
+		err = f.root.unpack(elements, archive)
+	}
+	if err != nil {
 		f.skip(title, err)
 	}
 }
@@ -59,14 +79,9 @@ func (f *files) skip(title string, err error) {
 	f.log.Warn("title left out of files", "title", title, "error", err)
 }
 
-// named tells whether an annotation says which name a layer has.
-func named(desc ocispec.Descriptor) bool {
-	return desc.Annotations[ocispec.AnnotationTitle] != "" || modelPackPath(desc) != ""
-}
-
-// addNames places layers by the names that their formats' own tools give them,
-// "" for one that has none. Those of one name get digits of their digests, the
-// same layer twice is one name. One that an annotation names has that name alone.
+// addNames places the layers that have no name yet by those that their formats'
+// own tools give them, "" for one that has none. Those of one name get digits of
+// their digests, the same layer twice is one name.
 func (f *files) addNames(names []string) {
 	type layerName struct {
 		name   string
@@ -74,7 +89,7 @@ func (f *files) addNames(names []string) {
 	}
 	count, seen := map[string]int{}, map[layerName]bool{}
 	for i, name := range names {
-		if named(f.Layers[i]) {
+		if f.named[i] {
 			names[i] = ""
 			continue
 		}
@@ -94,11 +109,11 @@ func (f *files) addNames(names []string) {
 			end := path.Ext(name)
 			name = strings.TrimSuffix(name, end) + "-" + f.Layers[i].Digest.Encoded()[:shortDigest] + end
 		}
-		file := Entry{Layer: i}
 		if saysTar(f.Layers[i].MediaType) {
-			file.As = Unpacked
+			f.unpack(name, Archive{Layer: i})
+		} else {
+			f.place(name, Entry{Layer: i})
 		}
-		f.place(name, file)
 	}
 }
 

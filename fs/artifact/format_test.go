@@ -58,21 +58,18 @@ func TestAddNames(t *testing.T) {
 		"model.gguf", "stated", "../x", "text/config.json",
 	}
 	log := &skippedTitles{}
-	f := &files{Manifest: Manifest{Layers: layers}, root: newFolder(), log: slog.New(log)}
+	f := &files{Manifest: Manifest{Layers: layers}, root: newFolder(), named: make([]bool, len(layers)), log: slog.New(log)}
 	f.place("stated", Entry{Layer: 4})
 	f.addNames(names)
 	want := []string{
 		"stated=4", "model-" + digits("a") + ".gguf=0", "license-" + digits("b") + "=1", "license-" + digits("c") + "=2",
-		"config=5", "model-" + digits("f") + ".gguf=6", "text/config.json=9",
+		"config/*=5", "model-" + digits("f") + ".gguf=6", "text/config.json=9",
 	}
 	if got := paths(f.root, ""); !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
 	if want := []string{"stated", "../x"}; !slices.Equal(log.titles, want) {
 		t.Errorf("skipped %q, want %q", log.titles, want)
-	}
-	if f.root.Children["config"].As != Unpacked {
-		t.Error("an archive isn't a directory")
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func TestIsModelKit(t *testing.T) {
+func TestModelKit(t *testing.T) {
 	const kit = "application/vnd.kitops.modelkit."
 	tars := []ocispec.Descriptor{annotated(kit + "model.v1.tar"), annotated(kit + "code.v1.tar+gzip"), annotated(kit + "docs.v1.tar+zstd")}
 	for _, test := range []struct {
@@ -26,8 +26,9 @@ func TestIsModelKit(t *testing.T) {
 		if test.config != "" {
 			m.Config = &ocispec.Descriptor{MediaType: test.config}
 		}
-		if got := m.isModelKit(); got != test.want {
-			t.Errorf("%s: %t, want %t", test.name, got, test.want)
+		root, _ := arranged(t, m)
+		if got := len(root.Archives) == 1 && root.Archives[0] == (Archive{Layer: AllLayers}) && len(root.Names) == 0; got != test.want {
+			t.Errorf("%s: %t, want %t: %q", test.name, got, test.want, paths(root, ""))
 		}
 	}
 }

@@ -27,47 +27,46 @@ func modelPackPath(desc ocispec.Descriptor) string {
 }
 
 // addModelPack places the layers that have no title by their paths, which may
-// hold folders.
-func (f *files) addModelPack(context.Context) error {
-	for i, desc := range f.Layers {
-		path := modelPackPath(desc)
-		if path == "" || desc.Annotations[ocispec.AnnotationTitle] != "" {
-			continue
-		}
-		file, err := modelPackFile(path, desc)
-		if err != nil {
-			f.skip(path, err)
-		}
-		file.Layer = i
-		f.place(path, file)
-	}
-	return nil
-}
-
-// modelPackFile is what a layer is at its path. One that is an archive is a
-// directory, unless its metadata says that it holds one file. An error is that
-// the metadata can't be believed.
+// hold folders. One that is an archive is a directory, unless its metadata says
+// that it holds one file.
 //
 // Names in an archive are relative to where the path is, so that the path leads
 // to the same in the archive as in files/. But not all writers do so: what an
 // archive has elsewhere isn't hidden.
-func modelPackFile(path string, desc ocispec.Descriptor) (Entry, error) {
-	if !saysTar(desc.MediaType) {
-		return Entry{}, nil
+func (f *files) addModelPack(context.Context) error {
+	for i, desc := range f.Layers {
+		path := modelPackPath(desc)
+		if path == "" || f.named[i] {
+			continue
+		}
+		if !saysTar(desc.MediaType) {
+			f.place(path, Entry{Layer: i})
+			continue
+		}
+		metadata, err := metadataOf(desc)
+		if err != nil {
+			f.skip(path, err)
+		}
+		if metadata.isFile() {
+			f.place(path, Entry{Layer: i, As: Archived, Path: path, Size: *metadata.Size})
+		} else {
+			f.unpack(path, Archive{Layer: i, Path: path, Alone: true})
+		}
 	}
-	directory := Entry{As: UnpackedAlone, Path: path}
+	return nil
+}
+
+// metadataOf is what a layer's annotations say of the file that it holds; nothing
+// where that can't be believed.
+func metadataOf(desc ocispec.Descriptor) (fileMetadata, error) {
 	text := desc.Annotations[annotationModelMetadata]
 	if text == "" {
 		text = desc.Annotations[annotationOldModelMetadata]
 	}
 	if text == "" {
-		return directory, nil
+		return fileMetadata{}, nil
 	}
-	metadata, err := parseFileMetadata(text)
-	if err != nil || !metadata.isFile() {
-		return directory, err
-	}
-	return Entry{As: Archived, Path: path, Size: *metadata.Size}, nil
+	return parseFileMetadata(text)
 }
 
 // fileMetadata is what ModelPack says of a file, as far as it is needed

@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -28,73 +29,77 @@ func annotated(mediaType string, pairs ...string) ocispec.Descriptor {
 func TestModelPackFiles(t *testing.T) {
 	const title, path, metadata = ocispec.AnnotationTitle, annotationModelPath, annotationModelMetadata
 	const file = `{"name":"b","mode":420,"uid":0,"gid":0,"size":7,"mtime":"2016-06-06T06:06:06Z","typeflag":48}`
+	raw := func(at string) []string { return []string{at + "=0"} }
+	unpacked := func(at string) []string { return []string{at + "/*=0"} }
+	archived := func(path string) *Entry { return &Entry{As: Archived, Path: path, Size: 7} }
 	for _, test := range []struct {
 		name  string
 		layer ocispec.Descriptor
-		at    string // "" is nowhere
-		want  Entry
-		said  bool // in the log
+		want  []string
+		is    *Entry // where it is one file of an archive
+		said  bool   // in the log
 	}{
-		{"raw", annotated(modelRaw, path, "w/a.safetensors", metadata, file), "w/a.safetensors", Entry{}, false},
-		{"raw with bad metadata", annotated(modelRaw, path, "a", metadata, `{`), "a", Entry{}, false},
-		{"its old name", annotated("application/vnd.cnai.model.weight.v1.raw", annotationOldModelPath, "a"), "a", Entry{}, false},
-		{"a title wins", annotated(modelTar, title, "t", path, "p"), "t", Entry{}, false},
-		{"an empty title", annotated(modelRaw, title, "", path, "p"), "p", Entry{}, false},
-		{"tar", annotated(modelTar, path, "docs"), "docs", Entry{As: UnpackedAlone, Path: "docs"}, false},
-		{"tar+gzip", annotated(modelGzip, path, "a/b"), "a/b", Entry{As: UnpackedAlone, Path: "a/b"}, false},
-		{"tar+zstd", annotated(modelZstd, path, "a"), "a", Entry{As: UnpackedAlone, Path: "a"}, false},
-		{"oras' type for any file", annotated(ocispec.MediaTypeImageLayer, path, "a"), "a", Entry{}, false},
-		{"one file", annotated(modelGzip, path, "a/b", metadata, file), "a/b", Entry{As: Archived, Path: "a/b", Size: 7}, false},
-		{"one file, old", annotated(modelTar, annotationOldModelPath, "b", annotationOldModelMetadata, file), "b", Entry{As: Archived, Path: "b", Size: 7}, false},
-		{"a directory's", annotated(modelTar, path, "a", metadata, `{"size":4096,"typeflag":53}`), "a", Entry{As: UnpackedAlone, Path: "a"}, false},
-		{"of another kind", annotated(modelTar, path, "a", metadata, `{"size":7,"typeflag":0}`), "a", Entry{As: UnpackedAlone, Path: "a"}, false},
-		{"bad metadata", annotated(modelTar, path, "a", metadata, `{"size":-1,"typeflag":48}`), "a", Entry{As: UnpackedAlone, Path: "a"}, true},
-		{"out of the directory", annotated(modelTar, path, "../a"), "", Entry{}, true},
-		{"absolute", annotated(modelRaw, path, "/etc/passwd"), "", Entry{}, true},
-		{"a NUL", annotated(modelRaw, path, "a\x00b"), "", Entry{}, true},
-		{"the root", annotated(modelTar, path, "."), "", Entry{}, true},
+		{"raw", annotated(modelRaw, path, "w/a.safetensors", metadata, file), raw("w/a.safetensors"), nil, false},
+		{"raw with bad metadata", annotated(modelRaw, path, "a", metadata, `{`), raw("a"), nil, false},
+		{"its old name", annotated("application/vnd.cnai.model.weight.v1.raw", annotationOldModelPath, "a"), raw("a"), nil, false},
+		{"a title wins", annotated(modelTar, title, "t", path, "p"), raw("t"), nil, false},
+		{"an empty title", annotated(modelRaw, title, "", path, "p"), raw("p"), nil, false},
+		{"tar", annotated(modelTar, path, "docs"), unpacked("docs"), nil, false},
+		{"tar+gzip", annotated(modelGzip, path, "a/b"), unpacked("a/b"), nil, false},
+		{"tar+zstd", annotated(modelZstd, path, "a"), unpacked("a"), nil, false},
+		{"the root", annotated(modelTar, path, "."), []string{"*=0"}, nil, false},
+		{"oras' type for any file", annotated(ocispec.MediaTypeImageLayer, path, "a"), raw("a"), nil, false},
+		{"one file", annotated(modelGzip, path, "a/b", metadata, file), raw("a/b"), archived("a/b"), false},
+		{"one file, old", annotated(modelTar, annotationOldModelPath, "b", annotationOldModelMetadata, file), raw("b"), archived("b"), false},
+		{"a directory's", annotated(modelTar, path, "a", metadata, `{"size":4096,"typeflag":53}`), unpacked("a"), nil, false},
+		{"of another kind", annotated(modelTar, path, "a", metadata, `{"size":7,"typeflag":0}`), unpacked("a"), nil, false},
+		{"bad metadata", annotated(modelTar, path, "a", metadata, `{"size":-1,"typeflag":48}`), unpacked("a"), nil, true},
+		{"out of the directory", annotated(modelTar, path, "../a"), nil, nil, true},
+		{"absolute", annotated(modelRaw, path, "/etc/passwd"), nil, nil, true},
+		{"a NUL", annotated(modelRaw, path, "a\x00b"), nil, nil, true},
+		{"a file that is the root", annotated(modelRaw, path, "."), nil, nil, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root, skipped := arranged(t, Manifest{Layers: []ocispec.Descriptor{test.layer}})
-			var got []string
-			for _, p := range paths(root, "") {
-				got = append(got, strings.TrimSuffix(p, "=0"))
-			}
-			var want []string
-			if test.at != "" {
-				want = []string{test.at}
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("files %q, want %q", got, want)
+			if got := paths(root, ""); !slices.Equal(got, test.want) {
+				t.Fatalf("files %q, want %q", got, test.want)
 			}
 			if said := len(skipped) > 0; said != test.said {
 				t.Errorf("in the log: %t, want %t", said, test.said)
 			}
-			if test.at == "" {
+			if test.want == nil {
 				return
 			}
-			e := Entry{Folder: root}
-			for element := range strings.SplitSeq(test.at, "/") {
-				e = e.Folder.Children[element]
+			f, last := root, ""
+			for element := range strings.SplitSeq(strings.TrimSuffix(test.want[0], "=0"), "/") {
+				if last != "" {
+					f = f.Children[last].Folder
+				}
+				last = element
 			}
-			if e != test.want {
-				t.Errorf("it is %+v, want %+v", e, test.want)
+			switch e := f.Children[last]; {
+			case last == "*":
+				if want := (Archive{Path: test.layer.Annotations[path], Alone: true}); f.Archives[0] != want {
+					t.Errorf("it is %+v, want %+v", f.Archives[0], want)
+				}
+			case test.is == nil && e != Entry{} || test.is != nil && e != *test.is:
+				t.Errorf("it is %+v, want %+v", e, test.is)
 			}
 		})
 	}
 }
 
-// TestModelPackCollisions gives layers the same path, and a path below a file.
+// TestModelPackCollisions gives layers the same path, and a path below another.
 func TestModelPackCollisions(t *testing.T) {
 	const path = annotationModelPath
 	root, skipped := arranged(t, Manifest{Layers: []ocispec.Descriptor{
 		annotated(modelRaw, path, "a"), annotated(modelTar, path, "a"), annotated(modelTar, path, "docs"),
 		annotated(modelRaw, path, "docs/readme.md"), annotated(modelRaw, path, "w/a"), annotated(modelRaw, path, "w"),
 	}})
-	if got, want := paths(root, ""), []string{"a=0", "docs=2", "w/a=4"}; !slices.Equal(got, want) {
+	if got, want := paths(root, ""), []string{"a=0", "docs/*=2", "docs/readme.md=3", "w/a=4"}; !slices.Equal(got, want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
-	if want := []string{"a", "docs/readme.md", "w"}; !slices.Equal(skipped, want) {
+	if want := []string{"a", "w"}; !slices.Equal(skipped, want) {
 		t.Errorf("skipped %q, want %q", skipped, want)
 	}
 }
@@ -147,9 +152,10 @@ func FuzzFileMetadata(f *testing.F) {
 		if err == nil && m.isFile() && *m.Size < 0 {
 			t.Errorf("%q is a file of %d bytes", text, *m.Size)
 		}
-		file, _ := modelPackFile("a", annotated(modelTar, annotationModelPath, "a", annotationModelMetadata, text))
-		if file.Path != "a" || (file.As == Archived) != (err == nil && m.isFile()) {
-			t.Errorf("%q makes %+v of the layer", text, file)
+		layer := annotated(modelTar, annotationModelPath, "a", annotationModelMetadata, text)
+		root := arrange(t.Context(), Manifest{Layers: []ocispec.Descriptor{layer}}, nil, slog.New(slog.DiscardHandler))
+		if e, ok := root.Children["a"]; !ok || (e.As == Archived) != (text != "" && err == nil && m.isFile()) {
+			t.Errorf("%q makes %+v of the layer", text, e)
 		}
 	})
 }

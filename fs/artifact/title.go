@@ -14,17 +14,24 @@ const annotationUnpack = "io.deis.oras.content.unpack"
 func unpacks(desc ocispec.Descriptor) bool { return desc.Annotations[annotationUnpack] == "true" }
 
 // addTitled arranges the layers by their titles
-// (org.opencontainers.image.title), which may hold folders, as oras pull does.
+// (org.opencontainers.image.title), which may hold folders, as oras pull does. A
+// directory may be the one that is pulled into: its title is ".". A title that is
+// there twice, which oras refuses, is the first layer's.
 func (f *files) addTitled(context.Context) error {
+	seen := map[string]bool{}
 	for i, desc := range f.Layers {
-		title, file := desc.Annotations[ocispec.AnnotationTitle], Entry{Layer: i}
-		if title == "" {
-			continue
+		title := desc.Annotations[ocispec.AnnotationTitle]
+		switch {
+		case title == "": // it has none
+		case seen[title]:
+			f.named[i] = true
+			f.skip(title, errTaken)
+		case unpacks(desc):
+			f.unpack(title, Archive{Layer: i, Path: title})
+		default:
+			f.place(title, Entry{Layer: i})
 		}
-		if unpacks(desc) {
-			file.As, file.Path = Unpacked, title
-		}
-		f.place(title, file)
+		seen[title] = true
 	}
 	return nil
 }

@@ -48,3 +48,44 @@ func TestTitledFiles(t *testing.T) {
 		})
 	}
 }
+
+// TestUnpackedTitles looks at titles of directories, which end with a star here,
+// alone and where they meet others.
+func TestUnpackedTitles(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		titles  []string
+		files   []string
+		skipped []string
+	}{
+		{"the directory that is pushed", []string{".*"}, []string{"*=0"}, nil},
+		{"it and a file", []string{"x", "./*"}, []string{"*=1", "x=0"}, nil},
+		{"a file and its directory", []string{"a/one", "a*"}, []string{"a/*=1", "a/one=0"}, nil},
+		{"a directory and its file", []string{"a*", "a/one"}, []string{"a/*=0", "a/one=1"}, nil},
+		{"a directory in a directory", []string{"a/b*", "a*"}, []string{"a/*=1", "a/b/*=0"}, nil},
+		{"one path in two spellings", []string{"a*", "./a*"}, []string{"a/*=0", "a/*=1"}, nil},
+		// What follows oras refuses.
+		{"one title twice", []string{"a*", "a*"}, []string{"a/*=0"}, []string{"a"}},
+		{"a file and a directory", []string{"a", "./a*"}, []string{"a=0"}, []string{"./a"}},
+		{"a directory and a file", []string{"a*", "./a"}, []string{"a/*=0"}, []string{"./a"}},
+		{"below a file", []string{"a", "a/b*"}, []string{"a=0"}, []string{"a/b"}},
+		{"out of the directory", []string{"..*", "/a*", "a/../..*"}, nil, []string{"..", "/a", "a/../.."}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			layers := titled(test.titles...)
+			for _, desc := range layers {
+				title, unpacked := strings.CutSuffix(desc.Annotations[ocispec.AnnotationTitle], "*")
+				if unpacked {
+					desc.Annotations[ocispec.AnnotationTitle], desc.Annotations[annotationUnpack] = title, "true"
+				}
+			}
+			root, skipped := arranged(t, Manifest{Layers: layers})
+			if got := paths(root, ""); !slices.Equal(got, test.files) {
+				t.Errorf("files %q, want %q", got, test.files)
+			}
+			if !slices.Equal(skipped, test.skipped) {
+				t.Errorf("skipped %q, want %q", skipped, test.skipped)
+			}
+		})
+	}
+}
