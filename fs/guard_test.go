@@ -99,7 +99,7 @@ func TestPanicInOpening(t *testing.T) {
 	} {
 		tree, log := loggedTree(t)
 		r, d := &repository{tree: tree, name: "app"}, digest.FromString("")
-		tree.artifacts.Add("app@"+d.String(), a) // it has neither a repository nor what is missing here
+		tree.artifacts.byKey.Add("app@"+d.String(), a) // it has neither a repository nor what is missing here
 		_, err := r.opening(d, allLayers).wait(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "panic") {
 			t.Errorf("%s: the opening ended with %v", name, err)

@@ -37,8 +37,8 @@ func (n *platformsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 	if errno != 0 {
 		return nil, errno
 	}
-	i := slices.Index(a.PlatformNames, name)
-	if i < 0 {
+	i, ok := a.Platforms[name]
+	if !ok {
 		return nil, syscall.ENOENT
 	}
 	return n.link(ctx, name, platformTarget(n.digest, a.Manifests[i].Digest), forever, out), 0

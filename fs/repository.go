@@ -68,18 +68,20 @@ func (r *repository) reference(digestOrTag string) string {
 // repository has them is another question (known.go).
 func (r *repository) artifact(ctx context.Context, d digest.Digest) (*repositoryArtifact, error) {
 	key := r.name + "@" + d.String()
-	if a, ok := r.tree.artifacts.Get(key); ok {
+	if a, ok := r.tree.artifacts.get(key); ok {
 		return a, nil
 	}
 	return ask(ctx, r.tree, "manifest "+key, func(ctx context.Context) (*repositoryArtifact, error) {
+		// One that came between the look of who asks and this.
+		if a, ok := r.tree.artifacts.get(key); ok {
+			return a, nil
+		}
 		m, err := r.manifest(ctx, d)
 		if err != nil {
 			return nil, err
 		}
 		a := r.describe(ctx, m)
-		if m.Size <= maxRemembered {
-			r.tree.artifacts.Add(key, a)
-		}
+		r.tree.artifacts.add(key, a)
 		return a, nil
 	})
 }
@@ -104,10 +106,6 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.M
 	r.reached(d)
 	return m, nil
 }
-
-// maxRemembered is the size in bytes up to which a parsed manifest is kept.
-// Real ones are far below it; it keeps maxArtifacts hostile ones small.
-const maxRemembered = 256 << 10
 
 // document returns a manifest's bytes, and its media type as the registry gave
 // it if the registry was asked.

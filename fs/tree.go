@@ -26,7 +26,6 @@ const (
 	maxTags         = 16384
 	maxReferrers    = 64 // manifests whose referrers are remembered
 	maxRepositories = 1024
-	maxArtifacts    = 64
 )
 
 // A tree is what all nodes of one mount share.
@@ -58,7 +57,7 @@ type tree struct {
 	referrers    *answers[[]referrer]
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
-	artifacts    *lru.Cache[string, *repositoryArtifact]
+	artifacts    *artifacts
 	charts       *lru.Cache[*archive.Image, *chartFolder]
 	closures     *lru.Cache[string, *closure]
 	images       *lru.Cache[string, *archive.Image]
@@ -105,7 +104,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
 	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
-	t.artifacts = newLRU[string, *repositoryArtifact](maxArtifacts)
+	t.artifacts = newArtifacts()
 	t.charts = newLRU[*archive.Image, *chartFolder](maxCharts)
 	t.closures = newLRU[string, *closure](maxClosures)
 	t.images = newLRU[string, *archive.Image](maxImages)

@@ -35,8 +35,9 @@ type Artifact struct {
 	LayerNames []LayerName // one for each layer
 
 	// PlatformNames are those of an index's manifests; "" is one that was there
-	// before.
+	// before. Platforms are the places of the manifests by those names.
 	PlatformNames []string
+	Platforms     map[string]int
 }
 
 // Describe names the parts of a manifest. What can't be had (the time of an
@@ -47,6 +48,12 @@ func Describe(ctx context.Context, m Manifest, read ReadBlob, log *slog.Logger) 
 		Created:       parseTime(m.Annotations[ocispec.AnnotationCreated]),
 		Image:         IsImage(m.Config, m.Layers),
 		PlatformNames: namePlatforms(m.Manifests),
+	}
+	a.Platforms = make(map[string]int, len(a.PlatformNames))
+	for i, name := range a.PlatformNames {
+		if name != "" {
+			a.Platforms[name] = i
+		}
 	}
 	a.LayerNames = nameLayers(m.Layers, a.Image)
 	if m.Config != nil && isImageConfig(m.Config.MediaType) {
