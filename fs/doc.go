@@ -83,7 +83,7 @@
 // Entries of archives have the archive's own modes, owners, times and extended
 // attributes. Setuid bits are shown, and nosuid disarms them. A directory that
 // shows an archive (rootfs, layers/00) has the manifest's attributes until
-// somebody looks into it.
+// somebody looks into it, and one that is merged, or a chart's, always.
 //
 // # Identity
 //

@@ -62,6 +62,15 @@ func TestMergedNames(t *testing.T) {
 		t.Errorf("it lists %q, not %q", got, want)
 	}
 	thereAsListed(t, n, listed, append(want, "x", "a"))
+	// Of two files the later layer's is there.
+	for name, titled := range map[string]struct {
+		layer int
+		wins  bool
+	}{"file": {0, true}, "before": {1, false}, "between": {3, false}, "after": {5, true}} {
+		if got := listed[name].Ino == layerIdentity(n.repo, n.digest, titled.layer).Ino; got != titled.wins {
+			t.Errorf("%s is the layer of that title: %t", name, got)
+		}
+	}
 }
 
 // TestMergedTooOften unpacks more archives into a directory than may be: what the

@@ -79,3 +79,46 @@ func TestChartPath(t *testing.T) {
 		}
 	}
 }
+
+// FuzzChart reads any config as a chart's: it gives names that can be in a
+// directory, or none.
+func FuzzChart(f *testing.F) {
+	for _, config := range []string{
+		`{"name":"web","version":"1.2.3"}`, `{"name":"../web","version":"1"}`, `{"name":"web","version":"/"}`, `{"name":"","version":""}`,
+		`{"name":["web"]}`, `{"name":"."}`, `{"name":"a\u0000"}`, `null`, `[`, ``,
+	} {
+		f.Add([]byte(config))
+	}
+	f.Fuzz(func(t *testing.T, config []byte) {
+		m := Manifest{Config: &ocispec.Descriptor{MediaType: mediaTypeChartConfig}, Layers: []ocispec.Descriptor{
+			annotated(mediaTypeChartContent), annotated(mediaTypeChartProvenance),
+		}}
+		read := func(context.Context, ocispec.Descriptor) ([]byte, error) { return config, nil }
+		root := arrange(t.Context(), m, read, slog.New(slog.DiscardHandler))
+		if n := len(root.Names); n != 0 && n != 3 {
+			t.Errorf("%q names %q", config, root.Names)
+		}
+		for _, name := range root.Names {
+			if checkElement(name) != nil {
+				t.Errorf("%q gives the name %q", config, name)
+			}
+		}
+	})
+}
+
+func FuzzChartPath(f *testing.F) {
+	for _, name := range []string{"web/Chart.yaml", `web\templates\a.yaml`, `web\..\x`, `a/b\c`, "", `\`, "/"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		elements, err := ChartPath(name)
+		if err == nil && len(elements) == 0 {
+			t.Errorf("%q is at no path", name)
+		}
+		for _, e := range elements {
+			if checkElement(e) != nil {
+				t.Errorf("%q has the element %q", name, e)
+			}
+		}
+	})
+}
