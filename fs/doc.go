@@ -1,8 +1,9 @@
 // Package fs is the tree that a mount shows: one file for each kind of node.
 //
 // It knows what a name in the tree means and what the kernel may keep of it.
-// It doesn't know how a registry is asked (package resolver) or where bytes are
-// kept (package cache); it wires the two together.
+// It doesn't know how a registry is asked (package resolver), where bytes are kept
+// (package cache), what is in an archive (package archive) or in a layout (package
+// export); it wires them together.
 //
 // # The tree
 //
@@ -56,10 +57,11 @@
 // A mount of one artifact shows what its files/, rootfs/ or layout/ shows, at its
 // root (pinned.go).
 //
-// A layout holds all that its artifact needs (closure.go): every manifest of an
+// A layout holds all that its artifact needs (package export): every manifest of an
 // index, and a subject. Its tag is latest. To know what is in it, manifests are
 // fetched, never blobs. What the registry lacks of it is left out, with a line in
-// the log, and so are layers that aren't distributed with an image.
+// the log, and so are layers that aren't distributed with an image. What of it comes
+// from the repository, and how long it holds, is in layoutcontent.go.
 //
 // What is in an archive is found out by package archive when somebody looks into
 // it (view.go, opening.go), and kept in the cache: listing a manifest's directory

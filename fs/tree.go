@@ -59,7 +59,7 @@ type tree struct {
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
-	closures     *lru.Cache[string, *closure]
+	layouts      *lru.Cache[string, *layoutContent]
 	images       *lru.Cache[string, *archive.Image]
 	openings     openings
 	evidence     *evidence
@@ -105,7 +105,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
-	t.closures = newLRU[string, *closure](maxClosures)
+	t.layouts = newLRU[string, *layoutContent](maxLayouts)
 	t.images = newLRU[string, *archive.Image](maxImages)
 	t.layers = newLRU[string, *archive.Layer](maxLayers)
 	return t

@@ -25,7 +25,8 @@ var layers = []layer{
 	{path: "resolver", never: []string{module, "github.com/hanwen/go-fuse"}},
 	{path: "cache", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
 	{path: "fs/archive", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
-	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive"}},
+	{path: "fs/export", never: []string{module, "github.com/hanwen/go-fuse"}, except: []string{"resolver"}},
+	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/export"}},
 	{path: "cmd/orasfs", never: []string{module + "/test"}},
 }
 

@@ -1,4 +1,4 @@
-package fs
+package export
 
 import (
 	"archive/tar"
@@ -16,31 +16,31 @@ import (
 )
 
 // tarContents are what the planned tars hold, by the members' places.
-func tarContents(t *testing.T) (*closure, [][]byte) {
+func tarContents(t *testing.T) (*Closure, [][]byte) {
 	t.Helper()
 	contents := [][]byte{[]byte("{}"), nil, []byte("layer"), bytes.Repeat([]byte("0123456789abcdef"), 96), bytes.Repeat([]byte{7}, tarBlock)}
-	files, err := layoutFiles(&artifact{
-		Manifest: &resolver.Manifest{Digest: digest.FromBytes(contents[0]), MediaType: ocispec.MediaTypeImageManifest, Size: 2, ArtifactType: "application/vnd.example"},
-	}, nil)
+	files, err := files(&resolver.Manifest{
+		Digest: digest.FromBytes(contents[0]), MediaType: ocispec.MediaTypeImageManifest, Size: 2, ArtifactType: "application/vnd.example",
+	}, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &closure{files: files, created: time.Date(2021, 2, 3, 4, 5, 6, 7, time.UTC)}
+	c := &Closure{Files: files, Created: time.Date(2021, 2, 3, 4, 5, 6, 7, time.UTC)}
 	for i, content := range contents {
 		algorithm := digest.SHA256
 		if i == 3 {
 			algorithm = digest.SHA512 // a name that a ustar header has no room for
 		}
-		c.members = append(c.members, member{digest: algorithm.FromBytes(content), size: int64(len(content)), document: i == 0})
+		c.Members = append(c.Members, Member{Digest: algorithm.FromBytes(content), Size: int64(len(content)), Manifest: i == 0})
 	}
 	return c, contents
 }
 
-// TestTarPlan compares a planned tar, read at once and in parts from any offset,
+// TestTar compares a planned tar, read at once and in parts from any offset,
 // with what archive/tar reads in it.
-func TestTarPlan(t *testing.T) {
+func TestTar(t *testing.T) {
 	c, contents := tarContents(t)
-	p, err := planTar(c)
+	p, err := c.Tar()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,15 +70,15 @@ func TestTarPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !h.ModTime.Equal(c.created.Truncate(time.Second)) {
+		if !h.ModTime.Equal(c.Created.Truncate(time.Second)) {
 			t.Errorf("%s has the time %s", h.Name, h.ModTime)
 		}
 		if names[h.Name], err = io.ReadAll(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, m := range c.members {
-		if got, ok := names[resolver.BlobPath(m.digest)]; !ok || !bytes.Equal(got, contents[i]) {
+	for i, m := range c.Members {
+		if got, ok := names[resolver.BlobPath(m.Digest)]; !ok || !bytes.Equal(got, contents[i]) {
 			t.Errorf("member %d is %q", i, got)
 		}
 	}
@@ -95,13 +95,13 @@ func TestTarPlan(t *testing.T) {
 	}
 }
 
-// TestTarPlanOfLargeBlob has a blob whose size a ustar header has no room for.
-func TestTarPlanOfLargeBlob(t *testing.T) {
+// TestTarOfLargeBlob has a blob whose size a ustar header has no room for.
+func TestTarOfLargeBlob(t *testing.T) {
 	const large = 9 << 30
 	c, _ := tarContents(t)
-	blob := member{digest: digest.FromString("large"), size: large}
-	c.members = []member{blob, c.members[0]}
-	p, err := planTar(c)
+	blob := Member{Digest: digest.FromString("large"), Size: large}
+	c.Members = []Member{blob, c.Members[0]}
+	p, err := c.Tar()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,21 +120,21 @@ func TestTarPlanOfLargeBlob(t *testing.T) {
 	end := int64(0)
 	for _, piece := range p.pieces {
 		if piece.member == 1 {
-			if h := at(piece.at - 3*tarBlock); h.Name != resolver.BlobPath(blob.digest) || h.Size != large {
+			if h := at(piece.at - 3*tarBlock); h.Name != resolver.BlobPath(blob.Digest) || h.Size != large {
 				t.Errorf("before the large blob stands the header of %s, %d bytes", h.Name, h.Size)
 			}
 			end = piece.at + large
 		}
 	}
-	if h := at(end); h.Name != resolver.BlobPath(c.members[1].digest) {
+	if h := at(end); h.Name != resolver.BlobPath(c.Members[1].Digest) {
 		t.Errorf("after the large blob stands the header of %s", h.Name)
 	}
 }
 
-// TestTarPlanFails has a member that can't be read.
-func TestTarPlanFails(t *testing.T) {
+// TestTarFails has a member that can't be read.
+func TestTarFails(t *testing.T) {
 	c, _ := tarContents(t)
-	p, err := planTar(c)
+	p, err := c.Tar()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package fs
+package export
 
 import (
 	"archive/tar"
@@ -12,12 +12,12 @@ import (
 	"github.com/orasfs/orasfs/resolver"
 )
 
-// A tarPlan says what stands where in a tar that nobody has made: it is read at
-// any offset, and no more than what is read is ever there.
-type tarPlan struct {
-	modified time.Time
-	pieces   []tarPiece
-	size     int64
+// A Tar says what stands where in a tar that nobody has made: it is read at any
+// offset, and no more than what is read is ever there.
+type Tar struct {
+	closure *Closure
+	pieces  []tarPiece
+	size    int64
 }
 
 // A tarPiece is a run of bytes of the tar: a header, the content that follows it,
@@ -26,47 +26,51 @@ type tarPiece struct {
 	at, size int64
 	header   *tar.Header // of a header
 	content  []byte      // of a small file
-	member   int         // of a blob or a document, its place in the closure, from 1 on
+	member   int         // of a blob or a manifest, its place in the closure, from 1 on
 }
 
 // tarBlock is what headers and contents are multiples of, in bytes (POSIX, pax,
 // "ustar Interchange Format").
 const tarBlock = 512
 
-// planTar lays out a closure: the files of the layout, its directories, and its
-// members in their order.
-func planTar(c *closure) (*tarPlan, error) {
-	p := &tarPlan{modified: c.created}
-	if p.modified.IsZero() {
-		p.modified = time.Unix(0, 0)
-	}
+// Tar lays out a closure: the files of the layout, its directories, and its members
+// in their order.
+func (c *Closure) Tar() (*Tar, error) {
+	t := &Tar{closure: c}
 	// A reader of a stream sees that it is a layout before it sees a blob.
-	for _, f := range c.files {
-		if err := p.add(f.name, tarPiece{content: f.content, size: int64(len(f.content))}); err != nil {
+	for _, f := range c.Files {
+		if err := t.add(f.Name, tarPiece{content: f.Content, size: int64(len(f.Content))}); err != nil {
 			return nil, err
 		}
 	}
 	directories := []string{ocispec.ImageBlobsDir + "/"}
-	for _, a := range c.algorithms() {
+	for _, a := range c.Algorithms() {
 		directories = append(directories, ocispec.ImageBlobsDir+"/"+a.String()+"/")
 	}
 	for _, name := range directories {
-		if err := p.add(name, tarPiece{}); err != nil {
+		if err := t.add(name, tarPiece{}); err != nil {
 			return nil, err
 		}
 	}
-	for i, m := range c.members {
-		if err := p.add(resolver.BlobPath(m.digest), tarPiece{member: i + 1, size: m.size}); err != nil {
+	for i, m := range c.Members {
+		if err := t.add(resolver.BlobPath(m.Digest), tarPiece{member: i + 1, size: m.Size}); err != nil {
 			return nil, err
 		}
 	}
-	p.size += 2 * tarBlock // the end of the archive
-	return p, nil
+	t.size += 2 * tarBlock // the end of the archive
+	return t, nil
 }
 
+// Size is the tar's, in bytes.
+func (t *Tar) Size() int64 { return t.size }
+
 // add appends an entry. A name that ends with a slash is a directory's.
-func (p *tarPlan) add(name string, content tarPiece) error {
-	header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: content.size, ModTime: p.modified}
+func (t *Tar) add(name string, content tarPiece) error {
+	modified := t.closure.Created
+	if modified.IsZero() {
+		modified = time.Unix(0, 0)
+	}
+	header := &tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644, Size: content.size, ModTime: modified}
 	if name[len(name)-1] == '/' {
 		header.Typeflag, header.Mode = tar.TypeDir, 0o755
 	}
@@ -74,14 +78,14 @@ func (p *tarPlan) add(name string, content tarPiece) error {
 	if err != nil {
 		return err
 	}
-	p.pieces = append(p.pieces, tarPiece{at: p.size, size: int64(len(encoded)), header: header})
-	p.size += int64(len(encoded))
+	t.pieces = append(t.pieces, tarPiece{at: t.size, size: int64(len(encoded)), header: header})
+	t.size += int64(len(encoded))
 	if content.size == 0 {
 		return nil
 	}
-	content.at = p.size
-	p.pieces = append(p.pieces, content)
-	p.size += (content.size + tarBlock - 1) / tarBlock * tarBlock
+	content.at = t.size
+	t.pieces = append(t.pieces, content)
+	t.size += (content.size + tarBlock - 1) / tarBlock * tarBlock
 	return nil
 }
 
@@ -97,24 +101,24 @@ func encodeHeader(h *tar.Header) ([]byte, error) {
 
 // at is the piece that holds the byte at an offset. Between pieces, and after the
 // last one, are zeros: the piece is nil then, and end is where they end.
-func (p *tarPlan) at(off int64) (piece *tarPiece, end int64) {
-	i := sort.Search(len(p.pieces), func(i int) bool { return p.pieces[i].at > off })
+func (t *Tar) at(off int64) (piece *tarPiece, end int64) {
+	i := sort.Search(len(t.pieces), func(i int) bool { return t.pieces[i].at > off })
 	if i > 0 {
-		if last := &p.pieces[i-1]; off < last.at+last.size {
+		if last := &t.pieces[i-1]; off < last.at+last.size {
 			return last, last.at + last.size
 		}
 	}
-	if i < len(p.pieces) {
-		return nil, p.pieces[i].at
+	if i < len(t.pieces) {
+		return nil, t.pieces[i].at
 	}
-	return nil, p.size
+	return nil, t.size
 }
 
 // read fills b, which lies within the tar, from off on. What the members hold is
 // read by member, which fills what it is given or fails.
-func (p *tarPlan) read(b []byte, off int64, member func(b []byte, i int, off int64) error) error {
+func (t *Tar) read(b []byte, off int64, member func(b []byte, i int, off int64) error) error {
 	for len(b) > 0 {
-		piece, end := p.at(off)
+		piece, end := t.at(off)
 		part := b[:min(int64(len(b)), end-off)]
 		switch {
 		case piece == nil:
