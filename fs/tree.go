@@ -55,7 +55,7 @@ type tree struct {
 	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
-	referrers    *answers[[]referrer]
+	referrers    *answers[referrers]
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
 	artifacts    *lru.Cache[string, *artifact]
@@ -101,7 +101,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
 	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
-	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
+	t.referrers = newAnswers[referrers](t, "referrers", maxReferrers)
 	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
 	t.artifacts = newLRU[string, *artifact](maxArtifacts)
