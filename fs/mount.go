@@ -57,8 +57,8 @@ type Options struct {
 	// MaxStale is how long a tag's last digest is used while the registry can't
 	// be reached.
 	MaxStale time.Duration
-	// Timeout is the registry client's; no operation takes more than three
-	// times as long.
+	// Timeout is the registry client's; no operation takes more than twice as
+	// long.
 	Timeout time.Duration
 
 	// Passthrough lets the kernel read complete and verified blobs from the
