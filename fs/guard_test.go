@@ -3,7 +3,6 @@ package fs
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -42,22 +41,10 @@ func loggedTree(t *testing.T) (*tree, *bytes.Buffer) {
 // A request whose handler panics is answered with EIO, again and again.
 func TestPanicInHandler(t *testing.T) {
 	tree, log := loggedTree(t)
-	options := tree.kernelOptions(&Options{})
-	server := fuse.NewProtocolServer(fusefs.NewNodeFS(&buggyNode{node{tree: tree}}, options), &options.MountOptions)
+	k := newKernel(t, &buggyNode{node{tree: tree}}, tree.kernelOptions(&Options{}))
 	for range 3 {
-		const header = 40 // fuse_in_header
-		lookup := append(make([]byte, header), "name\x00"...)
-		binary.NativeEndian.PutUint32(lookup, uint32(len(lookup)))
-		binary.NativeEndian.PutUint32(lookup[4:], 1)                  // FUSE_LOOKUP
-		binary.NativeEndian.PutUint64(lookup[8:], 2)                  // unique
-		binary.NativeEndian.PutUint64(lookup[16:], fuse.FUSE_ROOT_ID) // node
-		answer := make([]byte, 512)
-		n, status := server.HandleRequest([][]byte{lookup}, [][]byte{answer})
-		if !status.Ok() || n < 16 {
-			t.Fatalf("no answer: %d bytes, %v", n, status)
-		}
-		if got := -int32(binary.NativeEndian.Uint32(answer[4:])); syscall.Errno(got) != syscall.EIO {
-			t.Errorf("the answer is %v, not EIO", syscall.Errno(got))
+		if errno := k.ask(opLookup, fuse.FUSE_ROOT_ID, nil, "name", &fuse.EntryOut{}); errno != syscall.EIO {
+			t.Errorf("the answer is %v, not EIO", errno)
 		}
 	}
 	wantStack(t, log, "a bug in a lookup", "buggyNode")
