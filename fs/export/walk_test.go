@@ -142,11 +142,28 @@ func TestClosureFails(t *testing.T) {
 	}
 }
 
+// TestClosureOfForeignLayer has an image with a layer that isn't distributed: it is no
+// member, and Docker, which would look for it, isn't told of the image.
+func TestClosureOfForeignLayer(t *testing.T) {
+	s, config, foreign := &shelf{}, blob("config"), blob("foreign")
+	foreign.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	c, err := s.closure(t, s.add("image", resolver.Manifest{Config: &config, Layers: []ocispec.Descriptor{blob("layer"), foreign}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Find(foreign.Digest); ok || len(c.Members) != 3 {
+		t.Errorf("the members are %v", c.Members)
+	}
+	if got, want := c.names(), []string{"oci-layout", "index.json"}; !slices.Equal(got, want) {
+		t.Errorf("the files are %q, want %q", got, want)
+	}
+}
+
 // TestBounds has closures as large as they may be, and by one too large.
 func TestBounds(t *testing.T) {
 	s := &shelf{}
 	// An index and the two manifests that it lists are members, too.
-	layers := make([]ocispec.Descriptor, maxMembers-3)
+	layers := make([]ocispec.Descriptor, 20_000-3)
 	for i := range layers {
 		layers[i] = blob(fmt.Sprint("layer ", i))
 	}
@@ -157,7 +174,7 @@ func TestBounds(t *testing.T) {
 	rest := resolver.Subject(s.add("rest", resolver.Manifest{Layers: layers[len(layers)/2:]}))
 	more := resolver.Subject(s.add("more", resolver.Manifest{Layers: append([]ocispec.Descriptor{blob("one more")}, layers[len(layers)/2:]...)}))
 
-	many := make([]ocispec.Descriptor, maxManifests)
+	many := make([]ocispec.Descriptor, 1_024)
 	for i := range many {
 		many[i] = resolver.Subject(s.add(fmt.Sprint("manifest ", i), resolver.Manifest{}))
 	}
@@ -186,7 +203,7 @@ func TestBounds(t *testing.T) {
 		if c.fits && err != nil || !c.fits && !errors.Is(err, errdef.ErrSizeExceedsLimit) {
 			t.Errorf("%s: %v", c.what, err)
 		}
-		if len(s.asked) > maxManifests {
+		if len(s.asked) > 1_024 {
 			t.Errorf("%s: %d manifests are asked for", c.what, len(s.asked))
 		}
 	}
