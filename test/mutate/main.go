@@ -183,7 +183,7 @@ func try(dir string, m mutation) (verdict string, err error) {
 		return "broken", err
 	}
 	defer func() { err = errors.Join(err, os.WriteFile(path, whole, 0o600)) }()
-	if out, err := goes(dir, "build", m.pkg); err != nil {
+	if out, err := goes(dir, "build", "./..."); err != nil {
 		return "broken", fmt.Errorf("%s: %q doesn't compile: %s", m.file, m.new, out)
 	}
 	out, err := goes(dir, "test", "-count=1", "-failfast", "-vet=off", "-timeout", testTimeout, "-run", m.test, m.pkg)
