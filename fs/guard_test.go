@@ -95,6 +95,18 @@ func TestPanicInOpening(t *testing.T) {
 	}
 }
 
+// Package export asks for manifests in goroutines of its own: each question is
+// guarded.
+func TestPanicInLayout(t *testing.T) {
+	tree, log := loggedTree(t)
+	r := &repository{tree: tree, name: "app"} // without a cache
+	_, err := layoutManifests{repo: r, reference: "app"}.Manifest(t.Context(), digest.FromString(""))
+	if err == nil || !strings.Contains(err.Error(), "panic") {
+		t.Errorf("a manifest of a layout: %v", err)
+	}
+	wantStack(t, log, "nil pointer", "layoutManifests")
+}
+
 func wantStack(t *testing.T, log *bytes.Buffer, words ...string) {
 	t.Helper()
 	for line := range strings.Lines(log.String()) {
