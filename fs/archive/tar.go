@@ -119,12 +119,17 @@ func (t *tarScanner) skip(n int64) error {
 }
 
 // header reads the next block that isn't the end; io.EOF is the end: two blocks
-// of zeros, or nothing.
+// of zeros, or nothing. Some writers (Debian's umoci, stacker) leave out both
+// those and the padding of the last entry.
 func (t *tarScanner) header() (tarHeader, error) {
-	if err := t.skip(t.pad); err != nil {
+	err := t.in.Skip(t.pad)
+	if isEnd(err) {
+		return nil, io.EOF
+	}
+	if err != nil {
 		return nil, err
 	}
-	t.pad = 0
+	t.off, t.pad = t.off+t.pad, 0
 	h := make(tarHeader, tarBlock)
 	for zeros := 0; ; zeros++ {
 		err := t.read(h)

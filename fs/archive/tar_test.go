@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,19 +249,16 @@ func TestAttributes(t *testing.T) {
 // What breaks a tar's rules is an error, wherever it stands.
 func TestBrokenTars(t *testing.T) {
 	good := pack(t, file{name: "a", content: strings.Repeat("x", 700)}, file{name: "dir/"}, file{name: "b", content: "y", pax: map[string]string{"comment": "z"}})
+	// Where an entry ends, and where the next one begins: in between its padding
+	// may be missing, and all that would come then.
+	ends := [][2]int{{0, 0}, {1212, 1536}, {2048, 2048}, {3585, 4096}, {4096 + tarBlock, 4096 + tarBlock}, {5120, 5120}}
 	for cut := range len(good) {
-		if cut%100 != 0 && cut%tarBlock > 1 {
-			continue
-		}
-		x, err := open(t.Context(), source(good[:cut]))
-		if err == nil {
-			// Only between two entries is it a tar without its end.
-			if cut%tarBlock != 0 && cut < len(good)-1024 {
-				t.Errorf("cut to %d bytes: it shows %q", cut, show(NewTree(x)))
-			}
-			continue
-		}
-		if !errors.Is(err, ErrFormat) {
+		whole := slices.ContainsFunc(ends, func(end [2]int) bool { return end[0] <= cut && cut <= end[1] })
+		_, err := open(t.Context(), source(good[:cut]))
+		switch {
+		case whole && err != nil:
+			t.Errorf("cut to %d bytes, behind an entry: %v", cut, err)
+		case !whole && !errors.Is(err, ErrFormat):
 			t.Errorf("cut to %d bytes: %v", cut, err)
 		}
 	}
