@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -184,6 +185,36 @@ func TestSOCIReads(t *testing.T) {
 	}
 }
 
+// Where the stream's last block holds nothing, the last span doesn't either.
+func TestSOCIEmptyLastSpan(t *testing.T) {
+	s, z := sociLayer(t)
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, strings.Repeat("x", 512)+"content"+strings.Repeat("\x00", 4096-519)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	at := b.Len()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	*s = *memorySource(b.Bytes(), nil)
+	z.packed, z.maxSpan = s.Size, 1
+	z.checkpoints = checkpoints(2, checkpoint(10, 0, 0), checkpoint(int64(at), 4096, 0))
+	z.digests = []string{sha256Of(b.String()[10:at]), sha256Of(b.String()[at:])}
+	s.ZTOC = z.encode()
+	l, err := open(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.index.layout != layoutSpans || len(s.Blob.(*memoryBlob).read()) > 0 {
+		t.Error("the zTOC isn't used")
+	}
+	mustShow(t, NewTree(l), "f=content")
+}
+
 func withCheckpoints(z ztocFields, blob []byte) ztocFields {
 	z.checkpoints = blob
 	return z
@@ -234,7 +265,7 @@ func TestSOCIRefuses(t *testing.T) {
 		"second: after the layer":   two(good.packed+1, 512, 0),
 		"second: no bytes between":  two(20, 0, 0),
 		"second: backwards":         two(20, -1, 0),
-		"second: at the end":        two(20, 4096, 0),
+		"second: empty, no bytes":   two(good.packed, 4096, 0),
 		"second: after the end":     two(20, 1<<62, 0),
 		"second: too many bits":     two(20, 512, 8),
 		"content before its header": file(func(f *ztocFile) { f.offset = 0 }),
