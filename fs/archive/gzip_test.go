@@ -208,6 +208,44 @@ func TestBrokenCompression(t *testing.T) {
 	}
 }
 
+// What the format says of its content is compared on the way: the checksum and
+// the size behind a gzip member, the checksum of a zstd frame.
+func TestChecksumsOnTheWay(t *testing.T) {
+	tarball := pack(t, file{name: "a", content: string(random(100_000))})
+	gzip := members(t, tarball, 2, 0) // stored, so that a byte that changes is no error of deflate
+	first := len(members(t, tarball[:len(tarball)/2], 1, 0))
+	for name, at := range map[string]int{
+		"a checksum": first - 8, "a size": first - 1, "the last checksum": len(gzip) - 5, "the last size": len(gzip) - 3, "a byte": first / 2,
+	} {
+		changed := bytes.Clone(gzip)
+		changed[at] ^= 1
+		if _, err := open(t.Context(), source(changed)); !errors.Is(err, ErrFormat) {
+			t.Errorf("gzip with %s changed: %v", name, err)
+		}
+	}
+	for _, checksum := range []bool{true, false} {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(checksum))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := w.EncodeAll(tarball, nil)
+		changed[len(changed)/2] ^= 1 // in a block that is stored as it is
+		if _, err := open(t.Context(), source(changed)); errors.Is(err, ErrFormat) != checksum {
+			t.Errorf("zstd with a byte changed, checksum %v: %v", checksum, err)
+		}
+	}
+}
+
+// random is n bytes that no compression makes smaller.
+func random(n int) []byte {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
 // A bomb costs time, as it must to be told, and no memory.
 func TestBomb(t *testing.T) {
 	bomb := pack(t, file{name: "zeros", content: string(make([]byte, 40<<20))})
