@@ -26,7 +26,7 @@ func (s *Source) inflate(ctx context.Context, sp span) ([]byte, error) {
 	if sp.digestOf == digestOfPacked && sha256.Sum256(packed) != sp.digest {
 		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, ErrDigest)
 	}
-	data, err := sp.unpack(packed)
+	data, err := sp.unpack(ctx, packed)
 	if err != nil {
 		return nil, fmt.Errorf("span at %d of layer %s: %w: %w", sp.stream, s.Digest, ErrFormat, err)
 	}
@@ -42,7 +42,7 @@ const inflateSlack = 8
 
 // unpack inflates no more than what the span needs. The slack behind packed is
 // zeros.
-func (sp span) unpack(packed []byte) ([]byte, error) {
+func (sp span) unpack(ctx context.Context, packed []byte) ([]byte, error) {
 	var r io.Reader
 	in := bytes.NewReader(packed)
 	switch sp.codec {
@@ -62,10 +62,7 @@ func (sp span) unpack(packed []byte) ([]byte, error) {
 		}
 		r = z
 	case codecZstd:
-		d, err := newZstdReader(in)
-		if err != nil {
-			return nil, err
-		}
+		d := newZstdReader(ctx, in)
 		defer d.free()
 		r = d
 	default:

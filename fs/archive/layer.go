@@ -47,32 +47,6 @@ func (l *Layer) Close() error {
 // the same if their numbers are.
 func (l *Layer) Identity() string { return l.identity }
 
-// unpack is the stream from its first byte on.
-func (s *Source) unpack(ctx context.Context) (io.ReadCloser, error) {
-	f, err := detect(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	in := newBlobReader(ctx, s.Blob, 0, s.Size)
-	switch f.name {
-	case "gzip":
-		m, err := newMemberReader(in, nil)
-		return io.NopCloser(m), err
-	case "zstd":
-		d, err := newZstdReader(in)
-		return zstdStream{d}, err
-	}
-	return nil, fmt.Errorf("layer %s: %w", s.Digest, ErrFormat)
-}
-
-// A zstdStream gives its decoder back when it is closed.
-type zstdStream struct{ zstdReader }
-
-func (z zstdStream) Close() error {
-	z.free()
-	return nil
-}
-
 // readAt reads from file number i like io.ReaderAt.
 func (l *Layer) readAt(ctx context.Context, i int, p []byte, off int64) (int, error) {
 	n := l.index.inode(i)

@@ -59,10 +59,7 @@ func zstdChunkedIndex(ctx context.Context, s *Source, b *builder) error {
 	if got := sha256.Sum256(packed); got != want {
 		return untrusted("its digest is sha256:%x instead of sha256:%x", got, want)
 	}
-	z, err := newZstdReader(bytes.NewReader(packed))
-	if err != nil {
-		return untrusted("decompress it: %w", err)
-	}
+	z := newZstdReader(ctx, bytes.NewReader(packed))
 	defer z.free()
 	if stargz {
 		b.hide = stargzNames
