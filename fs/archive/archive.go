@@ -60,6 +60,10 @@ type Source struct {
 
 	Store Store
 	Log   *slog.Logger
+
+	// passing is the pass through the layer that is under way, or, where the
+	// layer is what such a one has come by, that one; else nil.
+	passing *passing
 }
 
 // errUntrusted marks a table of contents that can't be used: it is missing,

@@ -35,7 +35,7 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 		return stream{}, badContentOf("gzip", err)
 	}
 	showPassed(s, b, c)
-	size, sum, err := indexPass(ctx, m, b)
+	size, sum, err := indexPass(ctx, &cutStream{m, c}, b)
 	if err != nil {
 		return stream{}, badContentOf("gzip", err)
 	}

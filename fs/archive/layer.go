@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/opencontainers/go-digest"
@@ -129,7 +128,7 @@ func readFull(ctx context.Context, blob Blob, p []byte, off int64) error {
 
 // spanData is the bytes of span i, inflated once while they are remembered.
 func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
-	return l.source.Store.Keep(ctx, l.keep+"/"+strconv.Itoa(i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
+	return l.source.Store.Keep(ctx, spanKey(l.keep, i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
 		window, err := inflateWindow(s.window)
 		if err != nil {
 			return nil, err

@@ -134,24 +134,51 @@ func open(ctx context.Context, s *Source) (*Layer, error) {
 		}
 		s.Log.Info("the layer is read without its table of contents", "layer", s.Digest, "format", f.name, "reason", err)
 	}
-	f, err := detect(ctx, s)
-	var x *index
-	if err == nil {
-		x, err = s.build(ctx, f)
-	}
-	if errors.Is(err, ErrFormat) || errors.Is(err, ErrDigest) {
-		err = s.blame(ctx, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return newLayer(s, x, "")
+	return s.pass(ctx)
 }
 
-// blame finds out whose fault an archive is that isn't one. A blob that may be
+// pass makes the tree of the layer without a table of contents.
+func (s *Source) pass(ctx context.Context) (*Layer, error) {
+	f, err := detect(ctx, s)
+	if err != nil {
+		return nil, s.blame(ctx, err)
+	}
+	p := newPassing(s)
+	s.passing = p
+	defer func() { s.passing = nil }()
+	content := s.generation()
+	x, err := s.build(ctx, f)
+	if err == nil && s.generation() != content {
+		err = fmt.Errorf("it became another while it was read: %w", ErrDigest)
+	}
+	if err != nil {
+		p.end(err)
+		return nil, s.blame(ctx, err)
+	}
+	l, err := newLayer(s, x, "")
+	if err == nil {
+		l.keep = p.key // what the pass came by is verified now
+	}
+	return l, err
+}
+
+// generation tells apart what has been the blob's content: where that turns out to
+// be wrong, the blob goes on with another one, and what was made of the first must
+// not be mixed with it.
+func (s *Source) generation() uint64 {
+	if g, ok := s.Blob.(interface{ Generation() uint64 }); ok {
+		return g.Generation()
+	}
+	return 0
+}
+
+// blame finds out whose fault an error of the archive's is. A blob that may be
 // another than its digest says is read to its end: then whoever gives its bytes
 // finds that out and drops them, which is the error. Otherwise it is err.
 func (s *Source) blame(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrDigest) {
+		return err
+	}
 	if v, ok := s.Blob.(interface{ Verified() bool }); ok && v.Verified() {
 		return err
 	}

@@ -42,7 +42,8 @@ func showPassed(s *Source, b *builder, c *spanCutter) {
 			return err
 		}
 		shown++
-		s.Passed(&Layer{source: s, index: x, identity: s.key("") + "~" + strconv.Itoa(shown), keep: s.key(""), partial: true})
+		p := s.passing
+		s.Passed(&Layer{source: p.partial(), index: x, identity: p.key + "~" + strconv.Itoa(shown), keep: p.key, partial: true})
 		return nil
 	}
 }

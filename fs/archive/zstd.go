@@ -40,6 +40,10 @@ type zstdPass struct {
 // Read implements io.Reader.
 func (z *zstdPass) Read(p []byte) (int, error) {
 	n, err := z.zstdReader.Read(p)
+	if z.held > 0 {
+		z.cutter.pass = nil // who has a large window waits for nobody
+	}
+	z.cutter.passed(p[:n])
 	// A longer frame would have to be decompressed for one byte of it.
 	if z.cutter.length(z.produced) > maxSpanTarget {
 		z.cutter.giveUp()
