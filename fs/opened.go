@@ -75,10 +75,18 @@ func (a *artifact) diffID(i int) digest.Digest {
 type readBlob struct {
 	open func() (*cache.Blob, error)
 
-	mu     sync.Mutex // guards what follows
-	blob   *cache.Blob
-	reader *cache.Reader
+	mu  sync.Mutex // guards now
+	now *readers   // nil where it isn't open
 }
+
+// readers are those of one content of a blob.
+type readers struct {
+	blob    *cache.Blob
+	parts   *cache.Reader
+	checked *cache.Reader // what it gives is compared with digests
+}
+
+var _ archive.CheckedBlob = (*readBlob)(nil)
 
 func newReadBlob(open func() (*cache.Blob, error)) (*readBlob, error) {
 	b := &readBlob{open: open}
@@ -86,18 +94,18 @@ func newReadBlob(open func() (*cache.Blob, error)) (*readBlob, error) {
 	return b, err
 }
 
-// current is the reader of now.
-func (b *readBlob) current() (*cache.Reader, error) {
+// current are the readers of now.
+func (b *readBlob) current() (*readers, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.reader == nil {
+	if b.now == nil {
 		blob, err := b.open()
 		if err != nil {
 			return nil, err
 		}
-		b.blob, b.reader = blob, blob.Parts()
+		b.now = &readers{blob, blob.Parts(), blob.Checked()}
 	}
-	return b.reader, nil
+	return b.now, nil
 }
 
 // ReadAt implements archive.Blob.
@@ -106,28 +114,59 @@ func (b *readBlob) ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	n, err := r.ReadAt(ctx, p, off)
+	n, err := r.parts.ReadAt(ctx, p, off)
 	if errors.Is(err, cache.ErrDigest) {
 		err = errors.Join(err, b.close(r))
 	}
 	return n, err
 }
 
+// ReadChecked implements archive.CheckedBlob. That the content was wrong doesn't
+// matter to one who compares each part: it gets the part of the next content.
+func (b *readBlob) ReadChecked(ctx context.Context, p []byte, off int64) (int, error) {
+	for again := false; ; again = true {
+		r, err := b.current()
+		if err != nil {
+			return 0, err
+		}
+		n, err := r.checked.ReadAt(ctx, p, off)
+		if !errors.Is(err, cache.ErrDigest) {
+			return n, err
+		}
+		if err = errors.Join(err, b.close(r)); again {
+			return 0, err
+		}
+	}
+}
+
+// Doubt implements archive.CheckedBlob.
+func (b *readBlob) Doubt(ctx context.Context, off, n int64) (changed bool, err error) {
+	r, err := b.current()
+	if err != nil {
+		return false, err
+	}
+	err = r.checked.Doubt(ctx, off, n)
+	if errors.Is(err, cache.ErrDigest) {
+		return true, b.close(r)
+	}
+	return false, err
+}
+
 // Verified tells whether the blob's bytes are known to be right.
 func (b *readBlob) Verified() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.blob != nil && b.blob.Verified()
+	return b.now != nil && b.now.blob.Verified()
 }
 
 // Generation tells apart what has been the blob's content.
 func (b *readBlob) Generation() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.blob == nil {
+	if b.now == nil {
 		return 0
 	}
-	return b.blob.Generation()
+	return b.now.blob.Generation()
 }
 
 // File implements content: an archive's files aren't files of the cache.
@@ -136,15 +175,15 @@ func (b *readBlob) File() *os.File { return nil }
 // Close implements io.Closer.
 func (b *readBlob) Close() error { return b.close(nil) }
 
-// close closes the reader, if it is still that one; nil is any.
-func (b *readBlob) close(r *cache.Reader) error {
+// close closes the readers, if they are still those; nil are any.
+func (b *readBlob) close(r *readers) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.reader == nil || r != nil && r != b.reader {
+	if b.now == nil || r != nil && r != b.now {
 		return nil
 	}
-	err := errors.Join(b.reader.Close(), b.blob.Close())
-	b.blob, b.reader = nil, nil
+	err := errors.Join(b.now.parts.Close(), b.now.checked.Close(), b.now.blob.Close())
+	b.now = nil
 	return err
 }
 

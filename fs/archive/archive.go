@@ -18,6 +18,19 @@ type Blob interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }
 
+// A CheckedBlob is a Blob that can tell who compares what it gives from who
+// doesn't.
+type CheckedBlob interface {
+	Blob
+	// ReadChecked is ReadAt for one who compares what it reads with a digest
+	// before anybody else gets it: it may get what isn't verified.
+	ReadChecked(ctx context.Context, p []byte, off int64) (int, error)
+	// Doubt is told that n bytes at off are wrong. changed is that they are
+	// others now: whatever gave the wrong ones was at fault, and they are worth
+	// another look. The error is that this can't be found out.
+	Doubt(ctx context.Context, off, n int64) (changed bool, err error)
+}
+
 // A Store keeps what an archive made, for as long as it likes.
 type Store interface {
 	// Keep returns the bytes of that key: those that it holds in memory, or
@@ -61,6 +74,8 @@ type Source struct {
 	Store Store
 	Log   *slog.Logger
 
+	// ranges are those that a table of contents was read from.
+	ranges []extent
 	// passing is the pass through the layer that is under way, or, where the
 	// layer is what such a one has come by, that one; else nil.
 	passing *passing

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -12,25 +13,29 @@ import (
 func (s *Source) unpack(ctx context.Context) (io.ReadCloser, error) {
 	f, err := detect(ctx, s)
 	if err != nil {
-		return nil, err
+		return nil, s.blame(ctx, err)
 	}
 	in := newBlobReader(ctx, s.Blob, 0, s.Size)
+	u := &unpacking{ctx: ctx, source: s, free: func() {}}
 	switch f.name {
 	case "gzip":
-		m, err := newMemberReader(in, nil)
-		if err != nil {
-			return nil, err
+		if u.stream, err = newMemberReader(in, nil); err != nil {
+			return nil, s.blame(ctx, badContentOf(f.name, err))
 		}
-		return &unpacking{stream: m, free: func() {}}, nil
 	case "zstd":
 		z := newZstdReader(ctx, in)
-		return &unpacking{stream: z, free: z.free}, nil
+		u.stream, u.free = z, z.free
+	default:
+		return nil, s.blame(ctx, fmt.Errorf("layer %s: %w", s.Digest, ErrFormat))
 	}
-	return nil, fmt.Errorf("layer %s: %w", s.Digest, ErrFormat)
+	return u, nil
 }
 
 // An unpacking is a stream that may be closed while it is read, and again.
 type unpacking struct {
+	ctx    context.Context
+	source *Source
+
 	mu     sync.Mutex // held while it is read
 	stream io.Reader
 	free   func()
@@ -44,7 +49,11 @@ func (u *unpacking) Read(p []byte) (int, error) {
 	if u.closed {
 		return 0, io.ErrClosedPipe
 	}
-	return u.stream.Read(p)
+	n, err := u.stream.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = u.source.blame(u.ctx, badContentOf("unpack it", err))
+	}
+	return n, err
 }
 
 // Close implements io.Closer. It waits for a Read under way, which ends with the

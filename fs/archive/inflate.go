@@ -14,26 +14,66 @@ import (
 )
 
 // inflate fetches a span, checks its digest, and returns its bytes of the
-// stream.
+// stream. What is wrong may have been so once: then it is fetched again.
 func (s *Source) inflate(ctx context.Context, sp span) ([]byte, error) {
 	if sp.codec == codecZero {
 		return make([]byte, sp.length), nil
 	}
+	data, err := s.inflateOnce(ctx, sp)
+	if s.changed(ctx, sp.blob, sp.packed, err) {
+		return s.inflateOnce(ctx, sp)
+	}
+	return data, err
+}
+
+func (s *Source) inflateOnce(ctx context.Context, sp span) ([]byte, error) {
 	packed := make([]byte, sp.packed, sp.packed+inflateSlack)
-	if n, err := s.Blob.ReadAt(ctx, packed, sp.blob); n < len(packed) {
-		return nil, fmt.Errorf("read bytes %d-%d of layer %s: %w", sp.blob, sp.blob+sp.packed-1, s.Digest, err)
+	if err := s.readChecked(ctx, packed, sp.blob); err != nil {
+		return nil, err
 	}
 	if sp.digestOf == digestOfPacked && sha256.Sum256(packed) != sp.digest {
 		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, ErrDigest)
 	}
 	data, err := sp.unpack(ctx, packed)
 	if err != nil {
-		return nil, fmt.Errorf("span at %d of layer %s: %w: %w", sp.stream, s.Digest, ErrFormat, err)
+		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, badContentOf("unpack it", err))
 	}
 	if sp.digestOf == digestOfInflated && sha256.Sum256(data) != sp.digest {
 		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, ErrDigest)
 	}
 	return data, nil
+}
+
+// readChecked fills p with the blob's bytes at off, which are compared with a
+// digest before anybody gets them: one of a layer that is known, or of its table
+// of contents. What a pass has come by has none that anybody vouches for.
+func (s *Source) readChecked(ctx context.Context, p []byte, off int64) error {
+	read := s.Blob.ReadAt
+	if b, ok := s.Blob.(CheckedBlob); ok && s.passing == nil {
+		read = b.ReadChecked
+	}
+	if n, err := read(ctx, p, off); n < len(p) {
+		return fmt.Errorf("read bytes %d-%d of layer %s: %w", off, off+int64(len(p))-1, s.Digest, err)
+	}
+	return nil
+}
+
+// isWrong tells whether an error is that of bytes which aren't what they should
+// be: they may have been spoilt on their way.
+func isWrong(err error) bool { return errors.Is(err, ErrFormat) || errors.Is(err, ErrDigest) }
+
+// changed tells whether n bytes at off, which turned out to be wrong by err, are
+// others now.
+func (s *Source) changed(ctx context.Context, off, n int64, err error) bool {
+	b, ok := s.Blob.(CheckedBlob)
+	if !isWrong(err) || !ok || s.passing != nil {
+		return false
+	}
+	changed, doubting := b.Doubt(ctx, off, n)
+	if doubting != nil {
+		s.Log.Debug("what is wrong isn't fetched again", "layer", s.Digest, "error", doubting)
+	}
+	return changed
 }
 
 // inflateSlack is how many bytes after a span's last one an inflater may want to

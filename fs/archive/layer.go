@@ -3,7 +3,6 @@ package archive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -134,11 +133,7 @@ func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
 			return nil, err
 		}
 		s.window = window
-		data, err := l.source.inflate(ctx, s)
-		if errors.Is(err, ErrDigest) {
-			err = l.source.blame(ctx, err)
-		}
-		return data, err
+		return l.source.inflate(ctx, s)
 	})
 }
 

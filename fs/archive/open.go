@@ -125,16 +125,35 @@ func open(ctx context.Context, s *Source) (*Layer, error) {
 		if x, err := s.known(f.key); err == nil {
 			return newLayer(s, x, f.key)
 		}
-		x, err := s.build(ctx, f)
+		x, err := s.fromTOC(ctx, f)
 		if err == nil {
 			return newLayer(s, x, f.key)
 		}
-		if !errors.Is(err, errUntrusted) && !errors.Is(err, ErrFormat) && !errors.Is(err, ErrDigest) {
+		if !errors.Is(err, errUntrusted) && !isWrong(err) {
 			return nil, err
+		}
+		// With it each part would be checked before it is given out. Without it
+		// nothing is given out before all of the blob is.
+		if err := s.verify(ctx); err != nil {
+			return nil, fmt.Errorf("verify all of it, since its table of contents can't be used: %w", err)
 		}
 		s.Log.Info("the layer is read without its table of contents", "layer", s.Digest, "format", f.name, "reason", err)
 	}
 	return s.pass(ctx)
+}
+
+// fromTOC makes the index of a table of contents.
+func (s *Source) fromTOC(ctx context.Context, f format) (*index, error) {
+	s.ranges = nil
+	x, err := s.build(ctx, f)
+	again := false
+	for _, r := range s.ranges {
+		again = s.changed(ctx, r.stream, r.length, err) || again
+	}
+	if again {
+		x, err = s.build(ctx, f)
+	}
+	return x, err
 }
 
 // pass makes the tree of the layer without a table of contents.
@@ -172,19 +191,27 @@ func (s *Source) generation() uint64 {
 	return 0
 }
 
-// blame finds out whose fault an error of the archive's is. A blob that may be
-// another than its digest says is read to its end: then whoever gives its bytes
-// finds that out and drops them, which is the error. Otherwise it is err.
+// blame finds out whose fault it is that the layer is no archive, which err says:
+// its own, or of whatever gave its bytes. In the second case the error says that
+// as well, and what comes next time may be an archive.
 func (s *Source) blame(ctx context.Context, err error) error {
-	if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrDigest) {
+	if !isWrong(err) {
 		return err
 	}
+	if wrong := s.verify(ctx); wrong != nil {
+		return fmt.Errorf("%w: %w", wrong, err)
+	}
+	return err
+}
+
+// verify makes sure that the blob is what its digest says. One of which that isn't
+// known is read to its end: then whatever gives its bytes finds it out, and drops
+// them if it isn't.
+func (s *Source) verify(ctx context.Context) error {
 	if v, ok := s.Blob.(interface{ Verified() bool }); ok && v.Verified() {
-		return err
+		return nil
 	}
-	if _, reading := io.Copy(io.Discard, newBlobReader(ctx, s.Blob, 0, s.Size)); reading != nil {
-		return fmt.Errorf("%w: %w", reading, err)
-	}
+	_, err := io.Copy(io.Discard, newBlobReader(ctx, s.Blob, 0, s.Size))
 	return err
 }
 

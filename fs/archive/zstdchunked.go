@@ -57,7 +57,7 @@ func zstdChunkedIndex(ctx context.Context, s *Source, b *builder) error {
 		return err
 	}
 	if got := sha256.Sum256(packed); got != want {
-		return untrusted("its digest is sha256:%x instead of sha256:%x", got, want)
+		return untrusted("it is sha256:%x instead of sha256:%x: %w", got, want, ErrDigest)
 	}
 	z := newZstdReader(ctx, bytes.NewReader(packed))
 	defer z.free()
