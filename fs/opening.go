@@ -177,10 +177,13 @@ func (o *opening) find(ctx context.Context, path string) (archive.Node, bool, er
 	}
 }
 
-// soFar is the tree of what is known: the topmost layers as far as they are
-// known as a whole, and what has been passed of the one below them. nil is
-// nothing. What they show no layer further down can change. changed is closed
-// when there is more.
+// soFar is a tree of what is known while layers are still being opened; nil if
+// there is nothing to show. changed is closed when there is more.
+//
+// An upper layer may remove or replace what a lower one has. So a layer may be
+// shown only if all those above it are known as a whole: soFar takes these, from
+// the top down to the first that isn't, and of that one what its pass has come by.
+// What they show is as it will be in the end: no layer below can change it.
 func (o *opening) soFar() (m *archive.Image, changed <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -23,6 +23,9 @@ func showPassed(s *Source, b *builder, c *spanCutter) {
 			return nil
 		}
 		next = off + off/shownShare
+		// An index of the entries and the spans that there are by now, made as the
+		// one of all will be. The builder goes on with its own spans, which it is
+		// given in the end.
 		soFar := *b
 		soFar.spans = c.cutSoFar()
 		if len(soFar.spans) == 0 {

@@ -164,14 +164,16 @@ func (c *spanCutter) store() {
 	}
 }
 
-// cutSoFar are the spans that have ended; others may follow while they are read.
+// cutSoFar are the spans that have ended. Others may be added while the caller
+// reads these: behind them, so that they stay as they are.
 func (c *spanCutter) cutSoFar() []span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.spans
 }
 
-// length is how much of the stream the span has that has begun.
+// length is how much of the stream, which has come to an offset, the span has that
+// has begun.
 func (c *spanCutter) length(at int64) int64 {
 	if c.blob.off && !c.tooLong {
 		c.giveUp()
