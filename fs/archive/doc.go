@@ -26,10 +26,17 @@
 // # What holds
 //
 // Names and link targets are bytes, as the archive has them. What an archive
-// says twice the last one wins; what can't be a file is left out, with a line
-// in the log. All that an archive can make large is bounded.
+// says twice the last one wins, and what a tar says in some odd way is as Go's
+// archive/tar reads it, since what applies layers does (tarasgo_test.go); what
+// can't be a file is left out, with a line in the log. All that an archive can
+// make large is bounded.
 //
-// A span's bytes are given out only if they have the span's digest. A plain tar
-// has none: there the blob vouches for its bytes, as for any part of a blob. So
-// it does for what is looked at while a pass goes on (passed.go).
+// A span's bytes are given out only if they have the span's digest; those that
+// haven't, or can't be unpacked, are fetched once more ([CheckedBlob]). A layer
+// that brings a table of contents which can't be used is verified as a whole
+// before anything of it is given out.
+//
+// A plain tar has no digests of parts: there the blob vouches for its bytes, as
+// for any part of a blob. So it does for what is looked at while a pass goes on
+// (passed.go); where that fails, nothing of it is given out any more (passing.go).
 package archive

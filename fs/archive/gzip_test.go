@@ -284,6 +284,8 @@ func FuzzGzip(f *testing.F) {
 	tarball := pack(f, file{name: "a", content: strings.Repeat("hello ", 1000)})
 	f.Add(members(f, tarball, 2, 6))
 	f.Add(frames(f, tarball, 3))
+	f.Add(members(f, tarball, 1, 0))
+	f.Add(append(gzipped(f, tarball[:len(tarball)-1500]), 0, 0, 0))
 	f.Add([]byte("\x1f\x8b\x08\x1f\x00\x00\x00\x00\x00\x00\x02\x00xxname\x00comment\x00xx"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := open(t.Context(), source(data))

@@ -317,6 +317,12 @@ func FuzzTar(f *testing.F) {
 	f.Add(append(rawHeader("../x", '0', 1), padded([]byte("x"))...))
 	f.Add(append(append(header("p", 'x', 31), padded([]byte("31 GNU.sparse.map=0,10,5,10,20\n"))...), header("a", '0', 512)...))
 	f.Add(header("s", 'S', 512))
+	for _, announced := range [][]byte{
+		paxHeader('x', "path", "p/", "linkpath", "l", "size", "1"), paxHeader('g', "path", "p"), longHeader('L', "long/"), longHeader('K', "long"),
+	} {
+		f.Add(slices.Concat(announced, paxHeader('x', "gid", "6"), regular("r/", 0, "x")[:tarBlock+1]))
+	}
+	f.Add(changed(changed(header("x", '0', 0), magicAt, magicGNU), prefixAt, "pre/fix"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := open(t.Context(), source(data))
 		if err != nil {

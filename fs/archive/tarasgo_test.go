@@ -15,6 +15,10 @@ import (
 // What applies layers reads tars with Go's archive/tar. Where a tar says a thing
 // twice, or in a way that nobody wrote down, it is as that one reads it.
 
+// mostContent is more than a file has in these tests, in bytes; a hole may be of
+// any size.
+const mostContent = 1 << 20
+
 // goReads describes every entry of a tar as Go reads it. Global headers are
 // entries to it, and to nobody else.
 func goReads(data []byte) ([]string, error) {
@@ -27,9 +31,15 @@ func goReads(data []byte) ([]string, error) {
 		if err != nil {
 			return list, err
 		}
+		if h.Size > mostContent {
+			return nil, errors.New("too large for a test")
+		}
 		content, err := io.ReadAll(r)
 		if err != nil {
 			return list, err
+		}
+		if id(int64(h.Gid)) != uint32(h.Gid) {
+			return nil, errors.New("an owner that Linux doesn't have")
 		}
 		types := map[byte]Type{tar.TypeReg: TypeRegular, tar.TypeDir: TypeDir, tar.TypeSymlink: TypeSymlink, tar.TypeLink: typeHardlink}
 		if h.Typeflag != tar.TypeXGlobalHeader {
@@ -50,6 +60,9 @@ func weRead(t *testing.T, data []byte) ([]string, error) {
 		}
 		if err != nil {
 			return list, err
+		}
+		if e.size > mostContent {
+			return nil, errors.New("too large for a test")
 		}
 		content := make([]byte, e.size)
 		for _, x := range e.extents {
@@ -183,4 +196,36 @@ func TestTarOfRandomHeadersAsGoReadsIt(t *testing.T) {
 		}
 		sameAsGo(t, fmt.Sprint("seed ", seed), append(data, regular("last", '0', "x")...))
 	}
+}
+
+// FuzzTarAsGoReadsIt gives both the same tars. What isn't like Go's by intent is
+// left out: types that nobody applies, owners that Linux doesn't have, and a tar
+// that ends where an entry is announced.
+func FuzzTarAsGoReadsIt(f *testing.F) {
+	f.Add(pack(f, file{name: "a", content: "x"}, file{name: "d/"}, file{name: "l", link: "a"}, file{name: "h", hard: "a"}))
+	for _, announced := range [][]byte{
+		paxHeader('x', "path", "p/", "linkpath", "l", "size", "1"), paxHeader('g', "path", "p"), longHeader('L', "long/"), longHeader('K', "long"),
+	} {
+		f.Add(slices.Concat(announced, paxHeader('x', "gid", "6"), regular("r/", 0, "x")[:tarBlock+1]))
+	}
+	f.Add(changed(changed(header("x", '0', 0), magicAt, magicGNU), prefixAt, "pre/fix"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		data = bytes.Clone(data)
+		for block := range slices.Chunk(data, tarBlock) {
+			if len(block) == tarBlock && string(block[magicAt:][:5]) == "ustar" {
+				checksummed(block) // else hardly any header would be one
+			}
+		}
+		want, err := goReads(data)
+		if err != nil || slices.ContainsFunc(want, func(entry string) bool { return strings.HasPrefix(entry, "0 ") }) {
+			return
+		}
+		got, err := weRead(t, data)
+		if err != nil && strings.Contains(err.Error(), "where an entry is announced") {
+			return
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("it is\n%s\nas Go reads it\n%s\nthe error is %v", strings.Join(got, "\n"), strings.Join(want, "\n"), err)
+		}
+	})
 }
