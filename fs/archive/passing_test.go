@@ -157,3 +157,20 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// A block of deflate that never ends would be a span too long: what is gathered of
+// it is bounded before it ends.
+func TestLongSpanIsGivenUp(t *testing.T) {
+	s := source(nil)
+	s.passing = newPassing(s)
+	c := newSpanCutter(t.Context(), s)
+	c.cut(0, 0, span{})
+	largest := 0
+	for p := make([]byte, 1<<20); !c.tooLong && largest < 2*maxSpan; {
+		c.passed(p)
+		largest = max(largest, cap(c.unpacked))
+	}
+	if !c.tooLong || c.unpacked != nil || largest > maxSpan+maxSpan/2+(2<<20) {
+		t.Errorf("given up: %v, %d bytes", c.tooLong, largest)
+	}
+}
