@@ -1,0 +1,156 @@
+package differential
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A subject is an image and what containerd and umoci make of it.
+type subject struct {
+	name  string
+	image *image
+	root  string // where it is in the mount, once it is
+
+	containerd, umoci       tree
+	containerdErr, umociErr error
+
+	// want is containerd's tree, with the times of directories that umoci has
+	// otherwise left open. agreed is that umoci has the same then.
+	want   tree
+	agreed bool
+
+	findings []finding
+}
+
+// A finding is what was wrong at one look.
+type finding struct {
+	look        string
+	differences []difference
+}
+
+// consult asks the oracles.
+func consult(dir, name string, i *image) *subject {
+	s := &subject{name: name, image: i}
+	tars := i.tars()
+	s.containerd, s.containerdErr = unpack(dir, containerd, tars)
+	s.umoci, s.umociErr = unpack(dir, umociUnpack, tars)
+	if s.containerdErr != nil {
+		return s
+	}
+	s.want = maps.Clone(s.containerd)
+	for p, f := range s.want {
+		if f.Kind == "dir" && s.umoci[p].MTime != f.MTime {
+			f.AnyTime = true
+			s.want[p] = f
+		}
+	}
+	s.agreed = s.umociErr == nil && len(compare(s.want, s.umoci)) == 0
+	return s
+}
+
+func (s *subject) refused() bool { return s.containerdErr != nil && s.umociErr != nil }
+
+// The looks at an image.
+const (
+	lookEarly   = "while it arrives"
+	lookFirst   = "at first"
+	lookAgain   = "again"
+	lookRestart = "after a restart"
+)
+
+// look reads the image in the mount and takes down what isn't as wanted. The error is
+// that there was no answer.
+func (l *lab) look(s *subject, look string) (early int, err error) {
+	q, release := request{Root: s.root}, func() {}
+	if look == lookFirst {
+		root, layers := l.push(s.image)
+		s.root, q.Root = root, root
+		if k := s.image.held; s.agreed && k > 0 && k <= len(layers) {
+			from := int64(0)
+			if len(s.image.tars()[k-1]) > padSize {
+				from = padSize / 2
+			}
+			release = sync.OnceFunc(l.hold(layers[k-1], from))
+			defer release()
+			q.Early = s.some()
+		}
+	}
+	if s.agreed {
+		q.Absent = s.absent()
+	}
+	var atOnce finding
+	held := true
+	a, err := l.reader.read(q, func(p string, f fact) {
+		if held {
+			early++
+		}
+		atOnce.add(lookEarly, s.compareEarly(p, f))
+	}, func() { held = false; release() })
+	if err != nil {
+		return early, fmt.Errorf("%s, %s: %w", s.name, look, err)
+	}
+	s.find(atOnce)
+	if s.containerdErr == nil {
+		found := compare(s.want, a.Tree)
+		for _, p := range a.There {
+			found = append(found, difference{p, "surplus", "", "found by its name"})
+		}
+		s.find(finding{look, found})
+	}
+	return early, nil
+}
+
+func (f *finding) add(look string, found []difference) {
+	f.look = look
+	f.differences = append(f.differences, found...)
+}
+
+func (s *subject) find(f finding) {
+	if len(f.differences) > 0 {
+		s.findings = append(s.findings, f)
+	}
+}
+
+// compareEarly compares what is known of one name. How many others it has isn't yet.
+func (s *subject) compareEarly(p string, f fact) []difference {
+	w, ok := s.want[p]
+	if !ok {
+		w = failed(os.ErrNotExist)
+	}
+	w.Same, w.Links, f.Same, f.Links = "", 0, "", 0
+	return w.compare(p, &f)
+}
+
+// some are names to look up early: what is there and what isn't.
+func (s *subject) some() []string {
+	names := append(slices.Sorted(maps.Keys(s.want)), s.absent()...)
+	rand.New(rand.NewPCG(uint64(len(names)), 1)).Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	return names[:min(len(names), 10)]
+}
+
+// absent are paths that entries name and that aren't there in the end, without
+// those below something that isn't there either, or a link.
+func (s *subject) absent() []string {
+	found := map[string]bool{}
+	for _, l := range s.image.layers {
+		for _, e := range l.entries {
+			at := ""
+			for element := range strings.SplitSeq(strings.Trim(path.Clean("/"+e.name), "/"), "/") {
+				at = path.Join(at, element)
+				if f, ok := s.want[at]; !ok && at != "" {
+					found[at] = true
+					break
+				} else if f.Kind != "dir" {
+					break
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
