@@ -1,7 +1,6 @@
 package differential
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -20,7 +19,7 @@ const (
 func TestImages(t *testing.T) {
 	needsMount(t)
 	seeds, alone := chosenSeeds(t)
-	r := &run{t: t, dir: t.TempDir(), shrunk: map[string][]string{}}
+	r := &run{t: t, dir: t.TempDir()}
 	for part := range slices.Chunk(seeds, batch) {
 		var subjects []*subject
 		for _, seed := range part {
@@ -99,7 +98,7 @@ func TestKeptImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{t: t, dir: t.TempDir(), shrunk: map[string][]string{}}
+	r := &run{t: t, dir: t.TempDir()}
 	var subjects []*subject
 	for text := range strings.SplitSeq(string(content), "\n\n") {
 		title, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(text), "# "), "\n")
@@ -113,238 +112,4 @@ func TestKeptImages(t *testing.T) {
 	}
 	r.batch(subjects)
 	r.report()
-}
-
-// A run is the images of one test.
-type run struct {
-	t   *testing.T
-	dir string // where the oracles work
-	counts
-	shrunk  map[string][]string // names of subjects, by what they came down to
-	tries   int                 // subjects that were shrunk
-	failing []*subject
-}
-
-// counts are what came up.
-type counts struct {
-	Images    int // all of them
-	Agreed    int // containerd and umoci make the same of it
-	Refused   int // both refuse it
-	Disagreed int // anything else
-	Followed  int // of those that containerd doesn't refuse: orasfs shows what it makes
-	NotTaken  int // of those, containerd refuses it
-	Differ    int // of those agreed, orasfs shows something else
-	Early     int // lookups that were answered while a layer was held
-	Hung      int // no answer
-}
-
-// batch looks at images through one mount, and another one with the same cache.
-func (r *run) batch(subjects []*subject) {
-	l, err := newLab()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() {
-		if err := l.close(); err != nil {
-			r.t.Error(err)
-		}
-	}()
-	for _, look := range []string{lookFirst, lookAgain, lookRestart} {
-		if look == lookRestart {
-			r.check(l.restart())
-		}
-		for _, s := range subjects {
-			early, err := l.look(s, look)
-			r.Early += early
-			if err != nil {
-				r.Hung++
-				r.t.Errorf("%v\n%s", err, s.image)
-				r.check(l.restart())
-			}
-		}
-	}
-	for _, s := range subjects {
-		r.count(s)
-	}
-}
-
-func (r *run) check(err error) {
-	r.t.Helper()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *run) count(s *subject) {
-	r.Images++
-	wrong := len(s.findings) > 0
-	switch {
-	case s.agreed:
-		r.Agreed++
-		if wrong {
-			r.Differ++
-			r.failing = append(r.failing, s)
-		}
-	case s.refused():
-		r.Refused++
-	default:
-		r.Disagreed++
-		switch {
-		case s.containerdErr != nil:
-			r.NotTaken++
-		case !wrong:
-			r.Followed++
-		case os.Getenv("ORASFS_DISAGREED") != "":
-			r.failing = append(r.failing, s)
-		}
-	}
-}
-
-// report shrinks what failed and tells of it.
-func (r *run) report() {
-	most := 10
-	if n, err := strconv.Atoi(os.Getenv("ORASFS_SHRINK")); err == nil {
-		most = n
-	}
-	sh := &shrinker{dir: r.dir}
-	defer func() { r.check(sh.close()) }()
-	byText, order := map[string][]*subject{}, []string{}
-	for _, s := range r.failing {
-		text := s.image.String()
-		if most > 0 {
-			most--
-			small, err := sh.shrink(s)
-			r.check(err)
-			text = small.describe()
-		} else {
-			text += s.found()
-		}
-		if byText[text] == nil {
-			order = append(order, text)
-		}
-		byText[text] = append(byText[text], s)
-	}
-	for _, text := range order {
-		var names []string
-		for _, s := range byText[text] {
-			names = append(names, s.name)
-		}
-		say := r.t.Errorf
-		if !byText[text][0].agreed {
-			say = r.t.Logf
-		}
-		say("%s:\n%s", strings.Join(names, ", "), text)
-	}
-	r.t.Logf("%+v", r.counts)
-}
-
-// found is what was wrong, and at which looks.
-func (s *subject) found() string {
-	looks, order := map[string][]string{}, []string{}
-	for _, f := range s.findings {
-		for _, d := range f.differences {
-			text := d.String()
-			if looks[text] == nil {
-				order = append(order, text)
-			}
-			looks[text] = append(looks[text], f.look)
-		}
-	}
-	var b strings.Builder
-	for _, text := range order {
-		fmt.Fprintf(&b, "  %s (%s)\n", text, strings.Join(looks[text], ", "))
-	}
-	return b.String()
-}
-
-// describe is an image, what the oracles make of it and what isn't like that.
-func (s *subject) describe() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s", s.image)
-	switch {
-	case s.agreed:
-		b.WriteString("containerd and umoci make of it:\n" + s.want.String())
-	default:
-		fmt.Fprintf(&b, "containerd makes of it: %s\n%s", reason(s.containerdErr), s.containerd)
-		fmt.Fprintf(&b, "umoci makes of it: %s\n%s", reason(s.umociErr), s.umoci)
-	}
-	if f := s.found(); f != "" {
-		b.WriteString("orasfs has:\n" + f)
-	}
-	return b.String()
-}
-
-func reason(err error) string {
-	if err == nil {
-		return ""
-	}
-	return "refused: " + err.Error()
-}
-
-// A shrinker tries smaller images in a mount of its own.
-type shrinker struct {
-	dir string
-	lab *lab
-}
-
-func (sh *shrinker) close() error {
-	if sh.lab == nil {
-		return nil
-	}
-	return sh.lab.close()
-}
-
-// shrink gives what a subject comes down to while orasfs has something of the same kind
-// wrong in it.
-func (sh *shrinker) shrink(s *subject) (*subject, error) {
-	smallest, first := s, s.findings[0]
-	var failed error
-	shrink(s.image, func(i *image) bool {
-		if failed != nil || len(i.layers) == 0 {
-			return false
-		}
-		c := consult(sh.dir, s.name, i)
-		if c.agreed != s.agreed || c.containerdErr != nil || c.umociErr != nil && s.umociErr == nil {
-			return false
-		}
-		if failed = sh.look(c, first.look); failed != nil {
-			return false
-		}
-		for _, f := range c.findings {
-			if f.look == first.look && f.alike(&first) {
-				smallest = c
-				return true
-			}
-		}
-		return false
-	})
-	return smallest, failed
-}
-
-// look looks at an image as often as it takes to come to that look.
-func (sh *shrinker) look(s *subject, look string) (err error) {
-	if sh.lab == nil {
-		if sh.lab, err = newLab(); err != nil {
-			return err
-		}
-	}
-	if _, err = sh.lab.look(s, lookFirst); err != nil || look == lookEarly || look == lookFirst {
-		return err
-	}
-	if _, err = sh.lab.look(s, lookAgain); err != nil || look == lookAgain {
-		return err
-	}
-	if err := sh.lab.restart(); err != nil {
-		return err
-	}
-	_, err = sh.lab.look(s, lookRestart)
-	lab := sh.lab
-	sh.lab = nil
-	return errors.Join(err, lab.close())
-}
-
-// alike tells whether another finding's first difference is of a kind with one of
-// these.
-func (f *finding) alike(other *finding) bool {
-	return slices.ContainsFunc(f.differences, func(d difference) bool { return d.aspect == other.differences[0].aspect })
 }

@@ -2,7 +2,6 @@ package differential
 
 import (
 	"archive/tar"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"path"
@@ -32,12 +31,13 @@ type known struct {
 // habits are what an image has at all. Each image has some only: those with
 // everything would look alike, and most would be refused.
 type habits struct {
-	symlinks, hardlinks, whiteouts, opaques, again     bool
-	spellings, xattrs, devices, modes, owners, times   bool
-	shuffled, oddNames, deep                           bool
-	dirs                                               int  // how many parents have an entry: dirsNone…
-	linkAttributes, ownWhiteouts, wildWhiteouts, dots  bool // what containerd and umoci often disagree on
-	dirXattrs, oddXattrs, oddTypes, oddTimes, unfitted bool
+	symlinks, hardlinks, whiteouts, opaques, again      bool
+	spellings, xattrs, devices, modes, owners, times    bool
+	shuffled, oddNames, deep                            bool
+	dirs                                                int  // how many parents have an entry: dirsNone…
+	linkAttributes, ownWhiteouts, wildWhiteouts, dots   bool // what containerd and umoci often disagree on
+	dirXattrs, dirSetgid, oddXattrs, oddTypes, oddTimes bool
+	unfitted                                            bool // what containerd refuses stays
 }
 
 const (
@@ -79,7 +79,8 @@ func (m *maker) someHabits() habits {
 		spellings: seldom(), xattrs: often(), devices: m.chance(4), modes: often(), owners: often(), times: often(),
 		shuffled: seldom(), oddNames: seldom(), deep: seldom(), dirs: m.rng.IntN(3),
 		linkAttributes: seldom(), ownWhiteouts: seldom(), wildWhiteouts: seldom(), dots: seldom(),
-		dirXattrs: seldom(), oddXattrs: seldom(), oddTypes: m.chance(20), oddTimes: m.chance(20), unfitted: seldom(),
+		dirXattrs: seldom(), dirSetgid: seldom(), oddXattrs: seldom(), oddTypes: m.chance(20), oddTimes: m.chance(20),
+		unfitted: seldom(),
 	}
 }
 
@@ -111,186 +112,6 @@ func (m *maker) makeLayer(k int) {
 }
 
 func pick[T any](m *maker, of ...T) T { return of[m.rng.IntN(len(of))] }
-
-// act writes one more entry, or one with what belongs to it.
-func (m *maker) act(k int) {
-	h := m.habits
-	switch n := m.rng.IntN(20); {
-	case n < 4 && h.symlinks:
-		m.put(k, m.symlink(m.path(k)))
-	case n < 7 && h.hardlinks && len(m.there) > 0:
-		m.hardlink(k)
-	case n < 10 && h.whiteouts && (k > 0 || h.wildWhiteouts):
-		m.whiteout(k)
-	case n < 12 && h.opaques && (k > 0 || h.wildWhiteouts):
-		m.opaque(k)
-	case n < 13 && h.devices:
-		e := usual(pick[byte](m, tar.TypeChar, tar.TypeBlock, tar.TypeFifo), m.path(k), "")
-		if e.kind != tar.TypeFifo {
-			e.major, e.minor = pick[int64](m, 1, 8, 250), pick[int64](m, 0, 3, 70000)
-		}
-		m.put(k, m.dressed(e))
-	case n < 15:
-		m.put(k, m.dressed(usual(tar.TypeDir, m.path(k), "")))
-	case n == 15 && h.oddTypes:
-		e := usual(pick[byte](m, 0, 0, tar.TypeCont, tar.TypeXGlobalHeader), m.path(k), "")
-		e.content = pick(m, "", "odd")
-		m.put(k, e)
-	default:
-		m.put(k, m.file(m.path(k)))
-	}
-}
-
-func (m *maker) file(p string) entry {
-	e := usual(tar.TypeReg, p, "")
-	m.files++
-	if !m.chance(6) {
-		e.content = fmt.Sprintf("%d", m.files)
-	}
-	if m.chance(12) {
-		e.content += strings.Repeat(" and more", 1+m.rng.IntN(900))
-	}
-	return m.dressed(e)
-}
-
-// dressed gives an entry attributes.
-func (m *maker) dressed(e entry) entry {
-	h := m.habits
-	if h.modes && m.chance(3) {
-		e.mode = pick[int64](m, 0, 0o400, 0o600, 0o700, 0o777, 0o1777, 0o2755, 0o4755, 0o6711, 0o7777)
-	}
-	if h.owners && m.chance(3) {
-		e.uid, e.gid = pick[int64](m, 0, 1, 1000, 65534, 3_000_000, 1<<32-2), pick[int64](m, 0, 5, 1000, 65534, 3_000_000)
-	}
-	if h.times && m.chance(2) {
-		e.mtime = pick[int64](m, 0, 1e9, 1_700_000_000_123_456_789, 1_600_000_000_000_000_001, 4_102_444_800_500_000_000)
-	}
-	if h.oddTimes && m.chance(3) {
-		e.mtime = pick[int64](m, -1e9, -500_000_000, 9_200_000_000_000_000_000)
-	}
-	fits := e.kind == tar.TypeReg || e.kind == tar.TypeDir && h.dirXattrs || h.oddXattrs
-	if h.xattrs && fits && m.chance(3) {
-		e.xattrs = map[string]string{"user." + pick(m, "a", "b"): pick(m, "1", "2", "\x00\xff=\n", strings.Repeat("v", 300))}
-		if m.chance(3) {
-			e.xattrs["user.c.d"] = "more"
-		}
-		if h.oddXattrs && m.chance(2) {
-			e.xattrs[pick(m, "user.empty", "trusted.x", "security.x")] = pick(m, "", "y")
-		}
-	}
-	return e
-}
-
-func (m *maker) symlink(p string) entry {
-	e := usual(tar.TypeSymlink, p, pick(m, m.anyPath(), path.Base(m.anyPath()), "/"+m.anyPath(), "../"+m.anyPath(), m.somewhere(), m.somewhere(), "/"+m.somewhere()))
-	if m.chance(15) {
-		e.link = pick(m, ".", "/", "..", "./", path.Base(p), "missing")
-	}
-	if m.habits.dots && m.chance(2) {
-		e.link = pick(m, m.somewhere()+"/../"+m.anyPath(), "/"+m.somewhere()+"/../"+m.anyPath(), m.somewhere()+"/..", "./"+m.anyPath()+"/")
-	}
-	// One that leads below itself costs containerd seconds until it refuses it.
-	if to := path.Join("/", path.Dir(p), e.link); strings.HasPrefix(to, "/"+p+"/") || strings.HasPrefix(e.link, "/"+p+"/") {
-		e.link = path.Base(p)
-	}
-	if m.chance(3) {
-		e = m.dressed(e)
-		e.mode = 0o777
-	}
-	return e
-}
-
-// hardlink links to something that is there, mostly; the entry repeats its
-// attributes, as all that write layers do.
-func (m *maker) hardlink(k int) {
-	target := m.somewhere()
-	at := m.there[target]
-	for range 4 {
-		if at != nil && at.kind != tar.TypeDir {
-			break
-		}
-		target = m.somewhere()
-		at = m.there[target]
-	}
-	e := usual(tar.TypeLink, m.path(k), target)
-	if at != nil && !m.habits.linkAttributes {
-		e.mode, e.uid, e.gid, e.mtime = at.mode, at.uid, at.gid, at.mtime
-	} else {
-		e = m.dressed(e)
-		e.xattrs = nil
-	}
-	switch {
-	case m.chance(25):
-		e.link = m.anyPath()
-	case m.chance(5):
-		e.link = pick(m, "/", "./", "../") + target
-	case m.habits.dots && m.chance(2):
-		e.link = pick(m, m.somewhere()+"/../"+path.Base(target), target+"/.", m.anyPath()+"/../"+target)
-	}
-	if at != nil && at.kind == tar.TypeDir {
-		return
-	}
-	m.put(k, e)
-	if at != nil {
-		linked := *at
-		linked.layer = k
-		m.there[path.Clean(e.name)] = &linked
-	}
-}
-
-// whiteout hides something of the layers below, and sometimes makes it anew,
-// before or after.
-func (m *maker) whiteout(k int) {
-	target := m.anyPath()
-	if !m.habits.wildWhiteouts {
-		lower := m.paths(func(n *known) bool { return n.layer < k || m.habits.ownWhiteouts })
-		if len(lower) == 0 {
-			return
-		}
-		target = pick(m, lower...)
-	}
-	m.parents(k, target)
-	dir, base := path.Split(target)
-	e := usual(tar.TypeReg, dir+".wh."+base, "")
-	if m.chance(20) {
-		e = usual(pick[byte](m, tar.TypeDir, tar.TypeSymlink, tar.TypeReg), pick(m, dir+".wh.", dir+".wh..wh.plnk", e.name), "x")
-	}
-	m.gone(target)
-	at := len(m.made.layers[k].entries)
-	if m.chance(3) {
-		m.put(k, pick(m, m.file(target), m.dressed(usual(tar.TypeDir, target, "")), m.file(target+"/"+pick(m, m.names...))))
-	}
-	if m.habits.ownWhiteouts && m.chance(3) {
-		at = len(m.made.layers[k].entries)
-	}
-	m.insert(k, e, at)
-}
-
-// opaque makes a directory opaque, at the beginning of the layer, at its end so
-// far, or where it stands.
-func (m *maker) opaque(k int) {
-	dirs := m.paths(func(n *known) bool { return n.kind == tar.TypeDir || n.kind == tar.TypeSymlink })
-	dir := ""
-	switch {
-	case len(dirs) > 0 && !m.chance(12):
-		dir = pick(m, dirs...) + "/"
-	case m.habits.wildWhiteouts:
-		dir = m.anyPath() + "/"
-	}
-	if dir != "" && !m.habits.wildWhiteouts && m.habits.dirs != dirsNone {
-		m.parents(k, dir+"x")
-	}
-	for p, n := range m.there {
-		if strings.HasPrefix(p+"/", dir) && p+"/" != dir && n.layer < k {
-			delete(m.there, p)
-		}
-	}
-	if e := usual(tar.TypeReg, dir+".wh..wh..opq", ""); m.chance(3) {
-		m.insert(k, e, 0)
-	} else {
-		m.insert(k, e, len(m.made.layers[k].entries))
-	}
-}
 
 // put writes an entry, its parents first, and remembers it.
 func (m *maker) put(k int, e entry) {

@@ -73,19 +73,24 @@ func serveRequests(r io.Reader, w io.Writer) error {
 	}
 }
 
-// patience is how long a reader waits for all of an image: twice what a read
-// may take, and some for a busy machine.
+// patience is how long a reader waits for all of an image: longer than a read
+// may take (twice --timeout), and some for a busy machine.
 const patience = 150 * time.Second
+
+// headStart is how long a held layer's bytes stay away at most: enough for what
+// can be answered without them.
+const headStart = 100 * time.Millisecond
 
 var errHangs = errors.New("no answer")
 
 // A reader is a process that reads mounts.
 type reader struct {
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	send    *gob.Encoder
-	answers chan answer
-	ended   chan error // why answers has ended
+	patience time.Duration
+	cmd      *exec.Cmd
+	in       io.WriteCloser
+	send     *gob.Encoder
+	answers  chan answer
+	ended    chan error // why answers has ended
 }
 
 func startReader() (*reader, error) {
@@ -93,7 +98,7 @@ func startReader() (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{cmd: exec.Command(self), answers: make(chan answer), ended: make(chan error, 1)}
+	r := &reader{patience: patience, cmd: exec.Command(self), answers: make(chan answer), ended: make(chan error, 1)}
 	r.cmd.Env = append(os.Environ(), taskVariable+"=read")
 	r.cmd.Stderr = os.Stderr
 	if r.in, err = r.cmd.StdinPipe(); err != nil {
@@ -124,11 +129,10 @@ func startReader() (*reader, error) {
 // read asks for a tree. early is called with each early answer; release once all
 // are there or it is time to let the rest come.
 func (r *reader) read(q request, early func(path string, f fact), release func()) (answer, error) {
-	const headStart = 150 * time.Millisecond
 	if err := r.send.Encode(q); err != nil {
 		return answer{}, fmt.Errorf("ask the reader: %w", err)
 	}
-	end, start := time.After(patience), time.After(headStart)
+	end, start := time.After(r.patience), time.After(headStart)
 	for left := len(q.Early); ; {
 		if left == 0 && start != nil {
 			start = nil
@@ -148,7 +152,7 @@ func (r *reader) read(q request, early func(path string, f fact), release func()
 			start = nil
 			release()
 		case <-end:
-			return answer{}, fmt.Errorf("%w within %s", errHangs, patience)
+			return answer{}, fmt.Errorf("%w within %s", errHangs, r.patience)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package differential
 
 import (
 	"archive/tar"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 func shrink(i *image, stays func(*image) bool) *image {
 	for again := true; again; {
 		again = false
-		for _, step := range []func(*image) []*image{withoutLayers, withoutEntries, plainer, plainerEntries, renamed} {
+		for _, step := range []func(*image) []*image{withoutLayers, withoutEntries, plainer, plainerEntries, shallower, renamed} {
 			for n := 0; ; {
 				smaller := step(i)
 				if n >= len(smaller) {
@@ -123,6 +124,35 @@ func shorter(p string) string {
 		return rest + p[len(strings.TrimRight(p, "/")):]
 	}
 	return p
+}
+
+// shallower are the images that lack one directory: what was in it is where it
+// was.
+func shallower(i *image) (smaller []*image) {
+	dirs := map[string]bool{}
+	for _, l := range i.layers {
+		for _, e := range l.entries {
+			for p := path.Dir(path.Clean(e.name)); p != "." && p != "/"; p = path.Dir(p) {
+				dirs[p+"/"] = true
+			}
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		up := strings.TrimSuffix(dir, path.Base(dir)+"/")
+		c := i.clone()
+		for k := range c.layers {
+			for n := range c.layers[k].entries {
+				e := &c.layers[k].entries[n]
+				for _, p := range []*string{&e.name, &e.link} {
+					if rest, ok := strings.CutPrefix(*p, dir); ok && rest != "" {
+						*p = up + rest
+					}
+				}
+			}
+		}
+		smaller = append(smaller, c)
+	}
+	return smaller
 }
 
 // renamed is the image with the names a, b, c… in the order in which they occur,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A subject is an image and what containerd and umoci make of it.
@@ -20,8 +21,9 @@ type subject struct {
 	containerd, umoci       tree
 	containerdErr, umociErr error
 
-	// want is containerd's tree, with the times of directories that umoci has
-	// otherwise left open. agreed is that umoci has the same then.
+	// want is containerd's tree, without the times of directories that umoci has
+	// otherwise or that are those at which the two were at work. agreed is that
+	// umoci has the same then.
 	want   tree
 	agreed bool
 
@@ -45,7 +47,8 @@ func consult(dir, name string, i *image) *subject {
 	}
 	s.want = maps.Clone(s.containerd)
 	for p, f := range s.want {
-		if f.Kind == "dir" && s.umoci[p].MTime != f.MTime {
+		ago := time.Since(time.Unix(0, f.MTime)).Abs()
+		if f.Kind == "dir" && (s.umoci[p].MTime != f.MTime || ago < time.Hour) {
 			f.AnyTime = true
 			s.want[p] = f
 		}
@@ -153,4 +156,47 @@ func (s *subject) absent() []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// found is what was wrong, and at which looks.
+func (s *subject) found() string {
+	looks, order := map[string][]string{}, []string{}
+	for _, f := range s.findings {
+		for _, d := range f.differences {
+			text := d.String()
+			if looks[text] == nil {
+				order = append(order, text)
+			}
+			looks[text] = append(looks[text], f.look)
+		}
+	}
+	var b strings.Builder
+	for _, text := range order {
+		fmt.Fprintf(&b, "  %s (%s)\n", text, strings.Join(looks[text], ", "))
+	}
+	return b.String()
+}
+
+// describe is an image, what the oracles make of it and what isn't like that.
+func (s *subject) describe() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", s.image)
+	switch {
+	case s.agreed:
+		b.WriteString("containerd and umoci make of it:\n" + s.want.String())
+	default:
+		fmt.Fprintf(&b, "containerd makes of it: %s\n%s", reason(s.containerdErr), s.containerd)
+		fmt.Fprintf(&b, "umoci makes of it: %s\n%s", reason(s.umociErr), s.umoci)
+	}
+	if f := s.found(); f != "" {
+		b.WriteString("orasfs has:\n" + f)
+	}
+	return b.String()
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "refused: " + err.Error()
 }
