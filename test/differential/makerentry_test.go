@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -80,8 +81,13 @@ func (m *maker) dressed(e entry) entry {
 }
 
 func (m *maker) symlink(p string) entry {
-	e := usual(tar.TypeSymlink, p, pick(m, m.anyPath(), path.Base(m.anyPath()), "/"+m.anyPath(), "../"+m.anyPath(), m.somewhere(), m.somewhere(), "/"+m.somewhere()))
-	if m.chance(15) {
+	e := usual(tar.TypeSymlink, p, "")
+	switch n := m.rng.IntN(30); {
+	case n < 14:
+		e.link = m.toward(p)
+	case n < 28:
+		e.link = pick(m, m.anyPath(), path.Base(m.anyPath()), "/"+m.anyPath(), "../"+m.anyPath(), m.somewhere(), "/"+m.somewhere())
+	default:
 		e.link = pick(m, ".", "/", "..", "./", path.Base(p), "missing")
 	}
 	if m.habits.dots && m.chance(2) {
@@ -98,24 +104,50 @@ func (m *maker) symlink(p string) entry {
 	return e
 }
 
+// toward is a target that leads from a link at p to a directory or a link that
+// is there.
+func (m *maker) toward(p string) string {
+	dirs := m.paths(func(n *known) bool { return n.kind == tar.TypeDir || n.kind == tar.TypeSymlink })
+	if len(dirs) == 0 {
+		return path.Base(m.anyPath())
+	}
+	to := pick(m, dirs...)
+	if m.chance(4) {
+		return "/" + to
+	}
+	return must(filepath.Rel(path.Dir("/"+p), "/"+to))
+}
+
+// through is a path to the same thing by a link to its directory, if there is
+// one.
+func (m *maker) through(p string) string {
+	links := m.paths(func(n *known) bool {
+		to := path.Join("/", path.Dir(n.name), n.link)
+		if strings.HasPrefix(n.link, "/") {
+			to = path.Clean(n.link)
+		}
+		return n.kind == tar.TypeSymlink && to == path.Dir("/"+p)
+	})
+	if len(links) == 0 || m.chance(3) {
+		return p
+	}
+	return pick(m, links...) + "/" + path.Base(p)
+}
+
 // hardlink links to something that is there, mostly; the entry repeats its
 // attributes, as all that write layers do.
 func (m *maker) hardlink(k int) {
-	target := m.somewhere()
-	at := m.there[target]
-	for range 4 {
-		if at != nil && at.kind != tar.TypeDir {
-			break
-		}
-		target = m.somewhere()
-		at = m.there[target]
+	files := m.paths(func(n *known) bool { return n.kind != tar.TypeDir })
+	if len(files) == 0 {
+		return
 	}
-	e := usual(tar.TypeLink, m.path(k), target)
-	if at != nil && !m.habits.linkAttributes {
-		e.mode, e.uid, e.gid, e.mtime = at.mode, at.uid, at.gid, at.mtime
-	} else {
+	target := pick(m, files...)
+	at := *m.there[target]
+	e := usual(tar.TypeLink, m.path(k), m.through(target))
+	if m.habits.linkAttributes {
 		e = m.dressed(e)
-		e.xattrs = nil
+	} else {
+		e.mode, e.uid, e.gid, e.mtime = at.mode, at.uid, at.gid, at.mtime
 	}
 	switch {
 	case m.chance(25):
@@ -125,14 +157,11 @@ func (m *maker) hardlink(k int) {
 	case m.habits.dots && m.chance(2):
 		e.link = pick(m, m.somewhere()+"/../"+path.Base(target), target+"/.", m.anyPath()+"/../"+target)
 	}
-	if at != nil && at.kind == tar.TypeDir {
-		return
-	}
 	m.put(k, e)
-	if at != nil {
-		linked := *at
-		linked.layer = k
-		m.there[path.Clean(e.name)] = &linked
+	at.layer, at.name = k, e.name
+	m.there[path.Clean(e.name)] = &at
+	if m.chance(4) {
+		m.hardlink(k)
 	}
 }
 
@@ -145,7 +174,7 @@ func (m *maker) whiteout(k int) {
 		if len(lower) == 0 {
 			return
 		}
-		target = pick(m, lower...)
+		target = m.through(pick(m, lower...))
 	}
 	m.parents(k, target)
 	dir, base := path.Split(target)
@@ -174,7 +203,7 @@ func (m *maker) opaque(k int) {
 	dir := ""
 	switch {
 	case len(dirs) > 0 && !m.chance(12):
-		dir = pick(m, dirs...) + "/"
+		dir = m.through(pick(m, dirs...)) + "/"
 	case m.habits.wildWhiteouts:
 		dir = m.anyPath() + "/"
 	}

@@ -22,6 +22,11 @@ func (sh *shrinker) close() error {
 // wrong in it.
 func (sh *shrinker) shrink(s *subject) (*subject, error) {
 	smallest, first := s, s.findings[0]
+	for _, f := range s.findings { // what is wrong at last needs no layer that is held
+		if first.look == lookEarly {
+			first = f
+		}
+	}
 	var failed error
 	shrink(s.image, func(i *image) bool {
 		if failed != nil || len(i.layers) == 0 {
