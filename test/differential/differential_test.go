@@ -31,6 +31,9 @@ func TestImages(t *testing.T) {
 		}
 	}
 	r.report()
+	if t.Failed() && !alone {
+		t.Log("one of them again: ORASFS_SEED=… go test -count 1 -v -run TestImages ./test/differential")
+	}
 	if len(seeds) >= images && (r.Agreed < len(seeds)/3 || r.Refused == 0 || r.Disagreed == 0 || r.Early == 0) {
 		t.Error("too little of what is looked for came up")
 	}

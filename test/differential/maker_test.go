@@ -230,21 +230,25 @@ func (m *maker) fit(refused func(*image) (layer, entry int, is bool)) {
 	}
 }
 
-// padSize is more than what is verified before it is served, so that a layer
-// with so much in it is looked at while it arrives.
-const padSize = 9 << 20
+// padSize makes a layer with two such files one that is looked at while it arrives:
+// what is in front of the first is known before the second is there.
+const padSize = 5 << 20
 
-// hold has some images' layers come late at the first look. Few are large: of
-// those all that is in front of the pad may be seen early.
+// hold has some images' layers come late at the first look. Few are large.
 func (m *maker) hold() {
-	switch n := m.rng.IntN(120); {
-	case n < 20:
+	n := m.rng.IntN(120)
+	if n < 23 {
 		m.made.held = 1 + m.rng.IntN(len(m.made.layers))
-	case n < 23:
-		m.made.held = 1 + m.rng.IntN(len(m.made.layers))
+	}
+	if n < 3 {
 		l := &m.made.layers[m.made.held-1]
-		pad := usual(tar.TypeReg, "pad", "")
-		pad.pad = padSize + m.rng.Int64N(1<<20)
-		l.entries = slices.Insert(l.entries, m.rng.IntN(len(l.entries)+1), pad)
+		at := 0
+		for k := range int64(2) {
+			pad := usual(tar.TypeReg, pick(m, "pad", "pad2"), "")
+			pad.pad = padSize + 1 + k
+			at += m.rng.IntN(len(l.entries) - at + 1)
+			l.entries = slices.Insert(l.entries, at, pad)
+			at++
+		}
 	}
 }

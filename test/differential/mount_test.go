@@ -123,7 +123,7 @@ func (l *lab) unmount() error {
 		_ = l.daemon.Process.Signal(syscall.SIGQUIT) // its stacks, into the log
 		failed = append(failed, errors.New("the daemon goes on after unmount"))
 		time.AfterFunc(5*time.Second, func() { _ = l.daemon.Process.Kill() })
-		<-l.ended
+		failed = append(failed, <-l.ended)
 	}
 	l.daemon = nil
 	if mounted(l.mountpoint()) {

@@ -78,8 +78,11 @@ func serveRequests(r io.Reader, w io.Writer) error {
 const patience = 150 * time.Second
 
 // headStart is how long a held layer's bytes stay away at most: enough for what
-// can be answered without them.
-const headStart = 100 * time.Millisecond
+// can be answered without them. Of a large one that is more, and comes later.
+const (
+	headStart      = 60 * time.Millisecond
+	largeHeadStart = 600 * time.Millisecond
+)
 
 var errHangs = errors.New("no answer")
 
@@ -127,12 +130,12 @@ func startReader() (*reader, error) {
 }
 
 // read asks for a tree. early is called with each early answer; release once all
-// are there or it is time to let the rest come.
-func (r *reader) read(q request, early func(path string, f fact), release func()) (answer, error) {
+// are there or the head start is over.
+func (r *reader) read(q request, head time.Duration, early func(path string, f fact), release func()) (answer, error) {
 	if err := r.send.Encode(q); err != nil {
 		return answer{}, fmt.Errorf("ask the reader: %w", err)
 	}
-	end, start := time.After(r.patience), time.After(headStart)
+	end, start := time.After(r.patience), time.After(head)
 	for left := len(q.Early); ; {
 		if left == 0 && start != nil {
 			start = nil

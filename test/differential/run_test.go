@@ -21,8 +21,9 @@ type counts struct {
 	Agreed    int // containerd and umoci make the same of it
 	Refused   int // both refuse it
 	Disagreed int // anything else
-	Followed  int // of those that containerd doesn't refuse: orasfs shows what it makes
-	NotTaken  int // of those, containerd refuses it
+	Followed  int // of those disagreed, orasfs shows what containerd makes
+	AsUmoci   int // of those disagreed, orasfs shows what umoci makes
+	NotTaken  int // of those disagreed, containerd refuses it
 	Differ    int // of those agreed, orasfs shows something else
 	Early     int // lookups that were answered while a layer was held
 	Hung      int // no answer
@@ -79,6 +80,9 @@ func (r *run) count(s *subject) {
 		r.Refused++
 	default:
 		r.Disagreed++
+		if s.asUmoci {
+			r.AsUmoci++
+		}
 		switch {
 		case s.containerdErr != nil:
 			r.NotTaken++

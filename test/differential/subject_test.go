@@ -21,11 +21,12 @@ type subject struct {
 	containerd, umoci       tree
 	containerdErr, umociErr error
 
-	// want is containerd's tree, without the times of directories that umoci has
-	// otherwise or that are those at which the two were at work. agreed is that
-	// umoci has the same then.
+	// want is containerd's tree, with the times left open that are no more than
+	// its own. agreed is that umoci has the same then.
 	want   tree
 	agreed bool
+
+	asUmoci bool // orasfs showed at first what umoci made
 
 	findings []finding
 }
@@ -45,16 +46,23 @@ func consult(dir, name string, i *image) *subject {
 	if s.containerdErr != nil {
 		return s
 	}
-	s.want = maps.Clone(s.containerd)
-	for p, f := range s.want {
-		ago := time.Since(time.Unix(0, f.MTime)).Abs()
-		if f.Kind == "dir" && (s.umoci[p].MTime != f.MTime || ago < time.Hour) {
-			f.AnyTime = true
-			s.want[p] = f
-		}
-	}
+	s.want = leaveTimesOpen(s.containerd, s.umoci)
 	s.agreed = s.umociErr == nil && len(compare(s.want, s.umoci)) == 0
 	return s
+}
+
+// leaveTimesOpen is a tree without the times of directories that another one has
+// otherwise, or that are about now: who applied the layers made or changed those.
+func leaveTimesOpen(t, other tree) tree {
+	t = maps.Clone(t)
+	for p, f := range t {
+		ago := time.Since(time.Unix(0, f.MTime)).Abs()
+		if f.Kind == "dir" && (other[p].MTime != f.MTime || ago < time.Hour) {
+			f.AnyTime = true
+			t[p] = f
+		}
+	}
+	return t
 }
 
 func (s *subject) refused() bool { return s.containerdErr != nil && s.umociErr != nil }
@@ -70,14 +78,14 @@ const (
 // look reads the image in the mount and takes down what isn't as wanted. The error is
 // that there was no answer.
 func (l *lab) look(s *subject, look string) (early int, err error) {
-	q, release := request{Root: s.root}, func() {}
+	q, head, release := request{Root: s.root}, headStart, func() {}
 	if look == lookFirst {
 		root, layers := l.push(s.image)
 		s.root, q.Root = root, root
 		if k := s.image.held; s.agreed && k > 0 && k <= len(layers) {
 			from := int64(0)
 			if len(s.image.tars()[k-1]) > padSize {
-				from = padSize / 2
+				from, head = padSize+padSize/2, largeHeadStart
 			}
 			release = sync.OnceFunc(l.hold(layers[k-1], from))
 			defer release()
@@ -89,7 +97,7 @@ func (l *lab) look(s *subject, look string) (early int, err error) {
 	}
 	var atOnce finding
 	held := true
-	a, err := l.reader.read(q, func(p string, f fact) {
+	a, err := l.reader.read(q, head, func(p string, f fact) {
 		if held {
 			early++
 		}
@@ -99,6 +107,9 @@ func (l *lab) look(s *subject, look string) (early int, err error) {
 		return early, fmt.Errorf("%s, %s: %w", s.name, look, err)
 	}
 	s.find(atOnce)
+	if look == lookFirst && s.umociErr == nil {
+		s.asUmoci = len(compare(leaveTimesOpen(s.umoci, s.containerd), a.Tree)) == 0
+	}
 	if s.containerdErr == nil {
 		found := compare(s.want, a.Tree)
 		for _, p := range a.There {
