@@ -104,6 +104,12 @@ var changes = []func(e *entry){
 	func(e *entry) { e.uid, e.gid = 0, 0 },
 	func(e *entry) { e.mtime = usualTime },
 	func(e *entry) { e.xattrs = nil },
+	func(e *entry) {
+		e.xattrs = maps.Clone(e.xattrs)
+		for key, value := range e.xattrs {
+			e.xattrs[key] = "1"[:min(1, len(value))]
+		}
+	},
 	func(e *entry) { e.pad = 0 },
 	func(e *entry) { e.content = "x"[:min(1, len(e.content))] },
 	func(e *entry) { e.content = "" },
