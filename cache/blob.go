@@ -82,6 +82,20 @@ func (b *Blob) Reader() *Reader { return b.reader(inSequence) }
 // read. Two that lie beside each other are no sequence yet.
 func (b *Blob) Parts() *Reader { return b.reader(partsInSequence) }
 
+// Whole is a Reader for one who reads all of the blob, in order: its first read
+// that is larger than a chunk has what follows fetched.
+func (b *Blob) Whole() *Reader { return b.reader(wholeInSequence) }
+
+// Checked is Parts for one who compares what it reads with digests of its own
+// before anybody else gets it, and tells what is wrong: see Reader.Doubt. It is
+// given what isn't verified, even of a blob that was wrong before, unless all
+// blobs are verified before their first byte.
+func (b *Blob) Checked() *Reader {
+	r := b.reader(partsInSequence)
+	r.checked = b.cache.options.Verify != VerifyFull
+	return r
+}
+
 func (b *Blob) reader(inSequence int) *Reader {
 	if b.table == nil {
 		return &Reader{cache: b.cache, key: b.key, fetcher: b.fetcher}

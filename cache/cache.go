@@ -80,6 +80,7 @@ type Cache struct {
 	options Options
 	log     *slog.Logger
 	memory  *memory
+	latest  latest
 	disk    *disk // nil without one
 	seed    maphash.Seed
 	counts  counters

@@ -146,10 +146,10 @@ func (d *disk) keepSmall(dg digest.Digest, data []byte) {
 
 // writeFile writes a file, whole or not at all. The directory isn't synced: what
 // is lost with it is fetched again.
-func (d *disk) writeFile(path string, data []byte) {
+func (d *disk) writeFile(path string, data []byte) bool {
 	size := onDiskSize(len(data))
 	if d.reserve(size) != nil {
-		return
+		return false
 	}
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
 	if info, statErr := os.Lstat(path); err == nil && statErr == nil && info.IsDir() {
@@ -160,6 +160,7 @@ func (d *disk) writeFile(path string, data []byte) {
 		err = renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(filepath.Join(d.root, "tmp")))
 	}
 	d.settle(size, err)
+	return err == nil
 }
 
 // onDiskSize is what n bytes of a file take, in blocks of the usual size.

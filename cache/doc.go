@@ -8,7 +8,8 @@
 // # Who answers what
 //
 //	which content of a blob it is    tables.go, table.go
-//	whether it may be believed       trust.go, and hashing.go, which finds out
+//	whether it may be believed       trust.go, and hashing.go, which finds out;
+//	                                 doubt.go where somebody else has found out
 //	what is fetched next             plan.go
 //	one request                      run.go; stream.go where there are no ranges
 //	who of several processes asks    share.go, and the claims it stands on
@@ -27,7 +28,8 @@
 //
 // No reader has all bytes of a blob with success unless they match its digest. A
 // blob of at most 4 MiB is verified before its first byte, a larger one before its
-// last chunk is handed out; what came from one origin is never given as another's
+// last chunk is handed out, unless its reader has digests of its own
+// ([Blob.Checked]); what came from one origin is never given as another's
 // before that. A content that turns out to be wrong is gone from memory and disk
 // before anybody is told, and the next one has another [Blob.Generation].
 //

@@ -36,14 +36,15 @@ func (c *Cache) Index(name string) ([]byte, bool) {
 }
 
 // PutIndex keeps data on disk under a name: something that was found out about a
-// blob, and could be found out again. Where it can't be kept only the log tells.
-func (c *Cache) PutIndex(name string, data []byte) {
+// blob, and could be found out again. It tells whether it is kept; why not the log
+// tells.
+func (c *Cache) PutIndex(name string, data []byte) bool {
 	path, ok := c.indexPath(name)
 	if !ok || len(data) > maxIndexFile {
-		return
+		return false
 	}
 	file := binary.BigEndian.AppendUint32(indexHeader(name), indexChecksum(name, data))
-	c.disk.writeFile(path, append(file, data...))
+	return c.disk.writeFile(path, append(file, data...))
 }
 
 func indexHeader(name string) []byte {

@@ -18,7 +18,7 @@ const maxFilling = 64 << 20
 // read from the cache.
 func (c *Cache) Keep(ctx context.Context, key string, cost int64, fill func(context.Context) ([]byte, error)) ([]byte, error) {
 	key = keptKey(key)
-	if data, ok := c.memory.get(key); ok {
+	if data, ok := c.made(key); ok {
 		c.counts.memoryHits.Add(1)
 		return data, nil
 	}
@@ -27,13 +27,26 @@ func (c *Cache) Keep(ctx context.Context, key string, cost int64, fill func(cont
 	return c.do(&c.kept, p, key, func() ([]byte, error) { return c.fill(key, min(cost, maxFilling), fill) })
 }
 
+// made is what was made and is still here.
+func (c *Cache) made(key string) ([]byte, bool) {
+	if data, ok := c.memory.get(key); ok {
+		return data, true
+	}
+	return c.latest.get(key)
+}
+
+// Lend makes what chunks and the like take of memory smaller by n bytes, because
+// their user takes them for something else; a negative n gives them back. An eighth
+// of Options.Memory stays in any case.
+func (c *Cache) Lend(n int64) { c.memory.lend(n) }
+
 // keptKey never meets a chunk's key, which has 12 bytes, or a small blob's, which
 // begins with an algorithm's name.
 func keptKey(key string) string { return "kept:        " + key }
 
 func (c *Cache) fill(key string, cost int64, fill func(context.Context) ([]byte, error)) ([]byte, error) {
 	// One that landed between the caller's look and its flight.
-	if data, ok := c.memory.get(key); ok {
+	if data, ok := c.made(key); ok {
 		return data, nil
 	}
 	if err := c.filling.Acquire(c.ctx, cost); err != nil {
@@ -45,5 +58,6 @@ func (c *Cache) fill(key string, cost int64, fill func(context.Context) ([]byte,
 		return nil, c.closedOr(err)
 	}
 	c.memory.set(key, data)
+	c.latest.put(key, data)
 	return data, nil
 }

@@ -35,6 +35,8 @@ type memory struct {
 	index  map[string]*list.Element
 	size   int64
 	limit  int64
+	lent   int64 // bytes that others use
+	all    int64 // bytes that memory has when nothing is lent
 }
 
 type remembered struct {
@@ -61,7 +63,47 @@ func newMemory(limit int64) (*memory, error) {
 		recent: list.New(),
 		index:  make(map[string]*list.Element),
 		limit:  window,
+		all:    limit,
 	}, nil
+}
+
+// lend makes memory smaller by n bytes, or by fewer once it is an eighth of what it
+// was; a negative n gives them back.
+func (m *memory) lend(n int64) {
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if m.closed {
+		return
+	}
+	m.mu.Lock()
+	m.lent += n
+	limit := max(m.all/8, m.all-m.lent)
+	m.limit = limit / 2
+	out := m.trim()
+	m.often.UpdateMaxCost(max(1, limit-m.limit))
+	m.mu.Unlock()
+	m.offer(out)
+}
+
+// trim takes out of the window what it has no room for.
+//
+// m.mu is held.
+func (m *memory) trim() (out []*remembered) {
+	for m.size > m.limit {
+		e := m.recent.Back()
+		old := m.recent.Remove(e).(*remembered)
+		delete(m.index, old.key)
+		m.size -= int64(len(old.data)) + itemCost
+		out = append(out, old)
+	}
+	return out
+}
+
+// offer gives ristretto what fell out of the window.
+func (m *memory) offer(out []*remembered) {
+	for _, old := range out {
+		m.often.Set(old.key, old.data, int64(len(old.data))+itemCost)
+	}
 }
 
 // chunkKey has another length than any other key, so they never meet.
@@ -105,20 +147,12 @@ func (m *memory) set(key string, data []byte) {
 	if cost <= m.limit {
 		m.index[key] = m.recent.PushFront(&remembered{key, data})
 		m.size += cost
-		for m.size > m.limit {
-			e := m.recent.Back()
-			old := m.recent.Remove(e).(*remembered)
-			delete(m.index, old.key)
-			m.size -= int64(len(old.data)) + itemCost
-			out = append(out, old)
-		}
+		out = m.trim()
 	} else {
 		out = append(out, &remembered{key, data})
 	}
 	m.mu.Unlock()
-	for _, old := range out {
-		m.often.Set(old.key, old.data, int64(len(old.data))+itemCost)
-	}
+	m.offer(out)
 }
 
 func (m *memory) close() {

@@ -24,9 +24,11 @@ const (
 	// of several threads, or of a file that is mapped.
 	maxSequences = 4
 	// inSequence is how many reads in a row make it likely that there is another:
-	// of a file, and of one who reads parts that may be large.
+	// of a file, of one who reads parts that may be large, and of one who says that
+	// it reads all.
 	inSequence      = 2
 	partsInSequence = 3
+	wholeInSequence = 1
 )
 
 // A plan is what is fetched for one open file before it is asked for. Failures

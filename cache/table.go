@@ -38,9 +38,10 @@ type table struct {
 	rangeless bool              // the source sends the whole blob for any range
 	hashing   hashing
 	disk      attachment
-	store     *store // nil where there is no disk, or none yet
-	complete  bool   // store is the whole blob, verified when it was put there
-	kept      []int  // chunks that this table had written, the oldest first
+	store     *store            // nil where there is no disk, or none yet
+	complete  bool              // store is the whole blob, verified when it was put there
+	kept      []int             // chunks that this table had written, the oldest first
+	doubts    map[int]time.Time // when they were asked for again, by the first of their chunks
 }
 
 // A chunk is what is known of one.

@@ -48,7 +48,7 @@ func newNameAnswers[T any](t *tree, about string, size int) *answers[T] {
 // is remembered or with what question says.
 func (a *answers[T]) get(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
 	last, known := a.last.Get(reference)
-	if known && time.Since(last.checked) < a.tree.tagTTL {
+	if known && a.holds(last) {
 		return last.value, nil
 	}
 	if known && a.names && time.Since(last.said) < a.tree.maxStale {
@@ -60,11 +60,18 @@ func (a *answers[T]) get(ctx context.Context, reference string, question func(co
 	return a.ask(ctx, reference, question)
 }
 
+// holds tells whether an answer is used without a question: until its time to live is
+// over, and if the registry couldn't be reached then, until it is too old.
+func (a *answers[T]) holds(last answer[T]) bool {
+	inOutage := last.checked.After(last.said)
+	return time.Since(last.checked) < a.tree.tagTTL && (!inOutage || time.Since(last.said) < a.tree.maxStale)
+}
+
 // ask puts the question to the registry, and remembers the answer.
 func (a *answers[T]) ask(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
 	return ask(ctx, a.tree, a.about+" "+reference, func(ctx context.Context) (T, error) {
 		// One that came between the look of who asks and this.
-		if last, known := a.last.Peek(reference); known && time.Since(last.checked) < a.tree.tagTTL {
+		if last, known := a.last.Peek(reference); known && a.holds(last) {
 			return last.value, nil
 		}
 		value, err := question(ctx)

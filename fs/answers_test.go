@@ -134,3 +134,50 @@ func TestTagAnswers(t *testing.T) {
 		t.Errorf("an answer that is too old: %v", err)
 	}
 }
+
+// In an outage an answer holds until it is older than it may be, however often the
+// registry was asked again meanwhile, and not until its time to live is over.
+func TestStaleAnswers(t *testing.T) {
+	tr, _ := treeOn(t, "")
+	tr.maxStale = 3*tr.tagTTL + tr.tagTTL/2
+	a := newAnswers[int](tr, "tag", 100)
+	const tag = "host/app:a"
+	asked := 0
+	get := func(err error) error {
+		_, err = a.get(t.Context(), tag, func(context.Context) (int, error) {
+			asked++
+			return 1, err
+		})
+		return err
+	}
+	if err := get(nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		a.age(tag, tr.tagTTL)
+		if err := get(errDown); err != nil {
+			t.Errorf("an answer that isn't too old: %v", err)
+		}
+		if err := get(errDown); err != nil { // it is known now that the registry is down
+			t.Errorf("an answer that isn't too old, again: %v", err)
+		}
+	}
+	a.age(tag, tr.tagTTL/2)
+	if err := get(errDown); !unreachable(err) {
+		t.Errorf("an answer that is too old: %v", err)
+	}
+	if asked != 1+3+1 {
+		t.Errorf("the registry was asked %d times", asked)
+	}
+
+	// One that the registry has given holds for its time to live, however short
+	// the last one might be used.
+	tr.maxStale = tr.tagTTL / 2
+	if err := get(nil); err != nil {
+		t.Fatal(err)
+	}
+	a.age(tag, tr.tagTTL*3/4)
+	if err := get(errDown); err != nil {
+		t.Errorf("an answer within its time to live: %v", err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/orasfs/orasfs/fs/archive"
+	"github.com/orasfs/orasfs/fs/images"
 )
 
 // An archivedNode is a file that a layer holds as an archive of it. Its size is
@@ -64,39 +65,39 @@ func (n *archivedNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
 	}
-	entry, err := n.find(ctx)
+	t, entry, err := n.find(ctx)
 	if err != nil {
 		return nil, 0, n.tree.contentErrno(ctx, "open file of an archive", n.view.reference()+" "+n.view.path, err)
 	}
-	return openEntry(&n.node, n.view, entry, n.id, &n.pages)
+	return openEntry(ctx, &n.node, n.view, t, entry, n.id, &n.pages)
 }
 
 // find is the file in the archive, once all of that is known: the inode must not
 // show one entry now and another of that name later.
-func (n *archivedNode) find(ctx context.Context) (archive.Node, error) {
-	image, err := n.view.repo.opening(n.view.manifest, n.view.layer).wait(ctx)
+func (n *archivedNode) find(ctx context.Context) (*images.Tree, archive.Node, error) {
+	t, err := n.view.image().Tree(ctx)
 	if err != nil {
-		return archive.Node{}, err
+		return nil, archive.Node{}, err
 	}
-	entry, ok := fileIn(image, n.view.path)
+	entry, ok := fileIn(t.Tree, n.view.path)
 	if !ok {
-		return archive.Node{}, fmt.Errorf("%w: the archive has no such file", archive.ErrFormat)
+		return nil, archive.Node{}, fmt.Errorf("%w: the archive has no such file", archive.ErrFormat)
 	}
 	if got := entry.Attr().Size; got != n.size {
-		return archive.Node{}, fmt.Errorf("%w: it has %d bytes in the archive, %d in the manifest", archive.ErrFormat, got, n.size)
+		return nil, archive.Node{}, fmt.Errorf("%w: it has %d bytes in the archive, %d in the manifest", archive.ErrFormat, got, n.size)
 	}
-	return entry, nil
+	return t, entry, nil
 }
 
 // fileIn is the file of a path in an archive: what is at its path, else what has
 // its name at the root, else the only file that there is.
-func fileIn(image *archive.Image, at string) (archive.Node, bool) {
+func fileIn(tree *archive.Tree, at string) (archive.Node, bool) {
 	for _, name := range []string{at, path.Base(at)} {
-		if entry, ok := image.At(name); ok && entry.Type() == archive.TypeRegular {
+		if entry, ok := tree.At(name); ok && entry.Type() == archive.TypeRegular {
 			return entry, true
 		}
 	}
-	files := firstFiles(image.Root(), nil)
+	files := firstFiles(tree.Root(), nil)
 	if len(files) != 1 {
 		return archive.Node{}, false
 	}

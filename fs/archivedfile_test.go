@@ -24,9 +24,11 @@ type keepsNothing struct{ archive.Store }
 
 func (keepsNothing) Index(string) ([]byte, bool) { return nil, false }
 
+func (keepsNothing) PutIndex(string, []byte) bool { return false }
+
 // treeOf is the tree of a tar with those names; those that end with a slash are
 // directories, those with an arrow links.
-func treeOf(t testing.TB, names ...string) *archive.Image {
+func treeOf(t testing.TB, names ...string) *archive.Tree {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -50,7 +52,11 @@ func treeOf(t testing.TB, names ...string) *archive.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return archive.NewTree(l)
+	tree, err := archive.Apply(t.Context(), []*archive.Layer{l}, archive.How{Raw: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
 }
 
 func TestFileIn(t *testing.T) {

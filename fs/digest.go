@@ -14,10 +14,6 @@ import (
 // for everybody (descriptor.md, "Registered algorithms").
 var algorithms = []string{"sha256", "sha512"}
 
-// hexDigits is the number of digits of a digest that a name shows where the
-// whole would be too long.
-const hexDigits = 12
-
 // parseDigest reads "algorithm:hex".
 func parseDigest(s string) (digest.Digest, error) {
 	d, err := digest.Parse(s)

@@ -1,8 +1,10 @@
 // Package fs is the tree that a mount shows: one file for each kind of node.
 //
 // It knows what a name in the tree means and what the kernel may keep of it.
-// It doesn't know how a registry is asked (package resolver) or where bytes are
-// kept (package cache); it wires the two together.
+// It doesn't know how a registry is asked (package resolver), where bytes are kept
+// (package cache), what a manifest's layers are called (package artifact), what is
+// in an archive (package archive) or open of one (package images), or in a layout
+// (package export); it wires them together.
 //
 // # The tree
 //
@@ -17,10 +19,11 @@
 //	        │           ├── manifest.json      document.go
 //	        │           ├── config.json        blob.go; config where it isn't JSON
 //	        │           ├── files/             files.go; titled layers, oras' directories
-//	        │           │                      unpacked, a Helm chart (chart.go), models
+//	        │           │                      unpacked (merged.go), a Helm chart
+//	        │           │                      (chart.go), models
 //	        │           ├── layers/            layers.go; every layer in order, raw
 //	        │           │   └── 00/            entry.go; the same, opened
-//	        │           ├── rootfs/            rootfs.go; an image's layers applied
+//	        │           ├── rootfs/            view.go; an image's layers applied
 //	        │           ├── platforms/         platforms.go; of an index
 //	        │           ├── referrers/         referrers.go; what refers to it, by type
 //	        │           ├── subject -> ../a948…
@@ -31,9 +34,12 @@
 //	                └── e4ff…                  blob.go
 //
 // Layers without a title have the names that the tools of their format give
-// them: ModelPack (modelpack.go), KitOps, whose layers are merged (modelkit.go),
-// Docker's models (dockermodel.go), Ollama (ollama.go). One that a layer holds as
-// an archive of one file is a file all the same (archivedfile.go).
+// them: package artifact has a list of those. One that a layer holds as an archive
+// of one file is a file all the same (archivedfile.go). Where layers lead to the
+// same place in files/, they are there as if written one after the other, as oras
+// pull --concurrency 1 does it: of two files the later layer's, directories merged.
+// Where oras gives up, since one is a file and the other a directory, what the
+// manifest names is shown, or else the later layer's.
 //
 // An index has its manifest.json, its platforms, and links to what the manifest
 // for the host has. Names that aren't listed but resolve:
@@ -56,15 +62,17 @@
 // A mount of one artifact shows what its files/, rootfs/ or layout/ shows, at its
 // root (pinned.go).
 //
-// A layout holds all that its artifact needs (closure.go): every manifest of an
+// A layout holds all that its artifact needs (package export): every manifest of an
 // index, and a subject. Its tag is latest. To know what is in it, manifests are
 // fetched, never blobs. What the registry lacks of it is left out, with a line in
-// the log, and so are layers that aren't distributed with an image.
+// the log, and so are layers that aren't distributed with an image. What of it comes
+// from the repository, and how long it holds, is in layoutcontent.go.
 //
 // What is in an archive is found out by package archive when somebody looks into
-// it (view.go, opening.go), and kept in the cache: listing a manifest's directory
-// reads nothing of its layers. So which of them are listed opened goes by what
-// the manifest says (openable.go).
+// it, and kept in the cache; what is open of it package images owns (image.go is
+// what it is told). Listing a manifest's directory reads nothing of its layers. So which of them are listed opened goes by what
+// the manifest says; one of which that doesn't tell is opened when it is named, if
+// it is an archive (openable.go).
 //
 // # Attributes
 //
@@ -77,18 +85,17 @@
 // Entries of archives have the archive's own modes, owners, times and extended
 // attributes. Setuid bits are shown, and nosuid disarms them. A directory that
 // shows an archive (rootfs, layers/00) has the manifest's attributes until
-// somebody looks into it.
+// somebody looks into it, and from then on the archive's own, and one that is merged, or a chart's, always.
 //
 // # Identity
 //
-// An inode's number is a hash of what it is (inode.go): a layer of a manifest
-// is one inode under files/ and layers/, a blob by digest is one inode under
+// Which objects are one inode says identity.go. A layer of a manifest is one inode under files/ and layers/, a blob by digest is one inode under
 // _blobs/ and in every layout of the repository. Two manifests don't share the
 // inode of a layer, because its annotations and its time are theirs; below the
 // kernel they share the cached bytes.
 //
-// A file of an archive is one inode in whatever image its layer is, unless the
-// image gives it other names than its layer does (view.go). So two tags of an
+// A file of an archive is one inode in whatever image of a registry its layer is,
+// unless other layers have a part in it. So two tags of an
 // image share the files of their base, and diff doesn't read them.
 //
 // # What is shown
@@ -113,6 +120,26 @@
 // whole before its first byte, and the first look into a layer that has to be read
 // through.
 //
+// # Goroutines, and what outlives a request
+//
+// A request of the kernel runs in a goroutine of go-fuse. What outlives it runs
+// under the tree's context, which ends with the mount: what several ask for at the
+// same time (ask, await in tree.go), listings (directory.go), what is asked ahead or
+// again, and openings of archives (package images), which end by themselves some
+// seconds after nobody waits for them. All of it goes through one door, tree.run in
+// guard.go, so that the end of the mount waits for it. What a program is told it
+// doesn't wait for in vain: who is interrupted leaves, and the work goes on for
+// others, or for the program's next attempt.
+//
+// A panic, in a request or behind it, is an EIO and a line in the log with its
+// stack (guard.go): a bug costs the request that meets it.
+//
+// # Locks
+//
+// Each guards the fields below it, for as long as those are looked at. None is held
+// while a registry, a disk or another goroutine is waited for, and none is taken
+// by what holds another, but in package images: there Images.mu is taken first.
+//
 // # Limits
 //
 // A name has at most 255 bytes. Titles that can't be a path below files/ are
@@ -120,11 +147,14 @@
 // link counts are 1 although an inode may have two names, but those of an
 // archive's files are right. Extended attributes are at most 64 KiB each and 64
 // KiB of names; what is longer stays in manifest.json. A layer of more than a
-// million entries isn't opened (package archive has its bounds). An artifact of
-// more than 1,024 manifests, 64 MiB of them or 20,000 blobs has no layout: its
-// directory is there, and an error. A host's port puts a colon into the path of a
-// mount of every registry, which tar and skopeo take for something else: they want
-// a path from below.
+// million entries isn't opened (package archive has its bounds), nor an image that
+// takes more memory than Options.Memory: some 400 bytes for each entry of its layers
+// while they are applied. Nor are more than
+// 16 layers that are unpacked into one directory of files/, nor a chart of more
+// than 20,000 entries. An artifact of more than 1,024 manifests, 64 MiB of them or
+// 20,000 blobs has no layout: its directory is there, and an error. A host's port
+// puts a colon into the path of a mount of every registry, which tar and skopeo
+// take for something else: they want a path from below.
 //
 // # Errors
 //

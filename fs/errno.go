@@ -11,6 +11,8 @@ import (
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/orasfs/orasfs/fs/images"
 )
 
 // This file is the only place where errors become errno values.
@@ -21,11 +23,13 @@ import (
 //	ENOENT     the name isn't there
 //	EACCES     401 and 403, and a local file that may not be read
 //	ETIMEDOUT  a deadline
+//	ESTALE     what the kernel knows isn't there any more: it looks the name up
 //	EINTR      the program was interrupted
 //	EIO        content that doesn't match its digest, a registry that failed
 //	           after retries, and everything else
 //
-// A name that isn't there and an interrupt are not failures and have no line.
+// A name that isn't there or not any more, and an interrupt, are not failures and
+// have no line.
 func (t *tree) errno(ctx context.Context, operation, reference string, err error) syscall.Errno {
 	if err == nil {
 		return 0
@@ -36,8 +40,8 @@ func (t *tree) errno(ctx context.Context, operation, reference string, err error
 		return syscall.EINTR
 	case t.ctx.Err() != nil:
 		return syscall.EIO // unmounted: nobody is there to see it
-	case code == syscall.ENOENT:
-		t.log.Debug(operation, "reference", reference, "errno", "ENOENT", "error", err)
+	case code == syscall.ENOENT, code == syscall.ESTALE:
+		t.log.Debug(operation, "reference", reference, "errno", errnoNames[code], "error", err)
 	default:
 		t.complaints.add(operation, reference, errnoNames[code], err)
 	}
@@ -59,6 +63,8 @@ type missingError struct{ cause error }
 func (e missingError) Error() string { return "it is gone: " + e.cause.Error() }
 
 var errnoNames = map[syscall.Errno]string{
+	syscall.ENOENT:    "ENOENT",
+	syscall.ESTALE:    "ESTALE",
 	syscall.EACCES:    "EACCES",
 	syscall.ETIMEDOUT: "ETIMEDOUT",
 	syscall.EIO:       "EIO",
@@ -72,6 +78,8 @@ func errnoOf(err error) syscall.Errno {
 		return syscall.EACCES
 	case timedOut(err):
 		return syscall.ETIMEDOUT
+	case errors.Is(err, images.ErrStale):
+		return syscall.ESTALE
 	}
 	return syscall.EIO
 }

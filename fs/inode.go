@@ -2,16 +2,11 @@ package fs
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"io"
-	"strconv"
 	"syscall"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"github.com/opencontainers/go-digest"
 )
 
 // A node is what every kind of node is made of.
@@ -37,32 +32,6 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	out.Bsize = 4096
 	out.NameLen = 255
 	return 0
-}
-
-// identity gives the inode of the object that kind and key name: the same
-// object always has the same number, in every mount of the same content, so
-// that programs which compare device and inode (diff, cp, tar, rsync) see what
-// is one and what isn't.
-//
-// go-fuse takes two inodes for the same node if number, generation and type
-// are the same. Both come from a cryptographic hash, so that no choice of
-// names makes two objects one.
-func identity(mode uint32, kind string, key ...string) fusefs.StableAttr {
-	h := sha256.New()
-	for _, part := range append([]string{kind}, key...) {
-		// The length in front keeps ("a", "bc") and ("ab", "c") apart.
-		_, _ = io.WriteString(h, strconv.Itoa(len(part))+":"+part)
-	}
-	sum := h.Sum(nil)
-	attr := fusefs.StableAttr{
-		Mode: mode,
-		Ino:  binary.LittleEndian.Uint64(sum),
-		Gen:  binary.LittleEndian.Uint64(sum[8:]),
-	}
-	if attr.Reserved() || attr.Ino == 0 {
-		attr.Ino = 2 // one below the first number that a hash is likely to give
-	}
-	return attr
 }
 
 // directory fills the attributes of a directory.
@@ -120,15 +89,4 @@ func (n *node) newDirectory(ctx context.Context, child fusefs.InodeEmbedder, id 
 	n.tree.directory(&out.Attr, modified)
 	keep(out, valid)
 	return n.NewInode(ctx, child, id)
-}
-
-// blobIdentity is the identity of a blob by its digest. A descriptor that lies
-// about the size is another file, and no help to the one that doesn't.
-func (r *repository) blobIdentity(d digest.Digest, size int64) fusefs.StableAttr {
-	return r.identity(syscall.S_IFREG, "blob", d.String(), strconv.FormatInt(size, 10))
-}
-
-// identity is the identity of an object of this repository.
-func (r *repository) identity(mode uint32, kind string, key ...string) fusefs.StableAttr {
-	return identity(mode, kind, append([]string{r.name}, key...)...)
 }

@@ -8,7 +8,8 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
 // A layersNode is layers/ of a manifest: every layer in order, raw, and beside
@@ -30,20 +31,20 @@ func (n *layersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 	// A name begins with its layer's number.
 	number, _, raw := strings.Cut(name, "-")
 	i, err := strconv.Atoi(number)
-	if err != nil || i < 0 || i >= len(a.layers) || raw && a.layers[i].name != name {
+	if err != nil || i < 0 || i >= len(a.LayerNames) || raw && a.LayerNames[i].Raw != name {
 		return nil, syscall.ENOENT
 	}
 	if !raw {
 		opens, err := a.opens(ctx, i)
 		if err != nil {
-			return nil, n.tree.contentErrno(ctx, "look into layer", n.repo.reference(a.layers[i].desc.Digest.String()), err)
+			return nil, n.tree.contentErrno(ctx, "look into layer", n.repo.reference(a.Layers[i].Digest.String()), err)
 		}
-		if name != a.layers[i].number() || !opens {
+		if name != a.LayerNames[i].Opened || !opens {
 			return nil, syscall.ENOENT
 		}
 		return n.newView(ctx, a.layerView(i, ""), openedIdentity(n.repo, n.digest, i), out), 0
 	}
-	return n.newBlob(ctx, n.repo, a.layers[i].desc, a.created, layerIdentity(n.repo, n.digest, i), out), 0
+	return n.newBlob(ctx, n.repo, a.Layers[i], a.Created, layerIdentity(n.repo, n.digest, i), out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
@@ -53,16 +54,11 @@ func (n *layersNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHa
 		return nil, 0, errno
 	}
 	var list []fuse.DirEntry
-	for i, l := range a.layers {
-		list = append(list, entry(l.name, layerIdentity(n.repo, n.digest, i)))
-		if a.listsOpened(i) {
-			list = append(list, entry(l.number(), openedIdentity(n.repo, n.digest, i)))
+	for i, l := range a.LayerNames {
+		list = append(list, entry(l.Raw, layerIdentity(n.repo, n.digest, i)))
+		if l.Archive == artifact.IsArchive {
+			list = append(list, entry(l.Opened, openedIdentity(n.repo, n.digest, i)))
 		}
 	}
 	return n.openImmutable(list...)
-}
-
-// openedIdentity is the identity of an opened layer's directory.
-func openedIdentity(r *repository, manifest digest.Digest, index int) fusefs.StableAttr {
-	return r.identity(syscall.S_IFDIR, "opened", manifest.String(), strconv.Itoa(index))
 }

@@ -10,11 +10,8 @@ import (
 )
 
 // A layoutNode is layout/ of a manifest: an OCI image layout of what belongs to
-// it (image specification, "Image Layout"). Its blobs are files by digest; no
-// blob is fetched to list them.
-//
-// An image has Docker's manifest.json too, without which docker load takes the
-// layout only where Docker keeps images in containerd's store.
+// it (package export says what that is). Its blobs are files by digest; no blob is
+// fetched to list them.
 type layoutNode struct{ manifestPart }
 
 var (
@@ -23,28 +20,22 @@ var (
 	_ fusefs.NodeOpendirHandler = (*layoutNode)(nil)
 )
 
-// closure is what the layout holds.
-func (p *manifestPart) closure(ctx context.Context) (*closure, syscall.Errno) {
-	c, err := p.repo.closure(ctx, p.digest)
-	return c, p.tree.contentErrno(ctx, "list layout", p.reference(), err)
-}
-
 // Lookup implements fusefs.NodeLookuper.
 func (n *layoutNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	if name == ocispec.ImageBlobsDir {
 		return n.newPart(ctx, &layoutBlobsNode{n.below()}, n.part(name), forever, out), 0
 	}
-	c, errno := n.closure(ctx)
+	c, errno := n.layout(ctx)
 	if errno != 0 {
 		return nil, errno
 	}
-	for _, f := range c.files {
-		if f.name != name {
+	for _, f := range c.Files {
+		if f.Name != name {
 			continue
 		}
-		n.tree.file(&out.Attr, int64(len(f.content)), n.created)
+		n.tree.file(&out.Attr, int64(len(f.Content)), n.created)
 		keep(out, c.keepFor())
-		file := &layoutFileNode{node: node{tree: n.tree}, content: f.content, modified: n.created}
+		file := &layoutFileNode{node: node{tree: n.tree}, content: f.Content, modified: n.created}
 		return n.NewInode(ctx, file, n.part(name)), 0
 	}
 	return nil, syscall.ENOENT
@@ -61,13 +52,13 @@ func (n *layoutNode) part(name string) fusefs.StableAttr {
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *layoutNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	c, errno := n.closure(ctx)
+	c, errno := n.layout(ctx)
 	if errno != 0 {
 		return nil, 0, errno
 	}
 	list := []fuse.DirEntry{entry(ocispec.ImageBlobsDir, n.part(ocispec.ImageBlobsDir))}
-	for _, f := range c.files {
-		list = append(list, entry(f.name, n.part(f.name)))
+	for _, f := range c.Files {
+		list = append(list, entry(f.Name, n.part(f.Name)))
 	}
 	if !c.until.IsZero() {
 		return n.openChanging(list...)

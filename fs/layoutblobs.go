@@ -9,6 +9,8 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/fs/export"
 )
 
 // A layoutBlobsNode is layout/blobs: a directory for each digest algorithm.
@@ -20,29 +22,18 @@ var (
 	_ fusefs.NodeOpendirHandler = (*layoutBlobsNode)(nil)
 )
 
-// algorithms are those of the members' digests.
-func (c *closure) algorithms() []digest.Algorithm {
-	var list []digest.Algorithm
-	for _, m := range c.members {
-		if a := m.digest.Algorithm(); !slices.Contains(list, a) {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
 func (n *layoutBlobsNode) identity(a digest.Algorithm) fusefs.StableAttr {
 	return n.repo.identity(syscall.S_IFDIR, "layout blobs", n.digest.String(), a.String())
 }
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *layoutBlobsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	c, errno := n.closure(ctx)
+	c, errno := n.layout(ctx)
 	if errno != 0 {
 		return nil, errno
 	}
 	a := digest.Algorithm(name)
-	if !slices.Contains(c.algorithms(), a) {
+	if !slices.Contains(c.Algorithms(), a) {
 		return nil, syscall.ENOENT
 	}
 	return n.newPart(ctx, &layoutDigestsNode{n.below(), a}, n.identity(a), c.keepFor(), out), 0
@@ -50,12 +41,12 @@ func (n *layoutBlobsNode) Lookup(ctx context.Context, name string, out *fuse.Ent
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *layoutBlobsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	c, errno := n.closure(ctx)
+	c, errno := n.layout(ctx)
 	if errno != 0 {
 		return nil, 0, errno
 	}
 	var list []fuse.DirEntry
-	for _, a := range c.algorithms() {
+	for _, a := range c.Algorithms() {
 		list = append(list, entry(a.String(), n.identity(a)))
 	}
 	return n.openChanging(list...)
@@ -74,11 +65,11 @@ var (
 	_ fusefs.NodeOpendirHandler = (*layoutDigestsNode)(nil)
 )
 
-func (n *layoutDigestsNode) identity(m member) fusefs.StableAttr {
-	if m.document { // a registry doesn't give it as a blob
-		return n.repo.identity(syscall.S_IFREG, "document", m.digest.String())
+func (n *layoutDigestsNode) identity(m export.Member) fusefs.StableAttr {
+	if m.Manifest { // a registry doesn't give it as a blob
+		return n.repo.identity(syscall.S_IFREG, "document", m.Digest.String())
 	}
-	return n.repo.blobIdentity(m.digest, m.size)
+	return n.repo.blobIdentity(m.Digest, m.Size)
 }
 
 // Lookup implements fusefs.NodeLookuper.
@@ -87,33 +78,33 @@ func (n *layoutDigestsNode) Lookup(ctx context.Context, name string, out *fuse.E
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	c, errno := n.closure(ctx)
+	c, errno := n.layout(ctx)
 	if errno != 0 {
 		return nil, errno
 	}
-	m, ok := c.find(d)
+	m, ok := c.Find(d)
 	switch {
 	case !ok:
 		return nil, syscall.ENOENT
-	case !m.document:
-		return n.newBlob(ctx, n.repo, m.descriptor(), time.Time{}, n.identity(m), out), 0
+	case !m.Manifest:
+		return n.newBlob(ctx, n.repo, m.Descriptor(), time.Time{}, n.identity(m), out), 0
 	}
-	document := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: d, size: m.size}
-	n.tree.file(&out.Attr, m.size, time.Time{})
+	document := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: d, size: m.Size}
+	n.tree.file(&out.Attr, m.Size, time.Time{})
 	keep(out, forever)
 	return n.NewInode(ctx, document, n.identity(m)), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *layoutDigestsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	c, errno := n.closure(ctx)
+	c, errno := n.layout(ctx)
 	if errno != 0 {
 		return nil, 0, errno
 	}
 	var list []fuse.DirEntry
-	for _, m := range c.members {
-		if m.digest.Algorithm() == n.algorithm {
-			list = append(list, entry(m.digest.Encoded(), n.identity(m)))
+	for _, m := range c.Members {
+		if m.Digest.Algorithm() == n.algorithm {
+			list = append(list, entry(m.Digest.Encoded(), n.identity(m)))
 		}
 	}
 	return n.openChanging(list...)

@@ -3,15 +3,17 @@ package fs
 import (
 	"context"
 	"slices"
-	"strings"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
-// A manifestNode is the directory of a manifest or an index. It never changes.
+// A manifestNode is the directory of a manifest or an index. It never changes, and
+// manifestNames say what is in it.
 type manifestNode struct{ manifestPart }
 
 var (
@@ -22,45 +24,64 @@ var (
 	_ fusefs.NodeListxattrer    = (*manifestNode)(nil)
 )
 
-// part is the identity of a part of the manifest.
-func (n *manifestNode) part(mode uint32, name string) fusefs.StableAttr {
-	return n.repo.identity(mode, "part", n.digest.String(), name)
+// A manifestName is a name that a manifest's directory may have.
+type manifestName struct {
+	name string
+	mode uint32 // its type
+	// in tells whether the directory has it.
+	in func(a *repositoryArtifact) bool
+	// ofHost is what is an image's or an artifact's: an index has it if its manifest
+	// for the host has, as a link to there.
+	ofHost bool
+	// asks, if not nil, tells whether to make the node takes requests: a listing
+	// doesn't do it then.
+	asks func(a *repositoryArtifact) bool
+	// node makes the inode of what isn't a link.
+	node newInode
 }
 
-// Lookup implements fusefs.NodeLookuper.
-func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	a, errno := n.artifact(ctx)
-	if errno != 0 {
-		return nil, errno
+// A newInode makes the inode of something in a manifest's directory.
+type newInode func(n *manifestNode, ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno)
+
+// manifestNames are all of them, in the order in which they are listed.
+var manifestNames = []manifestName{
+	{name: "manifest.json", mode: syscall.S_IFREG, in: always, node: (*manifestNode).newDocument},
+	{name: "platforms", mode: syscall.S_IFDIR, in: isIndex, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &platformsNode{p.below()} })},
+	{name: "config.json", mode: syscall.S_IFREG, in: hasConfig("config.json"), ofHost: true, node: (*manifestNode).newConfig},
+	{name: "config", mode: syscall.S_IFREG, in: hasConfig("config"), ofHost: true, node: (*manifestNode).newConfig},
+	{name: "files", mode: syscall.S_IFDIR, in: always, ofHost: true, node: (*manifestNode).newFiles},
+	{name: "layers", mode: syscall.S_IFDIR, in: always, ofHost: true, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &layersNode{p.below()} })},
+	{name: "rootfs", mode: syscall.S_IFDIR, in: hasRootFS, ofHost: true, node: (*manifestNode).newRootFS},
+	{name: "referrers", mode: syscall.S_IFDIR, in: always, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &referrersNode{manifestPart: p.below()} })},
+	{name: "layout", mode: syscall.S_IFDIR, in: always, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &layoutNode{p.below()} })},
+	{name: "layout.tar", mode: syscall.S_IFREG, in: always, asks: listsOthers, node: (*manifestNode).layoutTar},
+	{name: "subject", mode: syscall.S_IFLNK, in: hasSubject},
+}
+
+// findManifestName is the row of a name, nil where there is none.
+func findManifestName(name string) *manifestName {
+	i := slices.IndexFunc(manifestNames, func(m manifestName) bool { return m.name == name })
+	if i < 0 {
+		return nil
 	}
-	switch {
-	case name == "manifest.json":
-		d := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, size: a.Size, created: a.created}
-		n.tree.file(&out.Attr, a.Size, a.created)
-		keep(out, forever)
-		return n.NewInode(ctx, d, n.part(syscall.S_IFREG, name)), 0
-	case name == "referrers":
-		return n.newPart(ctx, &referrersNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
-	case name == "layout":
-		return n.newPart(ctx, &layoutNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
-	case name == "layout.tar":
-		return n.newLayoutTar(ctx, n.part(syscall.S_IFREG, name), out)
-	case name == "subject" && a.Subject != nil:
-		return n.link(ctx, name, n.beside(a.Subject.Digest), forever, out), 0
-	case a.Config != nil && name == configName(a.Config.MediaType):
-		return n.newBlob(ctx, n.repo, *a.Config, a.created, n.part(syscall.S_IFREG, name), out), 0
-	case a.IsIndex():
-		return n.lookupInIndex(ctx, a, name, out)
-	case name == "files" && a.isModelKit():
-		return n.newView(ctx, a.modelKit(), n.part(syscall.S_IFDIR, name), out), 0
-	case name == "files":
-		return n.newPart(ctx, &filesNode{manifestPart: n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
-	case name == "layers":
-		return n.newPart(ctx, &layersNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
-	case name == "rootfs" && a.isImage():
-		return n.newView(ctx, a.rootfs(), n.part(syscall.S_IFDIR, name), out), 0
+	return &manifestNames[i]
+}
+
+func always(*repositoryArtifact) bool { return true }
+
+func isIndex(a *repositoryArtifact) bool { return a.IsIndex() }
+
+func hasRootFS(a *repositoryArtifact) bool { return a.Image }
+
+func hasSubject(a *repositoryArtifact) bool { return a.Subject != nil }
+
+// listsOthers tells whether other manifests belong to what an artifact is.
+func listsOthers(a *repositoryArtifact) bool { return isIndex(a) || hasSubject(a) }
+
+func hasConfig(name string) func(*repositoryArtifact) bool {
+	return func(a *repositoryArtifact) bool {
+		return a.Config != nil && artifact.ConfigName(a.Config.MediaType) == name
 	}
-	return nil, syscall.ENOENT
 }
 
 // beside is the way from here to another manifest of the repository.
@@ -71,27 +92,48 @@ func (n *manifestNode) beside(d digest.Digest) string {
 	return "../../" + digestPath(d)
 }
 
-// lookupInIndex looks up what only an index has: its platforms, and links to
-// what the manifest for the host has.
-func (n *manifestNode) lookupInIndex(ctx context.Context, a *artifact, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if name == "platforms" {
-		return n.newPart(ctx, &platformsNode{n.below()}, n.part(syscall.S_IFDIR, name), forever, out), 0
+// target is where a name leads that is a link; "" is that it is none. host is
+// where the manifest for the host is, of an index.
+func (n *manifestNode) target(a *repositoryArtifact, host string, name *manifestName) string {
+	switch {
+	case name.ofHost && a.IsIndex():
+		return host + "/" + name.name
+	case name.mode == syscall.S_IFLNK:
+		return n.beside(a.Subject.Digest)
 	}
-	if !slices.Contains(indexLinks, name) {
-		return nil, syscall.ENOENT
-	}
-	names, at, err := a.parts(ctx)
-	if err != nil {
-		return nil, n.tree.errno(ctx, "read manifest of the platform", n.reference(), err)
-	}
-	if !slices.Contains(names, name) {
-		return nil, syscall.ENOENT
-	}
-	return n.link(ctx, name, at+"/"+name, forever, out), 0
+	return ""
 }
 
-// indexLinks are the names that may be links in an index.
-var indexLinks = []string{"config.json", "config", "files", "layers", "rootfs"}
+// Lookup implements fusefs.NodeLookuper.
+func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	found := findManifestName(name)
+	if found == nil {
+		return nil, syscall.ENOENT
+	}
+	a, errno := n.artifact(ctx)
+	if errno != 0 {
+		return nil, errno
+	}
+	of, host := a, ""
+	if found.ofHost {
+		var err error
+		if of, host, err = a.forHost(ctx); err != nil {
+			return nil, n.tree.errno(ctx, "read manifest of the platform", n.reference(), err)
+		}
+	}
+	if of == nil || !found.in(of) {
+		return nil, syscall.ENOENT
+	}
+	if target := n.target(a, host, found); target != "" {
+		return n.link(ctx, name, target, forever, out), 0
+	}
+	return found.node(n, ctx, a, n.part(found.mode, name), out)
+}
+
+// part is the identity of what is neither a link nor has one of its own.
+func (n *manifestNode) part(mode uint32, name string) fusefs.StableAttr {
+	return n.repo.identity(mode, "part", n.digest.String(), name)
+}
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
@@ -99,36 +141,30 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	names, at, err := a.parts(ctx)
+	ofHost, host, err := a.forHost(ctx)
 	if err != nil {
 		// The index itself is here: it is shown without the links.
 		n.tree.log.Warn("manifest of the platform not read", "reference", n.reference(), "error", err)
 	}
-	list := []fuse.DirEntry{entry("manifest.json", n.part(syscall.S_IFREG, "manifest.json"))}
-	if a.IsIndex() {
-		list = append(list, entry("platforms", n.part(syscall.S_IFDIR, "platforms")))
-	}
-	for _, name := range names {
-		id := n.part(syscall.S_IFDIR, name)
-		switch {
-		case a.IsIndex():
-			id = n.linkIdentity(name, at+"/"+name)
-		case strings.HasPrefix(name, "config"):
-			id = n.part(syscall.S_IFREG, name)
+	var list []fuse.DirEntry
+	for i := range manifestNames {
+		name, of := &manifestNames[i], a
+		if name.ofHost {
+			of = ofHost
 		}
-		list = append(list, entry(name, id))
-	}
-	list = append(list,
-		entry("referrers", n.part(syscall.S_IFDIR, "referrers")),
-		entry("layout", n.part(syscall.S_IFDIR, "layout")),
-		entry("layout.tar", n.part(syscall.S_IFREG, "layout.tar")))
-	if a.Subject != nil {
-		list = append(list, entry("subject", n.linkIdentity("subject", n.beside(a.Subject.Digest))))
+		if of == nil || !name.in(of) {
+			continue
+		}
+		id := n.part(name.mode, name.name)
+		if target := n.target(a, host, name); target != "" {
+			id = n.linkIdentity(name.name, target)
+		}
+		list = append(list, entry(name.name, id))
 	}
 	d := n.known(list)
 	d.listed = func(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-		if name == "layout.tar" && (a.IsIndex() || a.Subject != nil) {
-			return nil, syscall.EAGAIN // its size takes requests: whoever wants it looks it up
+		if found := findManifestName(name); found != nil && found.asks != nil && found.asks(a) {
+			return nil, syscall.EAGAIN // whoever wants it looks it up
 		}
 		return n.Lookup(ctx, name, out)
 	}
@@ -136,6 +172,36 @@ func (n *manifestNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.File
 		return lookupDirectory{d}, 0, 0 // not to be kept
 	}
 	return lookupDirectory{d}, immutable, 0
+}
+
+// directoryOf makes the inode of a directory that needs nothing but the manifest.
+func directoryOf(directory func(above *manifestPart) fusefs.InodeEmbedder) newInode {
+	return func(n *manifestNode, ctx context.Context, _ *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+		return n.newPart(ctx, directory(&n.manifestPart), id, forever, out), 0
+	}
+}
+
+func (n *manifestNode) newDocument(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	d := &documentNode{node: node{tree: n.tree}, repo: n.repo, digest: n.digest, size: a.Size, created: a.Created}
+	n.tree.file(&out.Attr, a.Size, a.Created)
+	keep(out, forever)
+	return n.NewInode(ctx, d, id), 0
+}
+
+func (n *manifestNode) newConfig(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return n.newBlob(ctx, n.repo, *a.Config, a.Created, id, out), 0
+}
+
+func (n *manifestNode) newFiles(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return n.newFolder(ctx, a, nil, id, out), 0
+}
+
+func (n *manifestNode) newRootFS(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return n.newView(ctx, a.rootfs(), id, out), 0
+}
+
+func (n *manifestNode) layoutTar(ctx context.Context, _ *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	return n.newLayoutTar(ctx, id, out)
 }
 
 // Getxattr implements fusefs.NodeGetxattrer.

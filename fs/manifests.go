@@ -81,8 +81,8 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
 	}
-	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.created}}
-	return n.newDirectory(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String()), a.created, forever, out), 0
+	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.Created}}
+	return n.newDirectory(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String()), a.Created, forever, out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

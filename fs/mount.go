@@ -57,9 +57,13 @@ type Options struct {
 	// MaxStale is how long a tag's last digest is used while the registry can't
 	// be reached.
 	MaxStale time.Duration
-	// Timeout is the registry client's; no operation takes more than three
-	// times as long.
+	// Timeout is the registry client's; no operation takes more than twice as
+	// long.
 	Timeout time.Duration
+
+	// Memory bounds what is held and taken for images and archives, in bytes; see
+	// package images.
+	Memory int64
 
 	// Passthrough lets the kernel read complete and verified blobs from the
 	// cache's files by itself, where it can and this process may (it needs
@@ -70,6 +74,13 @@ type Options struct {
 	MountOptions []string // the kernel's, as after mount's -o
 	Debug        bool     // log each request of the kernel
 	Log          *slog.Logger
+}
+
+// lend is images.Options.Lend: the cache has the rest of the memory.
+func (o *Options) lend(n int64) {
+	if o.Cache != nil {
+		o.Cache.Lend(n)
+	}
 }
 
 func (o *Options) setDefaults() {

@@ -31,7 +31,7 @@ func (p *manifestPart) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse
 func (p *manifestPart) reference() string { return p.repo.reference(p.digest.String()) }
 
 // artifact is what the manifest says.
-func (p *manifestPart) artifact(ctx context.Context) (*artifact, syscall.Errno) {
+func (p *manifestPart) artifact(ctx context.Context) (*repositoryArtifact, syscall.Errno) {
 	a, err := p.repo.artifact(ctx, p.digest)
 	return a, p.tree.errno(ctx, "read manifest", p.reference(), err)
 }

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
 // A View is what a mount of one artifact shows.
@@ -25,28 +27,29 @@ const (
 func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
 	a, err := t.referred(ctx, repo, o)
 	if err == nil && o.View != ViewLayout {
-		a, err = t.forHost(ctx, a, o)
+		a, _, err = a.forHost(ctx)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fusefs.StableAttr{}, err
+	case a == nil:
+		return nil, fusefs.StableAttr{}, fmt.Errorf("%s has no manifest for %s", o.source(), artifact.PlatformString(t.platform))
 	}
-	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.created}
+	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.Created}
 	view := o.View
 	if view == ViewOwn {
 		view = ViewFiles
-		if a.isImage() {
+		if a.Image {
 			view = ViewRootFS
 		}
 	}
 	id := a.repo.identity(syscall.S_IFDIR, "part", a.Digest.String(), string(view))
 	switch {
-	case view == ViewFiles && a.isModelKit():
-		return &viewNode{node: node{tree: t}, view: a.modelKit()}, id, nil
 	case view == ViewFiles:
-		return &filesNode{manifestPart: manifest.below()}, id, nil
+		return manifest.filesNode(a, nil), id, nil
 	case view == ViewLayout:
 		return &layoutNode{manifest.below()}, id, nil
-	case !a.isImage():
+	case !a.Image:
 		return nil, id, fmt.Errorf("%s is no image: it has no %s", o.source(), view)
 	}
 	// An overlay has to stand on it, and on that another.
@@ -55,7 +58,7 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 }
 
 // referred is the artifact that the options refer to.
-func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*artifact, error) {
+func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*repositoryArtifact, error) {
 	d, err := parseDigest(o.Reference)
 	if err != nil {
 		if d, err = repo.resolve(ctx, o.Reference); err != nil {
@@ -63,17 +66,4 @@ func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*arti
 		}
 	}
 	return repo.artifact(ctx, d)
-}
-
-// forHost is the artifact itself, or, of an index, the one for the host.
-func (t *tree) forHost(ctx context.Context, a *artifact, o Options) (*artifact, error) {
-	var err error
-	for err == nil && a.IsIndex() {
-		i := host(a.Manifests, t.platform)
-		if i < 0 {
-			return nil, fmt.Errorf("%s has no manifest for %s", o.source(), platformString(t.platform))
-		}
-		a, err = a.repo.artifact(ctx, a.Manifests[i].Digest)
-	}
-	return a, err
 }

@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -67,20 +66,22 @@ func (r *repository) reference(digestOrTag string) string {
 //
 // Bytes that the cache holds are right wherever they came from; whether this
 // repository has them is another question (known.go).
-func (r *repository) artifact(ctx context.Context, d digest.Digest) (*artifact, error) {
+func (r *repository) artifact(ctx context.Context, d digest.Digest) (*repositoryArtifact, error) {
 	key := r.name + "@" + d.String()
-	if a, ok := r.tree.artifacts.Get(key); ok {
+	if a, ok := r.tree.artifacts.get(key); ok {
 		return a, nil
 	}
-	return ask(ctx, r.tree, "manifest "+key, func(ctx context.Context) (*artifact, error) {
+	return ask(ctx, r.tree, "manifest "+key, func(ctx context.Context) (*repositoryArtifact, error) {
+		// One that came between the look of who asks and this.
+		if a, ok := r.tree.artifacts.get(key); ok {
+			return a, nil
+		}
 		m, err := r.manifest(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		a := newArtifact(ctx, r, m)
-		if m.Size <= maxRemembered {
-			r.tree.artifacts.Add(key, a)
-		}
+		a := r.describe(ctx, m)
+		r.tree.artifacts.add(key, a)
 		return a, nil
 	})
 }
@@ -105,10 +106,6 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.M
 	r.reached(d)
 	return m, nil
 }
-
-// maxRemembered is the size in bytes up to which a parsed manifest is kept.
-// Real ones are far below it; it keeps maxArtifacts hostile ones small.
-const maxRemembered = 256 << 10
 
 // document returns a manifest's bytes, and its media type as the registry gave
 // it if the registry was asked.
@@ -214,15 +211,6 @@ func plain(desc ocispec.Descriptor) ocispec.Descriptor {
 func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
 	key := cache.Key{Origin: r.origin, Digest: desc.Digest, Size: desc.Size, Local: r.local}
 	return r.tree.cache.Blob(key, r.source.Blob(desc))
-}
-
-// imageConfig reads and parses an image's config.
-func (r *repository) imageConfig(ctx context.Context, desc ocispec.Descriptor) (resolver.ImageConfig, error) {
-	content, err := r.small(ctx, desc)
-	if err != nil {
-		return resolver.ImageConfig{}, fmt.Errorf("config %s: %w", desc.Digest, err)
-	}
-	return resolver.ParseImageConfig(content)
 }
 
 // resolve tells which digest a tag stands for. The manifest isn't met by that: a

@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"syscall"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -26,9 +25,4 @@ func (n *node) newRepositoryPart(ctx context.Context, r *repository, name string
 		part = &blobsNode{directoryNode: n.tree.directoryNode(), repo: r}
 	}
 	return n.newDirectory(ctx, part, partIdentity(r.name, name), time.Time{}, valid, out)
-}
-
-// partIdentity is the identity of a part of the repository of that name.
-func partIdentity(repository, part string) fusefs.StableAttr {
-	return identity(syscall.S_IFDIR, part, repository)
 }

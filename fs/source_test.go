@@ -27,6 +27,7 @@ type source struct {
 	manifests  map[digest.Digest]string
 	tags       map[string]digest.Digest
 	blobs      map[digest.Digest]int64
+	referrers  []ocispec.Descriptor
 	content    string // of every blob
 	credential string
 	down       bool

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
@@ -14,7 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/orasfs/orasfs/cache"
-	"github.com/orasfs/orasfs/fs/archive"
+	"github.com/orasfs/orasfs/fs/images"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -26,7 +27,8 @@ const (
 	maxTags         = 16384
 	maxReferrers    = 64 // manifests whose referrers are remembered
 	maxRepositories = 1024
-	maxArtifacts    = 64
+	maxEntries      = 4096 // layers of which entries were met
+	maxSOCI         = 256  // manifests whose SOCI index is remembered
 )
 
 // A tree is what all nodes of one mount share.
@@ -55,15 +57,16 @@ type tree struct {
 	hosts        *answers[*registry]
 	names        *answers[resolver.Kind]
 	tags         *answers[digest.Digest]
-	referrers    *answers[[]referrer]
+	referrers    *answers[referrers]
+	soci         *answers[map[digest.Digest]ocispec.Descriptor]
 	registries   *lru.Cache[string, *registry]
 	repositories *lru.Cache[string, *repository]
-	artifacts    *lru.Cache[string, *artifact]
-	closures     *lru.Cache[string, *closure]
-	images       *lru.Cache[string, *archive.Image]
-	openings     openings
+	artifacts    *artifacts
+	charts       *lru.Cache[*images.Tree, *chart]
+	layouts      *lru.Cache[string, *layoutContent]
 	evidence     *evidence
-	layers       *lru.Cache[string, *archive.Layer]
+	images       *images.Images
+	entries      *lru.Cache[layerEntries, fusefs.StableAttr]
 
 	// ctx ends with the mount.
 	ctx    context.Context
@@ -101,13 +104,17 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
 	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)
-	t.referrers = newAnswers[[]referrer](t, "referrers", maxReferrers)
+	t.referrers = newAnswers[referrers](t, "referrers", maxReferrers)
+	t.soci = newAnswers[map[digest.Digest]ocispec.Descriptor](t, "SOCI index", maxSOCI)
 	t.registries = newRegistries()
 	t.repositories = newLRU[string, *repository](maxRepositories)
-	t.artifacts = newLRU[string, *artifact](maxArtifacts)
-	t.closures = newLRU[string, *closure](maxClosures)
-	t.images = newLRU[string, *archive.Image](maxImages)
-	t.layers = newLRU[string, *archive.Layer](maxLayers)
+	t.artifacts = newArtifacts()
+	t.charts = newLRU[*images.Tree, *chart](maxCharts)
+	t.layouts = newLRU[string, *layoutContent](maxLayouts)
+	t.entries = newLRU[layerEntries, fusefs.StableAttr](maxEntries)
+	t.images = images.New(images.Options{
+		Memory: o.Memory, Lend: o.lend, Store: o.Cache, Log: o.Log, Context: t.ctx, Run: t.run,
+	})
 	return t
 }
 
@@ -127,6 +134,7 @@ func (t *tree) close() {
 	t.mu.Unlock()
 	t.cancel()
 	t.running.Wait()
+	t.images.Close()
 	t.complaints.flush()
 	t.registries.Purge()
 }

@@ -3,28 +3,24 @@ package fs
 import (
 	"context"
 	"path"
-	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/orasfs/orasfs/fs/archive"
+	"github.com/orasfs/orasfs/fs/images"
 )
 
 // A view is a directory that shows a tree of archives: an image's root file
 // system, or a layer. The tree is opened when somebody looks into it, not when
 // it is listed.
 type view struct {
-	repo     *repository
-	manifest digest.Digest
-	layer    int       // or allLayers
-	path     string    // of the directory that is shown, in the tree
-	alone    bool      // it is shown only if there is nothing outside of it
-	created  time.Time // shown until the tree is open
+	imageLayers
+	path    string    // of the directory that is shown, in the tree
+	alone   bool      // it is shown only if there is nothing outside of it
+	created time.Time // shown until the tree is open
 }
 
 func (v *view) reference() string { return v.repo.reference(v.manifest.String()) }
@@ -32,21 +28,25 @@ func (v *view) reference() string { return v.repo.reference(v.manifest.String())
 // root is the directory of the tree that the view shows. A tree that lacks it,
 // or of which it would hide something that it must not, is shown from its own
 // root on.
-func (v *view) root(ctx context.Context) (archive.Node, error) {
-	image, err := v.repo.opening(v.manifest, v.layer).wait(ctx)
-	if err != nil {
-		return archive.Node{}, err
+func (v *view) root(t *images.Tree) archive.Node {
+	if n, ok := t.At(v.path); ok && n.Type() == archive.TypeDir && (!v.alone || alone(n)) {
+		return n
 	}
-	if n, ok := image.At(v.path); ok && n.Type() == archive.TypeDir && (!v.alone || alone(n)) {
-		return n, nil
+	return t.Root()
+}
+
+// known is the view's tree if it takes no request to have it, nil otherwise.
+func (v *view) known(ctx context.Context) *images.Tree {
+	if !v.repo.tree.artifacts.has(v.reference()) {
+		return nil // what the image is made of would have to be asked for
 	}
-	return image.Root(), nil
+	return v.image().Known(ctx)
 }
 
 // alone tells whether there is nothing in a tree outside of a directory.
 func alone(dir archive.Node) bool {
-	way := dir.Image().Root()
-	for way.Path() != dir.Path() {
+	way := dir.Tree().Root()
+	for way.Number() != dir.Number() {
 		count := 0
 		for child := range way.Entries("") {
 			if count++; count > 1 {
@@ -58,49 +58,10 @@ func alone(dir archive.Node) bool {
 	return true
 }
 
-// whole is what a directory is once the tree is known as a whole.
-func (v *view) whole(ctx context.Context, dir archive.Node) (archive.Node, error) {
-	if !dir.Image().Partial() {
-		return dir, nil
-	}
-	image, err := v.repo.opening(v.manifest, v.layer).wait(ctx)
-	if err != nil {
-		return dir, err
-	}
-	if n, ok := image.At(dir.Path()); ok {
-		return n, nil
-	}
-	return dir, nil // its layer had another entry of that name further on
-}
-
-// find is the entry of a name in a directory of the tree, which may be one that
-// isn't known as a whole.
-func (v *view) find(ctx context.Context, dir, name string) (archive.Node, bool, error) {
-	return v.repo.opening(v.manifest, v.layer).find(ctx, path.Join(dir, name))
-}
-
-// identity is the identity of an entry. A layer's files are the same in
-// whatever image they are, unless it is the image that says which names they
-// have; a merged directory is the image's own.
-func (v *view) identity(n archive.Node) fusefs.StableAttr {
-	mode := uint32(n.Type())
-	layer, number := n.Identity()
-	switch {
-	case n.Image().Partial():
-		return identity(mode, "passed", v.manifest.String(), strconv.Itoa(v.layer), layer, strconv.Itoa(number), n.Path())
-	case !n.Own():
-		return identity(mode, "entry", layer, strconv.Itoa(number))
-	case mode == syscall.S_IFDIR:
-		return identity(mode, "merged", v.manifest.String(), n.Path())
-	default:
-		return identity(mode, "own entry", v.manifest.String(), layer, strconv.Itoa(number))
-	}
-}
-
-// keepFor is how long the kernel may keep an entry: one of a tree that isn't
-// known as a whole is looked up again.
-func keepFor(n archive.Node) time.Duration {
-	if n.Image().Partial() {
+// keepFor is how long the kernel may keep what a tree says: one that may turn out
+// to be another is asked again.
+func keepFor(t *images.Tree) time.Duration {
+	if t.Provisional() {
 		return time.Second
 	}
 	return forever
@@ -110,7 +71,6 @@ func keepFor(n archive.Node) time.Duration {
 type viewNode struct {
 	node
 	view *view
-	attr atomic.Pointer[archive.Attr] // the tree's own, once it is open
 }
 
 var (
@@ -123,84 +83,82 @@ var (
 
 // newView makes the inode of a view in the directory n.
 func (n *node) newView(ctx context.Context, v *view, id fusefs.StableAttr, out *fuse.EntryOut) *fusefs.Inode {
-	n.tree.directory(&out.Attr, v.created)
+	child := &viewNode{node: node{tree: n.tree}, view: v}
+	out.SetAttrTimeout(child.describe(ctx, &out.Attr))
 	out.SetEntryTimeout(forever)
-	return n.NewInode(ctx, &viewNode{node: node{tree: n.tree}, view: v}, id)
+	return n.NewInode(ctx, child, id)
+}
+
+// describe fills the directory's attributes, and tells how long they hold. Until
+// somebody looks into the directory they are the manifest's: telling the true
+// ones may cost all of a layer. Once the tree is known they are the tree's, also
+// where it has to be read from the disk for that.
+func (n *viewNode) describe(ctx context.Context, out *fuse.Attr) time.Duration {
+	t := n.view.known(ctx)
+	if t == nil {
+		n.tree.directory(out, n.view.created)
+		return 0
+	}
+	fillAttr(out, n.view.root(t).Attr())
+	return keepFor(t)
 }
 
 // root is the directory itself, opened if need be.
-func (n *viewNode) root(ctx context.Context) (archive.Node, syscall.Errno) {
-	root, err := n.view.root(ctx)
+func (n *viewNode) root(ctx context.Context) (*images.Tree, archive.Node, syscall.Errno) {
+	t, err := n.view.image().Tree(ctx)
 	if err != nil {
-		return root, n.tree.contentErrno(ctx, "open archive", n.view.reference(), err)
+		return nil, archive.Node{}, n.tree.contentErrno(ctx, "open archive", n.view.reference(), err)
 	}
-	attr := root.Attr()
-	n.attr.Store(&attr)
-	return root, 0
+	return t, n.view.root(t), 0
 }
 
-// Getattr implements fusefs.NodeGetattrer. Until somebody looks into the
-// directory its attributes are the manifest's: telling the true ones may cost
-// all of a layer.
-func (n *viewNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if attr := n.attr.Load(); attr != nil {
-		fillAttr(&out.Attr, *attr)
-		out.SetTimeout(forever)
-		return 0
-	}
-	n.tree.directory(&out.Attr, n.view.created)
+// Getattr implements fusefs.NodeGetattrer.
+func (n *viewNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	out.SetTimeout(n.describe(ctx, &out.Attr))
 	return 0
 }
 
 // Lookup implements fusefs.NodeLookuper.
 func (n *viewNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	var t *images.Tree
 	var entry archive.Node
 	var ok bool
-	var err error
 	if !n.view.alone {
-		entry, ok, err = n.view.find(ctx, n.view.path, name)
-	}
-	if err == nil && !ok {
-		// Not below the path that is shown; perhaps there is none, or whether it
-		// is shown goes by the whole tree.
-		root, errno := n.root(ctx)
-		if errno != 0 {
-			return nil, errno
+		var err error
+		if t, entry, ok, err = n.view.image().Find(ctx, path.Join(n.view.path, name)); err != nil {
+			return nil, n.tree.contentErrno(ctx, "open archive", n.view.reference(), err)
 		}
-		entry, ok = root.Lookup(name)
-	}
-	if err != nil {
-		return nil, n.tree.contentErrno(ctx, "open archive", n.view.reference(), err)
 	}
 	if !ok {
-		return nil, syscall.ENOENT
+		// Not below the path that is shown; perhaps there is none, or whether it
+		// is shown goes by the whole tree.
+		var root archive.Node
+		var errno syscall.Errno
+		if t, root, errno = n.root(ctx); errno != 0 {
+			return nil, errno
+		}
+		if entry, ok = root.Lookup(name); !ok {
+			return nil, syscall.ENOENT
+		}
 	}
-	return n.newEntry(ctx, n.view, entry, out), 0
+	return n.newEntry(ctx, n.view, t, entry, out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
 func (n *viewNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	root, errno := n.root(ctx)
+	t, root, errno := n.root(ctx)
 	if errno != 0 {
 		return nil, 0, errno
 	}
-	return n.opendir(n.view, root)
+	return n.opendir(n.view, t, root)
 }
 
-// xattrs are those of the tree's directory; none before it is open.
+// xattrs are those of the tree's directory; none before it is known.
 func (n *viewNode) xattrs(ctx context.Context) xattrs {
-	x := xattrs{}
-	if n.attr.Load() == nil {
-		return x
+	if t := n.view.known(ctx); t != nil {
+		return xattrsOf(n.view.root(t))
 	}
-	root, errno := n.root(ctx)
-	if errno != 0 {
-		return x
-	}
-	for _, a := range root.Xattrs() {
-		x[a.Name] = a.Value
-	}
-	return x
+	return xattrs{}
 }
 
 // Getxattr implements fusefs.NodeGetxattrer.

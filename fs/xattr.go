@@ -10,6 +10,8 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/fs/artifact"
 )
 
 // xattrs are extended attributes by their full name.
@@ -52,7 +54,7 @@ func descriptorXattrs(desc ocispec.Descriptor) xattrs {
 	x := annotations(desc.Annotations)
 	maps.Copy(x, describe(desc.Digest, desc.MediaType, desc.Size))
 	if desc.Platform != nil {
-		x["user.oci.platform"] = platformString(*desc.Platform)
+		x["user.oci.platform"] = artifact.PlatformString(*desc.Platform)
 	}
 	return x
 }

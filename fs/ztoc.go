@@ -23,20 +23,19 @@ const (
 	maxZTOC = 256 << 20
 )
 
+// mayHaveTable tells whether a layer may have a SOCI table of contents that is of use.
+func (a *repositoryArtifact) mayHaveTable(s *archive.Source) bool {
+	named := a.Annotations[archive.SOCIIndexDigest] != ""
+	return a.Image && strings.HasSuffix(s.MediaType, "gzip") && (named || s.Size >= minIndexed) && !s.OwnTable()
+}
+
 // ztoc is the SOCI table of contents of a layer, nil where there is none or none
 // is needed. That it can't be had is no failure: the layer is read without.
-func (a *artifact) ztoc(ctx context.Context, s *archive.Source) []byte {
-	named := a.Annotations[archive.SOCIIndexDigest] != ""
-	if !a.isImage() || !strings.HasSuffix(s.MediaType, "gzip") || !named && s.Size < minIndexed || s.Indexed() {
-		return nil
-	}
-	index, err := a.sociIndex(ctx)
-	if err != nil {
-		a.repo.tree.log.Warn("SOCI index not read", "reference", a.repo.reference(a.Digest.String()), "error", err)
-	}
+func (a *repositoryArtifact) ztoc(ctx context.Context, s *archive.Source) []byte {
+	index, err := a.repo.tree.soci.get(ctx, a.repo.reference(a.Digest.String()), a.sociIndexOrNone)
 	desc, ok := index[s.Digest]
-	if !ok {
-		return nil
+	if err != nil || !ok {
+		return nil // why not the log has
 	}
 	ztoc, err := a.repo.content(ctx, desc, maxZTOC)
 	if err != nil {
@@ -46,9 +45,20 @@ func (a *artifact) ztoc(ctx context.Context, s *archive.Source) []byte {
 	return ztoc
 }
 
+// sociIndexOrNone is sociIndex for all of the image's layers: that there is none, or
+// that it can't be had, is an answer too, so that not each layer asks.
+func (a *repositoryArtifact) sociIndexOrNone(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+	index, err := a.sociIndex(ctx)
+	if err == nil || ctx.Err() != nil {
+		return index, ctx.Err()
+	}
+	a.repo.tree.log.Warn("SOCI index not read", "reference", a.repo.reference(a.Digest.String()), "error", err)
+	return nil, nil
+}
+
 // sociIndex are the zTOCs of the image's layers, by the layers' digests. The
 // manifest names the index (v2), or the index refers to the manifest (v1).
-func (a *artifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+func (a *repositoryArtifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
 	if named, ok := a.Annotations[archive.SOCIIndexDigest]; ok {
 		d, err := parseDigest(named)
 		if err != nil {

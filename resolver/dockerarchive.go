@@ -149,14 +149,33 @@ func (a *dockerArchive) config(name string) (archivedConfig, error) {
 	if err != nil {
 		return archivedConfig{}, err
 	}
-	parsed, err := ParseImageConfig(content)
+	diffIDs, err := parseDiffIDs(content)
 	if err != nil {
 		return archivedConfig{}, err
 	}
 	desc := ocispec.Descriptor{MediaType: mediaTypeDockerConfig, Digest: digest.FromBytes(content), Size: f.Size()}
 	a.tar.entries[BlobPath(desc.Digest)] = tarEntry{file: f}
-	a.configs[f] = archivedConfig{desc, parsed.DiffIDs}
+	a.configs[f] = archivedConfig{desc, diffIDs}
 	return a.configs[f], nil
+}
+
+// maxImageConfig bounds an image's config, in bytes. Real ones have some
+// kilobytes.
+const maxImageConfig = 4 << 20
+
+// parseDiffIDs are the digests of the layers' tars as an image's config gives
+// them (image specification, "Image configuration"). They are checked by who uses
+// them.
+func parseDiffIDs(content []byte) ([]digest.Digest, error) {
+	var config struct {
+		RootFS struct {
+			DiffIDs []digest.Digest `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	if err := json.Unmarshal(content, &config); err != nil {
+		return nil, fmt.Errorf("image config: %w", err)
+	}
+	return config.RootFS.DiffIDs, nil
 }
 
 // layer makes a blob of a layer. Its digest is the diff ID, which is checked by

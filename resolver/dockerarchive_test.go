@@ -83,7 +83,7 @@ func TestDockerArchive(t *testing.T) {
 		}
 	}
 	m := imageOf(t, l, "v2")
-	if m.MediaType != mediaTypeDockerManifest || !IsImageConfig(m.Config.MediaType) || len(m.Layers) != 3 {
+	if m.MediaType != mediaTypeDockerManifest || m.Config.MediaType != mediaTypeDockerConfig || len(m.Layers) != 3 {
 		t.Fatalf("%+v", m)
 	}
 	for i, want := range []string{mediaTypeDockerLayer, mediaTypeDockerLayer + ".gzip", mediaTypeDockerLayer} {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +51,17 @@ func fakeDaemon(behaviour string) int {
 		time.Sleep(fakeDaemonLife) // it is killed before
 	case "fails":
 		report.failed(errTwoLines{})
+	case "crashes beside a helper":
+		helper := exec.Command("sleep", strconv.Itoa(int(fakeDaemonLife/time.Second)))
+		if err := helper.Start(); err != nil {
+			report.failed(err)
+			return exitFailure
+		}
+		if err := os.WriteFile(os.Getenv("TEST_RECORD")+".helper", []byte(strconv.Itoa(helper.Process.Pid)), 0o600); err != nil {
+			report.failed(err)
+			return exitFailure
+		}
+		panic("a bug")
 	case "crashes":
 		panic("a bug")
 	case "hangs":
@@ -230,6 +243,22 @@ func TestDaemonCrashes(t *testing.T) {
 	}
 	if isAlive(record.PID) {
 		t.Error("the daemon is still there")
+	}
+}
+
+// What the daemon has started, a credential helper for one, doesn't have its end of
+// the pipe: the mount command sees that the daemon is gone, and not when the helper
+// is.
+func TestDaemonCrashesBesideHelper(t *testing.T) {
+	withoutSettings(t)
+	_, _, err := startFake(t.Context(), t, "crashes beside a helper", daemonRequest(t, "", "--timeout=1s"))
+	wantError(t, err, "without a word") // and not that it isn't ready, after the half minute that it may take
+	helper, err := strconv.Atoi(readFile(t, os.Getenv("TEST_RECORD")+".helper"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(helper, syscall.SIGKILL); err != nil {
+		t.Error(err)
 	}
 }
 

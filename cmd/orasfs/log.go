@@ -36,13 +36,17 @@ func newLogger(w io.Writer, format string, verbose bool) *slog.Logger {
 	return logger
 }
 
+// logNames makes a path a name. No two paths have the same: dashes are the slashes,
+// and what could be taken for one is escaped as in URLs.
+var logNames = strings.NewReplacer("/", "-", "-", "%2D", "%", "%25")
+
 // logPath is where the daemon of a mountpoint logs: mnt-oci.log for /mnt/oci.
 func logPath(cacheDir, mountpoint string) string {
 	const longest = 200 // a name has at most 255 bytes
-	name := strings.ReplaceAll(strings.Trim(mountpoint, "/"), "/", "-")
+	name := logNames.Replace(strings.Trim(mountpoint, "/"))
 	if len(name) > longest {
 		sum := sha256.Sum256([]byte(mountpoint))
-		name = name[:longest] + "-" + hex.EncodeToString(sum[:6])
+		name = name[:longest] + "-" + hex.EncodeToString(sum[:16])
 	}
 	return filepath.Join(cacheDir, logDir, name+".log")
 }

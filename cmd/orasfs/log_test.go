@@ -16,7 +16,10 @@ func TestLogPath(t *testing.T) {
 		"/mnt/oci":    "/cache/log/mnt-oci.log",
 		"/mnt":        "/cache/log/mnt.log",
 		"/a b/ü":      "/cache/log/a b-ü.log",
-		"/srv/-x/y.z": "/cache/log/srv--x-y.z.log",
+		"/srv/-x/y.z": "/cache/log/srv-%2Dx-y.z.log",
+		"/a/b-c":      "/cache/log/a-b%2Dc.log",
+		"/a-b/c":      "/cache/log/a%2Db-c.log",
+		"/100%/-":     "/cache/log/100%25-%2D.log",
 	} {
 		if got := logPath("/cache", mountpoint); got != want {
 			t.Errorf("log of %s is %s, expected %s", mountpoint, got, want)
@@ -29,6 +32,32 @@ func TestLogPath(t *testing.T) {
 	}
 	if n := len(filepath.Base(one)); n > 255-len(".old") {
 		t.Errorf("the log's name has %d bytes", n)
+	}
+}
+
+// No two mountpoints have one log: all that are made of a few letters, those among
+// them that names are made of.
+func TestLogPathsDiffer(t *testing.T) {
+	mountpoints := map[string]string{}
+	var longer func(mountpoint string, more int)
+	longer = func(mountpoint string, more int) {
+		if filepath.Clean(mountpoint) == mountpoint { // as mountpoints are
+			name := logPath("", mountpoint)
+			if other, ok := mountpoints[name]; ok {
+				t.Errorf("%s and %s have the log %s", other, mountpoint, name)
+			}
+			mountpoints[name] = mountpoint
+		}
+		if more == 0 {
+			return
+		}
+		for _, letter := range []string{"/", "-", "%", "2", "D", "a"} {
+			longer(mountpoint+letter, more-1)
+		}
+	}
+	longer("/", 5)
+	if len(mountpoints) < 1000 {
+		t.Errorf("only %d mountpoints are compared", len(mountpoints))
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"runtime/debug"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs"
@@ -61,6 +59,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		TagTTL:       r.tagTTL,
 		MaxStale:     r.maxStale,
 		Timeout:      r.registry.Timeout,
+		Memory:       r.cache.Memory,
 		Passthrough:  r.passthrough,
 		AllowOther:   r.allowOther,
 		MountOptions: r.kernelOptions,
@@ -116,14 +115,4 @@ func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) er
 	}
 	log.Info("unmounted")
 	return nil
-}
-
-// limitMemory makes the garbage collector work harder as the process nears
-// what --memory allows, what may be on its way on top of it (4 MiB a fetch),
-// and 32 MiB for everything else. Without a limit the heap would grow to twice
-// what the cache holds, since GOGC is 100. GOMEMLIMIT in the environment wins.
-func limitMemory(o cache.Options) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(o.Memory + int64(o.Concurrency)*cache.SmallBlob + 32<<20)
-	}
 }

@@ -18,6 +18,27 @@ type Blob interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
 }
 
+// A CheckedBlob is a Blob that can tell who compares what it gives from who
+// doesn't.
+type CheckedBlob interface {
+	Blob
+	// ReadChecked is ReadAt for one who compares what it reads with a digest
+	// before anybody else gets it: it may get what isn't verified.
+	ReadChecked(ctx context.Context, p []byte, off int64) (int, error)
+	// Doubt is told that n bytes at off are wrong. changed is that they are
+	// others now: whatever gave the wrong ones was at fault, and they are worth
+	// another look. The error is that this can't be found out.
+	Doubt(ctx context.Context, off, n int64) (changed bool, err error)
+}
+
+// A WholeBlob is one that can be told that all of it is read, so that it needn't
+// find that out before it has more fetched than what is asked for.
+type WholeBlob interface {
+	Blob
+	// ReadNext is ReadAt for one who reads from the first byte to the last.
+	ReadNext(ctx context.Context, p []byte, off int64) (int, error)
+}
+
 // A Store keeps what an archive made, for as long as it likes.
 type Store interface {
 	// Keep returns the bytes of that key: those that it holds in memory, or
@@ -27,17 +48,21 @@ type Store interface {
 	Keep(ctx context.Context, key string, cost int64, fill func(context.Context) ([]byte, error)) ([]byte, error)
 	// Index returns what PutIndex was given under that key, if it is still there.
 	Index(key string) ([]byte, bool)
-	PutIndex(key string, index []byte)
+	// It tells whether it is.
+	PutIndex(key string, index []byte) bool
 	// Derive returns the blob with that digest and size, which unpack makes of
 	// a layer as a whole, from its first byte on. What Derive returns is in use
 	// until it is closed.
 	Derive(d digest.Digest, size int64, unpack func(context.Context) (io.ReadCloser, error)) (DerivedBlob, error)
 }
 
-// A DerivedBlob is a Blob that is closed after use.
+// A DerivedBlob is a Blob that is closed after use. It is checked as other blobs
+// are: what is read of it before all of it was is as good as what it is made of.
 type DerivedBlob interface {
 	Blob
 	io.Closer
+	Verified() bool
+	Generation() uint64
 }
 
 // A Source is a blob that may be an archive, and what is known of it.
@@ -58,8 +83,17 @@ type Source struct {
 	// The layer that Open returns in the end is another one.
 	Passed func(*Layer)
 
+	// MaxIndex bounds the index that is made, in bytes; 0 is as large as may be.
+	MaxIndex int64
+
 	Store Store
 	Log   *slog.Logger
+
+	// ranges are those that a table of contents was read from.
+	ranges []extent
+	// passing is the pass through the layer that is under way, or, where the
+	// layer is what such a one has come by, that one; else nil.
+	passing *passing
 }
 
 // errUntrusted marks a table of contents that can't be used: it is missing,
@@ -75,6 +109,9 @@ var (
 	// ErrTooLarge is the error of an archive beyond the bounds: maxEntries,
 	// maxIndex.
 	ErrTooLarge = errors.New("archive too large")
+	// ErrLost is the error of applying a layer that was trimmed, and whose index the
+	// Store has no longer: it has to be opened anew.
+	ErrLost = errors.New("the index of the layer isn't kept any more")
 	// ErrDigest is the error of content that doesn't match the digest that an
 	// index or an image's config gives.
 	ErrDigest = errors.New("content doesn't match its digest")

@@ -1,33 +1,38 @@
 package archive
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
 )
 
 // Bounds of an archive.
 const (
 	maxEntries = 1 << 20
-	maxIndex   = 256 << 20 // bytes of an index, and of what it is made of
+	maxIndex   = 256 << 20 // bytes of an index, and of a tree
 	maxDepth   = 1024      // directories within each other
-	maxLinks   = 40        // symbolic links on one way, as Linux' MAXSYMLINKS
 )
 
-// A builder makes the tree of one layer of its entries, in the order in which
-// the archive has them.
-//
-// A directory over a directory replaces its attributes and keeps its children;
-// any other entry removes what has its name. A whiteout is an entry like any
-// other: what it means is for the image (image.go).
+// A builder makes the index of a layer of its entries and spans, in the order in
+// which the archive has them.
 type builder struct {
 	skip func(error) // is told what is left out
+	most int64       // bytes of the index
 
-	root    *bnode
-	entries int
-	memory  int64 // roughly what it holds, in bytes
+	seen    int // entries, with those that were left out
+	entries []byte
+	extents []byte
+	heap    heapWriter
+	ends    []int64 // of the entries' contents in the stream
 	spans   []span
+	windows int64 // their bytes
 
 	// hide are names at the root that belong to the format and not to the tree.
 	hide map[string]bool
@@ -36,36 +41,16 @@ type builder struct {
 	added func(off int64) error
 }
 
-// A bnode is a node of a tree in the making. Several names may lead to one,
-// hard links.
-type bnode struct {
-	entry
-	children map[string]*bnode // of a directory
-	implied  bool              // a directory that no entry names
-	number   uint32            // in the index that writer makes
-	writer   *indexWriter
-}
-
-func newBuilder(skip func(error)) *builder {
-	return &builder{skip: skip, root: impliedDir()}
-}
-
-func impliedDir() *bnode {
-	return &bnode{entry: entry{typ: TypeDir, mode: 0o755}, children: map[string]*bnode{}, implied: true}
-}
+func newBuilder(skip func(error)) *builder { return &builder{skip: skip, most: maxIndex} }
 
 // add takes the next entry. What can't be a file is left out; an error is that
 // the archive is beyond the bounds.
 func (b *builder) add(e entry) error {
-	b.entries++
-	b.memory += int64(len(e.name)+len(e.link)) + 256 + 24*int64(len(e.extents))
-	for _, x := range e.xattrs {
-		b.memory += int64(len(x.Name) + len(x.Value))
+	b.seen++
+	if b.seen > maxEntries || b.size() > b.most {
+		return fmt.Errorf("%w: more than %d entries, or an index of more than %d MiB", ErrTooLarge, maxEntries, b.most>>20)
 	}
-	if b.entries > maxEntries || b.memory > maxIndex {
-		return fmt.Errorf("%w: more than %d entries, or their names and attributes take too much", ErrTooLarge, maxEntries)
-	}
-	err := b.place(e)
+	err := b.put(e)
 	if errors.Is(err, errSkipped) {
 		b.skip(err)
 		return nil
@@ -73,48 +58,100 @@ func (b *builder) add(e entry) error {
 	return err
 }
 
-func (b *builder) place(e entry) error {
-	elements, err := splitPath(e.name)
+// size is how many bytes the index takes, about.
+func (b *builder) size() int64 {
+	return int64(len(b.entries)+len(b.extents)+len(b.heap.bytes)) + int64(len(b.spans))*spanSize + b.windows
+}
+
+func (b *builder) put(e entry) error {
+	at, err := cleanPath(e.name)
 	if err != nil {
 		return err
 	}
 	if err := check(&e); err != nil {
 		return err
 	}
-	if len(elements) == 0 {
-		if e.typ == TypeDir {
-			b.root.entry, b.root.implied = e, false
-		}
-		return nil
+	if at == "" && e.typ != TypeDir {
+		return nil // the root is nothing else
 	}
-	if len(elements) == 1 && b.hide[elements[0]] {
-		return nil
-	}
-	dir, err := b.parent(e.name, elements[:len(elements)-1])
-	if err != nil {
-		return err
-	}
-	name := elements[len(elements)-1]
-	node := &bnode{entry: e}
-	switch e.typ {
-	case TypeDir:
-		if before := dir.children[name]; before != nil && before.typ == TypeDir {
-			before.entry, before.implied = e, false
-			return nil
-		}
-		node.children = map[string]*bnode{}
-	case typeHardlink:
-		target, err := b.linkTarget(e)
-		if err != nil {
+	if e.typ == typeHardlink {
+		if e.link, err = cleanPath(e.link); err != nil {
 			return err
 		}
-		if target != nil {
-			node = target
+		if e.link == "" {
+			return skipped(e.name, "a hard link to the root")
 		}
 	}
-	node.name = "" // no longer needed
-	dir.children[name] = node
+	if b.hide[at] {
+		return nil
+	}
+	dir, name := "", at
+	if i := strings.LastIndexByte(at, '/'); i >= 0 {
+		dir, name = at[:i], at[i+1:]
+	}
+	b.record(&e, dir, name)
 	return nil
+}
+
+// record writes an entry's record.
+func (b *builder) record(e *entry, dir, name string) {
+	le := binary.LittleEndian
+	var r [entrySize]byte
+	le.PutUint32(r[0:], uint32(e.typ)|e.mode)
+	le.PutUint32(r[4:], e.uid)
+	le.PutUint32(r[8:], e.gid)
+	le.PutUint32(r[12:], b.heap.put(dir))
+	le.PutUint32(r[16:], b.heap.put(name))
+	le.PutUint16(r[20:], uint16(len(dir)))    //nolint:gosec // at most maxPath
+	r[22] = byte(len(name))                   //nolint:gosec // at most maxName
+	le.PutUint64(r[32:], uint64(e.mtime.sec)) //nolint:gosec // two's complement
+	le.PutUint32(r[40:], e.mtime.nsec)
+	end := int64(0)
+	switch e.typ {
+	case TypeRegular:
+		le.PutUint64(r[24:], uint64(e.size)) //nolint:gosec // not negative
+		end = b.content(&r, e)
+	case TypeChar, TypeBlock:
+		le.PutUint32(r[44:], e.major)
+		le.PutUint32(r[48:], e.minor)
+	case TypeSymlink, typeHardlink:
+		le.PutUint64(r[24:], uint64(len(e.link)))
+		le.PutUint32(r[44:], b.heap.put(e.link))
+		le.PutUint32(r[48:], uint32(len(e.link))) //nolint:gosec // at most maxPath
+	}
+	if packed := packXattrs(e.xattrs); packed != "" {
+		le.PutUint32(r[60:], b.heap.put(packed))
+		le.PutUint32(r[64:], uint32(len(packed))) //nolint:gosec // bounded by maxIndex
+	}
+	b.entries = append(b.entries, r[:]...)
+	b.ends = append(b.ends, end)
+}
+
+// content writes where a file's bytes are, in its record where they are one
+// piece, and returns where they end in the stream.
+func (b *builder) content(r *[entrySize]byte, e *entry) (end int64) {
+	le := binary.LittleEndian
+	extents := e.extents
+	if n := len(extents); n > 0 {
+		end = extents[n-1].stream + extents[n-1].length
+	}
+	switch {
+	case e.size == 0:
+		return 0
+	case len(extents) == 1 && extents[0].offset == 0 && extents[0].length == e.size:
+		le.PutUint64(r[52:], uint64(extents[0].stream)) //nolint:gosec // not negative
+		return end
+	case len(extents) == 0: // a file of one hole
+		extents = []extent{{}}
+	}
+	le.PutUint32(r[44:], uint32(len(b.extents)/extentSize)) //nolint:gosec // bounded by maxIndex
+	le.PutUint32(r[48:], uint32(len(extents)))              //nolint:gosec // likewise
+	for _, e := range extents {
+		for _, v := range []int64{e.offset, e.stream, e.length} {
+			b.extents = le.AppendUint64(b.extents, uint64(v)) //nolint:gosec // not negative
+		}
+	}
+	return end
 }
 
 // check refuses what can't be a file on Linux, and leaves out what can't be an
@@ -140,127 +177,26 @@ func check(e *entry) error {
 	return nil
 }
 
-// parent is the directory of that path, made where it isn't there. What is in
-// the way goes, but a symbolic link to a directory of the layer is followed, as
-// it is when layers are unpacked one over the other.
-func (b *builder) parent(name string, elements []string) (*bnode, error) {
-	if len(elements) > maxDepth {
-		return nil, skipped(name, "more than %d directories", maxDepth)
+// cleanPath is an entry's path below the archive's root, where it is absolute or
+// leads out of it as well. "" is the root itself.
+func cleanPath(name string) (string, error) {
+	if len(name) > maxPath {
+		return "", skipped(name, "a path of %d bytes", len(name))
 	}
-	dir := b.root
-	for i, element := range elements {
-		child := dir.children[element]
-		if child != nil && child.typ == TypeSymlink {
-			child = b.follow(strings.Join(elements[:i], "/"), child.link)
+	clean := path.Clean("/" + name)[1:]
+	depth := 0
+	for element := range strings.SplitSeq(clean, "/") {
+		if len(element) > maxName {
+			return "", skipped(name, "an element of %d bytes", len(element))
 		}
-		if child == nil || child.typ != TypeDir {
-			child = impliedDir()
-			b.memory += 256
-			dir.children[element] = child
-		}
-		dir = child
-	}
-	return dir, nil
-}
-
-// follow is what a symbolic link in the directory dir leads to within the
-// layer, nil if that isn't there.
-func (b *builder) follow(dir, target string) *bnode {
-	elements, ok := followLinks(dir, target, func(path []string) (string, bool) {
-		n := b.at(path)
-		if n == nil || n.typ != TypeSymlink {
-			return "", n != nil
-		}
-		return n.link, true
-	})
-	if !ok {
-		return nil
-	}
-	return b.at(elements)
-}
-
-// at is the node of that path, without following links.
-func (b *builder) at(path []string) *bnode {
-	n := b.root
-	for _, element := range path {
-		if n = n.children[element]; n == nil {
-			return nil
+		if depth++; depth > maxDepth {
+			return "", skipped(name, "more than %d directories", maxDepth)
 		}
 	}
-	return n
-}
-
-// linkTarget is what a hard link leads to: nil where that isn't in this layer,
-// but perhaps in one below it.
-func (b *builder) linkTarget(e entry) (*bnode, error) {
-	elements, err := splitPath(e.link)
-	if err != nil {
-		return nil, err
+	if strings.ContainsRune(clean, 0) {
+		return "", skipped(name, "a NUL in it")
 	}
-	if len(elements) == 0 {
-		return nil, skipped(e.name, "a hard link to the root")
-	}
-	n := b.at(elements)
-	if n == nil {
-		n = b.follow("", strings.Join(elements[:len(elements)-1], "/"))
-		if n != nil {
-			n = n.children[elements[len(elements)-1]]
-		}
-	}
-	if n != nil && n.typ == TypeDir {
-		return nil, skipped(e.name, "a hard link to a directory")
-	}
-	return n, nil
-}
-
-// followLinks resolves a path in the directory dir as Linux would below a root
-// that nothing leads out of. lookup gives the target of the symbolic link at a
-// path, "" for what is none, and whether anything is there. The result holds no
-// link; false is that there are too many.
-func followLinks(dir, target string, lookup func(path []string) (string, bool)) ([]string, bool) {
-	var at []string
-	rest := pathElements(dir)
-	push := func(target string) {
-		if strings.HasPrefix(target, "/") {
-			at = nil
-		}
-		rest = append(pathElements(target), rest...)
-	}
-	// dir has no link in it, so that walking it first changes nothing.
-	at, rest = rest, nil
-	push(target)
-	for links := 0; len(rest) > 0; {
-		element := rest[0]
-		rest = rest[1:]
-		if element == ".." {
-			at = at[:max(0, len(at)-1)]
-			continue
-		}
-		next := append(slices.Clip(at), element)
-		if len(next) > maxDepth {
-			return nil, false
-		}
-		link, _ := lookup(next)
-		if link == "" {
-			at = next
-			continue
-		}
-		if links++; links > maxLinks {
-			return nil, false
-		}
-		push(link)
-	}
-	return at, true
-}
-
-func pathElements(path string) []string {
-	var elements []string
-	for element := range strings.SplitSeq(path, "/") {
-		if element != "" && element != "." {
-			elements = append(elements, element)
-		}
-	}
-	return elements
+	return clean, nil
 }
 
 // addSpan takes the next span of the stream.
@@ -271,9 +207,108 @@ func (b *builder) addSpan(s span) error {
 	if n := len(b.spans); n > 0 && s.stream != b.spans[n-1].stream+b.spans[n-1].length || n == 0 && s.stream != 0 {
 		return fmt.Errorf("%w: a span at %d isn't next", ErrFormat, s.stream)
 	}
-	if b.memory += int64(len(s.window)) + 128; b.memory > maxIndex {
+	b.windows += int64(len(s.window))
+	if b.spans = append(b.spans, s); b.size() > b.most {
 		return fmt.Errorf("%w: its spans take too much", ErrTooLarge)
 	}
-	b.spans = append(b.spans, s)
 	return nil
+}
+
+// soFar is the index of the entries that came first, up to the first whose
+// content ends after the given spans do. It is made of what the builder has: all
+// of that only grows.
+func (b *builder) soFar(spans []span) *index {
+	last := spans[len(spans)-1]
+	end := last.stream + last.length
+	n := slices.IndexFunc(b.ends, func(e int64) bool { return e > end })
+	if n < 0 {
+		n = len(b.ends)
+	}
+	return &index{
+		layout: layoutSpans, size: end, entries: table{string(b.entries[:n*entrySize]), entrySize},
+		extents: table{string(b.extents), extentSize}, heap: heap(b.heap.bytes), passing: spans,
+	}
+}
+
+// A stream is where a layer's contents are.
+type stream struct {
+	layout layout
+	size   int64
+	digest [sha256.Size]byte // of layoutDerived
+}
+
+// finish makes the index of all that the builder was given.
+func (b *builder) finish(at stream) ([]byte, error) {
+	spans, err := b.packSpans()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, headerSize, headerSize+int(b.size())+sha256.Size)
+	le := binary.LittleEndian
+	copy(out, indexMagic)
+	out[8] = byte(at.layout)
+	counts := []int{len(b.entries) / entrySize, len(b.extents) / extentSize, len(b.spans), len(b.heap.bytes)}
+	for i, n := range counts {
+		le.PutUint32(out[12+4*i:], uint32(n)) //nolint:gosec // bounded by maxIndex
+	}
+	le.PutUint64(out[32:], uint64(at.size)) //nolint:gosec // not negative
+	copy(out[40:], at.digest[:])
+	for _, table := range [][]byte{b.entries, b.extents, spans, b.heap.bytes} {
+		out = append(out, table...)
+	}
+	return withChecksum(out)
+}
+
+// withChecksum is what a Store keeps of body.
+func withChecksum(body []byte) ([]byte, error) {
+	if len(body)+sha256.Size > maxIndex {
+		return nil, fmt.Errorf("%w: an index of %d bytes", ErrTooLarge, len(body))
+	}
+	sum := sha256.Sum256(body)
+	return append(body, sum[:]...), nil
+}
+
+// packSpans writes the spans, their windows deflated.
+func (b *builder) packSpans() ([]byte, error) {
+	le := binary.LittleEndian
+	out := make([]byte, 0, len(b.spans)*spanSize)
+	for _, s := range b.spans {
+		window, err := deflateWindow(s.window)
+		if err != nil {
+			return nil, err
+		}
+		var r [spanSize]byte
+		le.PutUint64(r[0:], uint64(s.stream)) //nolint:gosec // addSpan checks them
+		le.PutUint32(r[8:], uint32(s.length)) //nolint:gosec // likewise
+		r[12], r[13], r[14] = byte(s.codec), s.bits, byte(s.digestOf)
+		le.PutUint64(r[16:], uint64(s.blob))   //nolint:gosec // likewise
+		le.PutUint32(r[24:], uint32(s.packed)) //nolint:gosec // likewise
+		le.PutUint32(r[28:], uint32(s.skip))   //nolint:gosec // likewise
+		if len(window) > 0 {
+			le.PutUint32(r[32:], b.heap.put(string(window)))
+			le.PutUint32(r[36:], uint32(len(window))) //nolint:gosec // at most some more than 32 KiB
+		}
+		copy(r[40:], s.digest[:])
+		out = append(out, r[:]...)
+	}
+	return out, nil
+}
+
+// deflateWindow packs a window for an index.
+func deflateWindow(window []byte) ([]byte, error) {
+	if len(window) == 0 {
+		return nil, nil
+	}
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(window); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return packed.Bytes(), nil
 }

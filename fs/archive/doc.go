@@ -1,13 +1,13 @@
 // Package archive answers what files are in a layer, and in an image: it makes
-// a tree of entries of a blob that is an archive, and merges the trees of an
-// image's layers as a container would see them.
+// an index of a blob that is an archive, and applies the layers of an image, so
+// that their tree is what a container would see.
 //
 // It knows neither FUSE nor the network nor where anything is kept: bytes come
 // from a [Blob], and what is worth keeping goes to a [Store].
 //
 // # Formats
 //
-// There is one form in which a layer's tree and the way to its contents are
+// There is one form in which a layer's entries and the way to their contents are
 // held, the index (index.go), and one reader of it ([Layer]). Each format is a
 // way to make an index, in the file of its name:
 //
@@ -23,13 +23,52 @@
 // A span (span.go) is a part of the stream that is fetched, inflated and
 // verified as one.
 //
+// # Layers applied
+//
+// A [Tree] is what the files are after some layers were applied one after the
+// other ([Apply]), each in its archive's order, as containerd's archive.Apply and
+// umoci do it. A path goes through the links that are there at that moment, inside
+// the root; a link that nobody replaced stays; a directory that no entry names is
+// made only where none is, with mode 0755. Anything but a directory over a
+// directory takes away what was there.
+//
+// Where those two disagree it is as containerd has it:
+//
+//   - order decides within a layer too: a whiteout takes away what came before it;
+//   - an opaque marker takes away all that its layer has no entry for so far, also
+//     the directories without one of what the layer has put there, and acts once;
+//   - a hard link's entry describes the file that it is a name of;
+//   - a directory over a directory adds its extended attributes.
+//
+// It isn't as containerd has it in these cases:
+//
+//   - A whiteout makes no directories on its way, and below a file it does nothing.
+//   - The entry of the root describes the root. containerd leaves that to whoever
+//     made the directory.
+//   - What would have containerd refuse the image is left out alone, with a line in
+//     the log: a hard link to nothing, a way through links in a circle, a whiteout
+//     without a name. A file on the way of an entry makes way for a directory, as it
+//     does for umoci, and where overlays are mounted.
+//   - Links on the way are followed as the kernel does it in a chroot. containerd
+//     takes ".." behind a link's name away without a look at the link.
+//   - Times before 1970 are the archive's.
+//
+// test/differential compares with both.
+//
 // # What holds
 //
-// Names and link targets are bytes, as the archive has them. What an archive
-// says twice the last one wins; what can't be a file is left out, with a line
-// in the log. All that an archive can make large is bounded.
+// Names and link targets are bytes, as the archive has them. What a tar says in some
+// odd way is as Go's archive/tar reads it, since what applies layers does
+// (tarasgo_test.go). What can't be a file is left out, with a line in the log. All
+// that an archive can make large is bounded, and the time that it takes to apply it:
+// see [Apply].
 //
-// A span's bytes are given out only if they have the span's digest. A plain tar
-// has none: there the blob vouches for its bytes, as for any part of a blob. So
-// it does for what is looked at while a pass goes on (passed.go).
+// A span's bytes are given out only if they have the span's digest; those that
+// haven't, or can't be unpacked, are fetched once more ([CheckedBlob]). A layer
+// that brings a table of contents which can't be used is verified as a whole
+// before anything of it is given out.
+//
+// A plain tar has no digests of parts: there the blob vouches for its bytes, as
+// for any part of a blob. So it does for what is looked at while a pass goes on
+// (passed.go); where that fails, nothing of it is given out any more (passing.go).
 package archive

@@ -3,8 +3,6 @@ package archive
 import (
 	"errors"
 	"fmt"
-	"path"
-	"strings"
 )
 
 // A Type is what an entry is. Its values are those of S_IFMT (inode(7)), and
@@ -78,7 +76,7 @@ const (
 	maxTarget = 4095
 	maxXattrs = 64 << 10 // names, and each value
 
-	maxPath = 64 << 10
+	maxPath = 64<<10 - 1
 )
 
 // errSkipped marks an entry that can't be a file and is left out.
@@ -86,26 +84,4 @@ var errSkipped = errors.New("left out")
 
 func skipped(name, format string, args ...any) error {
 	return fmt.Errorf("entry %.100q %w: %w", name, errSkipped, fmt.Errorf(format, args...))
-}
-
-// splitPath gives the elements of an entry's name below the archive's root,
-// where it is absolute or leads out of it as well. None is the root itself.
-func splitPath(name string) ([]string, error) {
-	if len(name) > maxPath {
-		return nil, skipped(name, "a path of %d bytes", len(name))
-	}
-	clean := path.Clean("/" + name)[1:]
-	if clean == "" {
-		return nil, nil
-	}
-	elements := strings.Split(clean, "/")
-	for _, element := range elements {
-		if len(element) > maxName {
-			return nil, skipped(name, "an element of %d bytes", len(element))
-		}
-		if strings.ContainsRune(element, 0) {
-			return nil, skipped(name, "a NUL in it")
-		}
-	}
-	return elements, nil
 }

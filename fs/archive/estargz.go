@@ -55,10 +55,10 @@ func estargzIndex(ctx context.Context, s *Source, b *builder) error {
 	}
 	hash := sha256.New()
 	if _, err := io.Copy(hash, toc); err != nil {
-		return untrusted("inflate it: %w", err)
+		return untrusted("inflate it: %w: %w", ErrFormat, err)
 	}
 	if got := [sha256.Size]byte(hash.Sum(nil)); got != want {
-		return untrusted("its digest is sha256:%x instead of sha256:%x", got, want)
+		return untrusted("it is sha256:%x instead of sha256:%x: %w", got, want, ErrDigest)
 	}
 	if toc, err = unpackEStargzTOC(packed); err != nil {
 		return err
@@ -85,7 +85,7 @@ func estargzTOC(ctx context.Context, s *Source) (packed []byte, at int64, err er
 	}
 	end := s.Size - footer
 	if at >= end || end-at > maxPackedTOC {
-		return nil, 0, untrusted("it is at %d of %d bytes", at, s.Size)
+		return nil, 0, untrusted("it is at %d of %d bytes: %w", at, s.Size, ErrFormat)
 	}
 	tail = tail[:len(tail)-int(footer)]
 	if at >= start {
@@ -123,7 +123,7 @@ func parseEStargzFooter(b []byte) (at, length int64, err error) {
 	if payload, ok := footerExtra(b, estargzExternalFooter); ok && bytes.HasSuffix(payload, []byte("STARGZEXTERNALTOC")) {
 		return 0, 0, untrusted("it isn't in the layer")
 	}
-	return 0, 0, untrusted("no footer of eStargz")
+	return 0, 0, untrusted("no footer of eStargz: %w", ErrFormat)
 }
 
 // footerExtra is the extra field of a footer of that length.
@@ -143,7 +143,7 @@ func parseEStargzOffset(payload []byte) (int64, error) {
 	digits, magic := payload[:16], payload[16:]
 	at, err := strconv.ParseUint(string(digits), 16, 63)
 	if err != nil || string(magic) != "STARGZ" {
-		return 0, untrusted("the footer %.100q", payload)
+		return 0, untrusted("the footer %.100q: %w", payload, ErrFormat)
 	}
 	return int64(at), nil //nolint:gosec // 63 bits
 }
@@ -156,17 +156,17 @@ const maxTOCHeaders = 4 << 20
 func unpackEStargzTOC(packed []byte) (io.Reader, error) {
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return nil, untrusted("inflate it: %w", err)
+		return nil, untrusted("inflate it: %w: %w", ErrFormat, err)
 	}
 	// What stands before the file, headers and headers of headers, is bounded
 	// as well.
 	r := tar.NewReader(io.LimitReader(z, maxTOC+maxTOCHeaders))
 	h, err := r.Next()
 	if err != nil {
-		return nil, untrusted("read it: %w", err)
+		return nil, untrusted("read it: %w: %w", ErrFormat, err)
 	}
 	if h.Name != stargzTOCName || h.Size > maxTOC {
-		return nil, untrusted("a file %.100q of %d bytes in its place", h.Name, h.Size)
+		return nil, untrusted("a file %.100q of %d bytes in its place: %w", h.Name, h.Size, ErrFormat)
 	}
 	return r, nil
 }

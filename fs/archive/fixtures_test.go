@@ -281,11 +281,12 @@ func (m *memoryStore) Index(key string) ([]byte, bool) {
 }
 
 // PutIndex implements Store.
-func (m *memoryStore) PutIndex(key string, index []byte) {
+func (m *memoryStore) PutIndex(key string, index []byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked.puts++
 	m.indexes[key] = bytes.Clone(index)
+	return true
 }
 
 // Derive implements Store. It unpacks at once.
@@ -294,7 +295,7 @@ func (m *memoryStore) Derive(d digest.Digest, size int64, unpack func(context.Co
 	defer m.mu.Unlock()
 	m.asked.derives++
 	if data, ok := m.derived[d]; ok {
-		return &memoryBlob{data: data}, nil
+		return derivedBlob{&memoryBlob{data: data}}, nil
 	}
 	m.asked.unpacked++
 	r, err := unpack(context.Background())
@@ -310,7 +311,7 @@ func (m *memoryStore) Derive(d digest.Digest, size int64, unpack func(context.Co
 		return nil, ErrDigest
 	}
 	m.derived[d] = data
-	return &memoryBlob{data: data}, nil
+	return derivedBlob{&memoryBlob{data: data}}, nil
 }
 
 // A sparseBlob is zeros up to its tail.
@@ -329,3 +330,9 @@ func (b *sparseBlob) ReadAt(_ context.Context, p []byte, off int64) (int, error)
 	}
 	return len(p), nil
 }
+
+// A derivedBlob is one that a memoryStore has unpacked: it is right.
+type derivedBlob struct{ *memoryBlob }
+
+func (derivedBlob) Verified() bool     { return true }
+func (derivedBlob) Generation() uint64 { return 0 }

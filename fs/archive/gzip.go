@@ -9,6 +9,11 @@ import (
 
 // gzipIndex indexes a gzipped tar, of however many members: it inflates all of
 // it once, and notes from where it can be inflated later.
+//
+// Inflating can begin between two deflate blocks, given the 32 KiB before them.
+// The inflater calls back at the end of each block with just that, a checkpoint.
+// Most are passed over: a span begins at the first one after the span before has
+// become long enough.
 func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	c := newSpanCutter(ctx, s)
 	m := &memberReader{in: c.in}
@@ -35,7 +40,7 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 		return stream{}, badContentOf("gzip", err)
 	}
 	showPassed(s, b, c)
-	size, sum, err := indexPass(ctx, m, b)
+	size, sum, err := indexPass(ctx, &cutStream{m, c}, b)
 	if err != nil {
 		return stream{}, badContentOf("gzip", err)
 	}
@@ -45,19 +50,22 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 // A deflateStart is where a member's deflate data begin.
 type deflateStart struct {
 	stream, blob int64
-	// surplus is by how many bytes the inflater's own count of what it took is
-	// too high: it counts those anew that it had taken before a stored block
-	// and hadn't used.
-	surplus int64
+	// counted is how many compressed bytes the inflater has counted twice. It
+	// holds some bytes, whose bits it uses one after the other, and counts a byte
+	// when it takes it. Those that it holds where a stored block begins, which
+	// isn't made of bits, it counts again. So from then on what it says of where
+	// it is is too high.
+	counted int64
 }
 
 // locate is the offset in the blob of the byte that holds a checkpoint's first
 // bit. taken is the offset up to which the inflater has taken the blob.
 func (d *deflateStart) locate(at flate.InflateCheckpoint, taken int64) int64 {
-	// How many bits it has taken and not used: none after a stored block.
-	ahead := (taken-d.blob+d.surplus-at.CompressedOffset)*8 - int64(at.BitOffset)
-	if ahead < 0 {
-		d.surplus -= ahead / 8
+	// How many bits it has taken and not used yet. After a stored block there are
+	// none: if they come out as less, that is what was counted twice.
+	held := (taken-d.blob+d.counted-at.CompressedOffset)*8 - int64(at.BitOffset)
+	if held < 0 {
+		d.counted -= held / 8
 	}
-	return d.blob + at.CompressedOffset - d.surplus
+	return d.blob + at.CompressedOffset - d.counted
 }

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -92,16 +93,16 @@ func TestRandomReads(t *testing.T) {
 			s.DiffID = digest.FromBytes(tarball)
 			for range 2 {
 				l := openLayer(t, s)
-				if len(l.index.raw) > len(tarball)/20 {
-					t.Errorf("an index of %d bytes for a tar of %d", len(l.index.raw), len(tarball))
+				if size := l.index.bytes(); size > int64(len(tarball)/20) {
+					t.Errorf("an index of %d bytes for a tar of %d", size, len(tarball))
 				}
-				readAnywhere(t, NewTree(l), content)
+				readAnywhere(t, applied(t, How{Raw: true}, l), content)
 			}
 		})
 	}
 }
 
-func readAnywhere(t *testing.T, m *Image, content []byte) {
+func readAnywhere(t *testing.T, m image, content []byte) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 40 {
@@ -109,13 +110,13 @@ func readAnywhere(t *testing.T, m *Image, content []byte) {
 		if r.IntN(2) == 0 {
 			name, want = "b", content[6<<20:]
 		}
-		n, ok := m.Walk(name)
+		n, ok := m.At(name)
 		if !ok {
 			t.Fatalf("%s isn't there", name)
 		}
 		off := r.IntN(len(want))
 		p := make([]byte, 1+r.IntN(200_000))
-		got, err := n.ReadAt(t.Context(), p, int64(off))
+		got, err := m.readFile(n, p, int64(off))
 		if err != nil && !errors.Is(err, io.EOF) {
 			t.Fatalf("%d bytes at %d of %s: %v", len(p), off, name, err)
 		}
@@ -136,8 +137,9 @@ func TestReadOfIndexedTakesTwoSpans(t *testing.T) {
 	if got := blob.read(); len(got) != 0 {
 		t.Errorf("opening it again read %v", got)
 	}
-	n, _ := NewTree(l).Walk("b")
-	if _, err := n.ReadAt(t.Context(), make([]byte, 5), 0); err != nil {
+	m := applied(t, How{Raw: true}, l)
+	n, _ := m.At("b")
+	if _, err := m.readFile(n, make([]byte, 5), 0); err != nil {
 		t.Fatal(err)
 	}
 	if got := blob.read(); len(got) != 1 || got[0].length > 2*minSpanTarget {
@@ -155,8 +157,9 @@ func TestAllFilesInflateEachSpanOnce(t *testing.T) {
 	}
 	s := source(members(t, pack(t, files...), 1, 6))
 	l := openLayer(t, s)
-	for n := range NewTree(l).Root().Entries("") {
-		if _, err := n.ReadAt(t.Context(), make([]byte, 20_000), 0); err != nil {
+	m := applied(t, How{Raw: true}, l)
+	for n := range m.Root().Entries("") {
+		if _, err := m.readFile(n, make([]byte, 20_000), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -177,8 +180,9 @@ func TestChangedLayerIsFound(t *testing.T) {
 			s.Blob = &memoryBlob{data: changed}
 			s.Store = &freshMemory{s.Store.(*memoryStore)}
 			l := openLayer(t, s)
-			n, _ := NewTree(l).Walk("a")
-			if _, err := n.ReadAt(t.Context(), make([]byte, 3<<20), 0); !errors.Is(err, ErrDigest) {
+			m := applied(t, How{Raw: true}, l)
+			n, _ := m.At("a")
+			if _, err := m.readFile(n, make([]byte, 3<<20), 0); !errors.Is(err, ErrDigest) {
 				t.Errorf("%s, byte %d: %v", name, at, err)
 			}
 			s.Store = s.Store.(*freshMemory).memoryStore
@@ -208,14 +212,53 @@ func TestBrokenCompression(t *testing.T) {
 	}
 }
 
+// What the format says of its content is compared on the way: the checksum and
+// the size behind a gzip member, the checksum of a zstd frame.
+func TestChecksumsOnTheWay(t *testing.T) {
+	tarball := pack(t, file{name: "a", content: string(random(100_000))})
+	gzip := members(t, tarball, 2, 0) // stored, so that a byte that changes is no error of deflate
+	first := len(members(t, tarball[:len(tarball)/2], 1, 0))
+	for name, at := range map[string]int{
+		"a checksum": first - 8, "a size": first - 1, "the last checksum": len(gzip) - 5, "the last size": len(gzip) - 3, "a byte": first / 2,
+	} {
+		changed := bytes.Clone(gzip)
+		changed[at] ^= 1
+		if _, err := open(t.Context(), source(changed)); !errors.Is(err, ErrFormat) {
+			t.Errorf("gzip with %s changed: %v", name, err)
+		}
+	}
+	for _, checksum := range []bool{true, false} {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderCRC(checksum))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := w.EncodeAll(tarball, nil)
+		changed[len(changed)/2] ^= 1 // in a block that is stored as it is
+		if _, err := open(t.Context(), source(changed)); errors.Is(err, ErrFormat) != checksum {
+			t.Errorf("zstd with a byte changed, checksum %v: %v", checksum, err)
+		}
+	}
+}
+
+// random is n bytes that no compression makes smaller.
+func random(n int) []byte {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
 // A bomb costs time, as it must to be told, and no memory.
 func TestBomb(t *testing.T) {
 	bomb := pack(t, file{name: "zeros", content: string(make([]byte, 40<<20))})
 	for name, packed := range map[string][]byte{"gzip": members(t, bomb, 1, 9), "zstd": frames(t, bomb, 1)} {
 		l := openLayer(t, source(packed))
-		n, _ := NewTree(l).Walk("zeros")
+		m := applied(t, How{Raw: true}, l)
+		n, _ := m.At("zeros")
 		p := []byte(strings.Repeat("x", 1000))
-		if _, err := n.ReadAt(t.Context(), p, 35<<20); err != nil || !isZero(p) {
+		if _, err := m.readFile(n, p, 35<<20); err != nil || !isZero(p) {
 			t.Errorf("%s: %v", name, err)
 		}
 		for i := range l.index.spans.len() {
@@ -246,13 +289,34 @@ func FuzzGzip(f *testing.F) {
 	tarball := pack(f, file{name: "a", content: strings.Repeat("hello ", 1000)})
 	f.Add(members(f, tarball, 2, 6))
 	f.Add(frames(f, tarball, 3))
+	f.Add(members(f, tarball, 1, 0))
+	f.Add(append(gzipped(f, tarball[:len(tarball)-1500]), 0, 0, 0))
 	f.Add([]byte("\x1f\x8b\x08\x1f\x00\x00\x00\x00\x00\x00\x02\x00xxname\x00comment\x00xx"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, err := open(t.Context(), source(data))
 		if err == nil {
-			show(NewTree(l))
+			show(applied(t, How{Raw: true}, l))
 		}
 	})
+}
+
+// indexOf is a layer's index without its checksum.
+func indexOf(t testing.TB, s *Source) []byte {
+	t.Helper()
+	f, err := detect(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBuilder(func(err error) { t.Error(err) })
+	at, err := f.index(t.Context(), s, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := b.finish(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw[:len(raw)-sha256.Size]
 }
 
 // FuzzIndex gives the reader what a Store might give back. The checksum is left
@@ -263,24 +327,23 @@ func FuzzIndex(f *testing.F) {
 		{{name: "d/"}, {name: "d/a", content: "x"}, {name: "l", link: "d"}, {name: "h", hard: "d/a"}, {name: "i/j", hard: "gone"}, {name: "n", typ: '3', major: 1}},
 	} {
 		for _, data := range [][]byte{pack(f, files...), gzipped(f, pack(f, files...))} {
-			l, err := open(f.Context(), source(data))
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(l.index.raw)
+			f.Add(indexOf(f, source(data)))
 		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		x, err := parseIndex(body)
+		x, err := parseIndex(string(body))
 		if err != nil {
 			return
 		}
 		s := source([]byte("not what the index says"))
-		l := &Layer{source: s, index: x, identity: fmt.Sprint(len(body))}
 		if x.layout == layoutDerived {
 			return
 		}
-		show(NewTree(l))
-		show(NewImage([]*Layer{l, l}))
+		l, err := newLayer(s, x, fmt.Sprint(len(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		show(applied(t, How{Raw: true}, l))
+		show(applied(t, How{}, l, l))
 	})
 }

@@ -1,8 +1,10 @@
 package archive
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 
 	"github.com/klauspost/compress/flate"
@@ -15,8 +17,8 @@ type byteReader interface {
 }
 
 // A memberReader inflates gzip members one after the other (RFC 1952, 2.2), as
-// one stream, and can tell where a deflate block ends. Checksums of members
-// aren't compared: what is read has a digest.
+// one stream, and can tell where a deflate block ends. It compares the checksum
+// and the size that stand behind a member's data, unless it began within it.
 type memberReader struct {
 	in       byteReader
 	inflater io.Reader
@@ -24,6 +26,10 @@ type memberReader struct {
 	// began is called at the start of each member's deflate data.
 	began    func()
 	produced int64 // bytes that were read
+
+	whole bool   // the member is read from its header on
+	crc   uint32 // of what was read of it
+	size  uint32 // of that, modulo 1<<32
 }
 
 // newMemberReader begins at a checkpoint, or, where that is nil, at a member's
@@ -46,6 +52,7 @@ func (m *memberReader) next() error {
 		m.began()
 	}
 	m.inflater = flate.NewReaderOpts(m.in, m.options...)
+	m.whole, m.crc, m.size = true, 0, 0
 	return nil
 }
 
@@ -58,16 +65,32 @@ func (m *memberReader) Read(p []byte) (int, error) {
 				err = nil // the next Read goes on
 			}
 			m.produced += int64(n)
+			if m.whole {
+				m.crc = crc32.Update(m.crc, crc32.IEEETable, p[:n])
+				m.size += uint32(n) //nolint:gosec // modulo 1<<32, see above
+			}
 			return n, err
 		}
-		var trailer [8]byte // CRC32 and ISIZE
-		if _, err := io.ReadFull(m.in, trailer[:]); err != nil {
-			return 0, unexpected(err)
+		if err := m.end(); err != nil {
+			return 0, err
 		}
 		if err := m.next(); err != nil {
 			return 0, err
 		}
 	}
+}
+
+// end reads what stands behind a member's data.
+func (m *memberReader) end() error {
+	var trailer [8]byte // CRC32 and ISIZE
+	if _, err := io.ReadFull(m.in, trailer[:]); err != nil {
+		return unexpected(err)
+	}
+	crc, size := binary.LittleEndian.Uint32(trailer[:]), binary.LittleEndian.Uint32(trailer[4:])
+	if m.whole && (crc != m.crc || size != m.size) {
+		return fmt.Errorf("a member has %d bytes with the checksum %08x instead of %d with %08x", m.size, m.crc, size, crc)
+	}
+	return nil
 }
 
 // maxGzipHeader bounds a member's header, in bytes: its name and its comment

@@ -8,13 +8,13 @@ import (
 )
 
 // openImage opens the layers of a fixture.
-func openImage(t *testing.T, name string) *Image {
+func openImage(t *testing.T, name string) image {
 	t.Helper()
 	var layers []*Layer
 	for _, s := range imageSources(t, name) {
 		layers = append(layers, openLayer(t, s))
 	}
-	return NewImage(layers)
+	return applied(t, How{}, layers...)
 }
 
 func openLayer(t *testing.T, s *Source) *Layer {
@@ -58,7 +58,7 @@ func TestLayers(t *testing.T) {
 		"a whiteout before what takes its place": {
 			[][]file{{reg("x", "1")}, {reg(".wh.x", ""), reg("x", "2")}}, []string{"x=2"}},
 		"a whiteout after what takes its place": {
-			[][]file{{reg("x", "1")}, {reg("x", "2"), reg(".wh.x", "")}}, []string{"x=2"}},
+			[][]file{{reg("x", "1")}, {reg("x", "2"), reg(".wh.x", "")}}, nil},
 		"a whiteout": {
 			[][]file{{reg("x", "1"), dir("d"), reg("d/y", "1")}, {reg(".wh.x", ""), reg(".wh.d", "")}}, nil},
 		"an opaque marker last": {
@@ -115,7 +115,7 @@ func TestLayers(t *testing.T) {
 		"parents that are links out of the root": {
 			[][]file{{dir("a"), {name: "up", link: "../../.."}, reg("up/a/b", "1")}}, []string{"a/", "a/b=1", "up -> ../../.."}},
 		"links in a circle": {
-			[][]file{{{name: "a", link: "b"}, {name: "b", link: "a"}}, {reg("a/x", "2")}}, []string{"a/", "a/x=2", "b -> a"}},
+			[][]file{{{name: "a", link: "b"}, {name: "b", link: "a"}}, {reg("a/x", "2")}}, []string{"a -> b", "b -> a"}},
 		"a directory over a directory": {
 			[][]file{{{name: "d/", mode: 0o700}, reg("d/a", "1")}, {{name: "d/", mode: 0o711}}}, []string{"d/ 711", "d/a=1"}},
 		"what is said twice": {
@@ -123,7 +123,37 @@ func TestLayers(t *testing.T) {
 			[]string{"d/ 700", "d/y=1", "x=2", "z=3"}},
 		"an empty layer": {[][]file{{reg("a", "1")}, {}}, []string{"a=1"}},
 		"markers of other tools": {
-			[][]file{{reg(".wh..wh.plnk/1.2", ""), reg(".wh..wh.aufs", ""), reg("a", "1")}}, []string{"a=1"}},
+			[][]file{{reg(".wh..wh.plnk/1.2", ""), reg(".wh..wh.aufs", ""), reg("a", "1")}}, []string{".wh..wh.plnk/", ".wh..wh.plnk/1.2=", "a=1"}},
+		"a link that is whited out isn't gone through": {
+			[][]file{
+				{dir("app"), dir("app/rel1"), reg("app/rel1/x", "old"), {name: "app/current", link: "rel1"}},
+				{reg("app/.wh.current", ""), reg("app/current/x", "new")},
+			},
+			[]string{"app/", "app/current/", "app/current/x=new", "app/rel1/", "app/rel1/x=old"}},
+		"a link to what a lower layer has": {
+			[][]file{{dir("usr"), dir("usr/lib"), {name: "lib", link: "usr/lib"}, dir("opt")}, {{name: "lib", link: "opt"}, reg("lib/top", "t")}},
+			[]string{"lib -> opt", "opt/", "opt/top=t", "usr/", "usr/lib/"}},
+		"a way through a link that its end needs no entry for": {
+			[][]file{{{name: "bin", link: "usr/bin"}, reg("bin/sh", "1")}}, []string{"bin -> usr/bin", "usr/", "usr/bin/", "usr/bin/sh=1"}},
+		"what was written through a link stays when that is replaced": {
+			[][]file{{dir("d"), {name: "l", link: "d"}, reg("l/x", "1"), dir("l"), reg("l/y", "2")}}, []string{"d/", "d/x=1", "l/", "l/y=2"}},
+		"a whiteout below a file": {
+			[][]file{{reg("app", "1")}, {reg("app/.wh.f", ""), reg("app/.wh..wh..opq", "")}}, []string{"app=1"}},
+		"a whiteout makes no parent": {
+			[][]file{{reg("a", "1")}, {reg("q/.wh.f", ""), reg("r/.wh..wh..opq", "")}}, []string{"a=1"}},
+		"a whiteout through a link": {
+			[][]file{{dir("d"), reg("d/x", "1"), reg("d/y", "1"), {name: "l", link: "d"}}, {reg("l/.wh.x", "")}}, []string{"d/", "d/y=1", "l -> d"}},
+		"an opaque marker takes away what no entry of its layer names": {
+			[][]file{{dir("d"), reg("d/a", "1")}, {reg("d/s/b", "2"), reg("d/c", "2"), reg("d/.wh..wh..opq", ""), reg("d/s/e", "3")}},
+			[]string{"d/", "d/c=2", "d/s/", "d/s/e=3"}},
+		"a hard link's entry describes the file": {
+			[][]file{{reg("a", "1"), {name: "d/"}}, {{name: "d/", mode: 0o700}, {name: "b", hard: "a"}}}, []string{"a=1 x2", "b=1 x2", "d/ 700"}},
+		"a hard link's target through links": {
+			[][]file{{dir("d"), reg("d/x", "1"), {name: "l", link: "d"}}, {{name: "h", hard: "l/x"}}}, []string{"d/", "d/x=1 x2", "h=1 x2", "l -> d"}},
+		"a hard link takes the place of its target's directory": {
+			[][]file{{dir("d"), reg("d/x", "1")}, {{name: "d", hard: "d/x"}}}, nil},
+		"a link whose target's way isn't there": {
+			[][]file{{{name: "l", link: "gone/../d"}, reg("l/x", "1")}}, []string{"d/", "d/x=1", "l -> gone/../d"}},
 	} {
 		t.Run(name, func(t *testing.T) { mustShow(t, imageOf(t, c.layers...), c.want...) })
 	}
@@ -133,30 +163,30 @@ func TestLayers(t *testing.T) {
 func TestTreeOfALayer(t *testing.T) {
 	l := openLayer(t, source(pack(t,
 		file{name: ".wh.x"}, file{name: "d/"}, file{name: "d/.wh..wh..opq"}, file{name: "a", content: "1"}, file{name: "b", hard: "a"}, file{name: "c", hard: "below"})))
-	mustShow(t, NewTree(l), ".wh.x=", "a=1 x2", "b=1 x2", "d/", "d/.wh..wh..opq=")
-	mustShow(t, NewImage(nil))
+	mustShow(t, applied(t, How{Raw: true}, l), ".wh.x=", "a=1 x2", "b=1 x2", "d/", "d/.wh..wh..opq=")
+	mustShow(t, applied(t, How{}))
 }
 
 // What isn't the image's own is one file wherever its layer is.
 func TestIdentity(t *testing.T) {
 	base := openLayer(t, source(pack(t, file{name: "a", content: "1"}, file{name: "h", content: "2"}, file{name: "i", hard: "h"}, file{name: "t", content: "3"})))
 	top := openLayer(t, source(pack(t, file{name: ".wh.h"}, file{name: "l", hard: "t"})))
-	one, two := NewImage([]*Layer{base}), NewImage([]*Layer{base, top})
+	one, two := applied(t, How{}, base), applied(t, How{}, base, top)
 	for name, own := range map[string]bool{"a": false, "i": true, "t": true} {
-		first, _ := one.Walk(name)
-		second, ok := two.Walk(name)
+		first, _ := one.At(name)
+		second, ok := two.At(name)
 		if !ok || first.Own() || second.Own() != own {
 			t.Errorf("%s: own %v in the first, %v in the second, want %v there", name, first.Own(), second.Own(), own)
 		}
-		firstLayer, firstNumber := first.Identity()
-		secondLayer, secondNumber := second.Identity()
+		firstLayer, firstNumber, _ := first.Entry()
+		secondLayer, secondNumber, _ := second.Entry()
 		if firstLayer != secondLayer || firstNumber != secondNumber {
 			t.Errorf("%s is another file in another image", name)
 		}
 	}
-	l, _ := two.Walk("l")
-	t3, _ := two.Walk("t")
-	if _, n := l.Identity(); n != func() int { _, n := t3.Identity(); return n }() {
+	l, _ := two.At("l")
+	t3, _ := two.At("t")
+	if l.Number() != t3.Number() {
 		t.Error("two names of a file aren't one")
 	}
 }
@@ -176,7 +206,7 @@ func TestEntriesGoOn(t *testing.T) {
 
 func TestFS(t *testing.T) {
 	m := imageOf(t, []file{{name: "d/"}, {name: "d/a", content: "hello"}, {name: "l", link: "d/a"}, {name: "e", content: strings.Repeat("x", 5000)}})
-	if err := fstest.TestFS(m.FS(t.Context()), "d/a", "l", "e"); err != nil {
+	if err := fstest.TestFS(m.FS(), "d/a", "l", "e"); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,27 +1,20 @@
 package archive
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"sort"
+	"strings"
 )
 
-// An index is the tree of a layer and the way to its contents, in one piece of
-// bytes: it is read where it lies, so that loading it makes no object for an
-// entry, and it is what a Store keeps. All numbers are little-endian.
+// An index is what there is to know of a layer: its entries in the archive's
+// order, which is what applying it goes by, and the way to their contents. It is
+// one piece of bytes, which a Store keeps:
 //
 //	header    headerSize bytes, see below
-//	inodes    inodeSize bytes each; a directory stands before what is in it,
-//	          and the root is the first
-//	dirents   direntSize bytes each; those of one directory lie together,
-//	          in the order of their names' bytes
+//	entries   entrySize bytes each
 //	extents   extentSize bytes each: of files with holes
 //	spans     spanSize bytes each, without gaps in the stream
-//	links     linkSize bytes each, in the order of the inodes: the names of
-//	          inodes that have several, and of hard links into lower layers
-//	implied   4 bytes each: the directories that no entry names, in order
 //	heap      names, targets, attributes, windows
 //	checksum  SHA-256 of all of the above
 //
@@ -29,33 +22,31 @@ import (
 //
 //	0   8 bytes  indexMagic
 //	8   u8       layout, where the stream is
-//	12  u32      inodes
-//	16  u32      dirents
-//	20  u32      extents
-//	24  u32      spans
-//	28  u32      links
-//	32  u32      implied
-//	36  u32      heap, in bytes
-//	40  u64      the stream's size
-//	48  32 bytes the stream's SHA-256, where layout is layoutDerived
+//	12  u32      entries
+//	16  u32      extents
+//	20  u32      spans
+//	24  u32      heap, in bytes
+//	32  u64      the stream's size
+//	40  32 bytes the stream's SHA-256, where layout is layoutDerived
 //
-// An inode:
+// An entry:
 //
 //	0   u32  mode, with its type
 //	4   u32  uid
 //	8   u32  gid
-//	12  u32  how many names it has
-//	16  u64  size
-//	24  i64  time of modification, in seconds since 1970
-//	32  u32  and nanoseconds
-//	36  u32  a directory's first dirent; a device's major number; a file's first extent
-//	40  u32  how many dirents; minor number; extents
-//	44  u64  a file without holes: where it is in the stream; of a link the
-//	         heap's offset of its target, and in the upper half its length;
-//	         of a directory the one that holds it, and in the upper half its dirent there
-//	52  u32  the heap's offset of its extended attributes
-//	56  u32  their length, 0 for none
-//	60  u8   inodeImplied
+//	12  u32  the heap's offset of its directory's path, as the archive spells it
+//	16  u32  and of its name; both are clean, and the root's are empty
+//	20  u16  length of the directory's path
+//	22  u8   length of the name
+//	24  u64  size
+//	32  i64  time of modification, in seconds since 1970
+//	40  u32  and nanoseconds
+//	44  u32  a device's major number; a file's first extent; of a link the
+//	         heap's offset of its target
+//	48  u32  minor number; extents; the target's length
+//	52  u64  a file without holes: where it is in the stream
+//	60  u32  the heap's offset of its extended attributes
+//	64  u32  their length, 0 for none
 //
 // A span:
 //
@@ -73,22 +64,18 @@ import (
 //
 // Extended attributes are, for each: u8 length of the name, u32 length of the
 // value, name, value; in the order of the names' bytes.
-const indexMagic = "orasfsx1"
+const indexMagic = "orasfsx2"
 
 // IndexVersion is part of the names under which indexes are kept: it changes
 // with the form, and whenever the same layer would be indexed otherwise.
-const IndexVersion = "1"
+const IndexVersion = "2"
 
 const (
-	headerSize = 80
-	inodeSize  = 64
-	direntSize = 12 // u32 offset of the name, u32 inode, u16 length of the name, 2 bytes nothing
+	headerSize = 72
+	entrySize  = 68
 	extentSize = 24 // u64 offset in the file, u64 in the stream, u64 length
 	spanSize   = 72
-	linkSize   = 12 // u32 inode, u32 directory, u32 dirent
 )
-
-const inodeImplied = 1
 
 // A layout says where the stream is.
 type layout uint8
@@ -101,96 +88,66 @@ const (
 
 // index is an index that has been checked: what it refers to is in it.
 type index struct {
-	raw     []byte
 	layout  layout
 	size    int64 // of the stream
-	digest  []byte
-	inodes  table
-	dirents table
+	digest  string
+	entries table
 	extents table
 	spans   table
-	links   table
-	implied table
-	heap    []byte
-}
+	heap    heap
 
-// A table is records of one size.
-type table struct {
-	raw  []byte
-	size int
-}
+	kept bool // the Store has it
 
-func (t table) len() int { return len(t.raw) / t.size }
-
-func (t table) at(i int) record { return record(t.raw[i*t.size : (i+1)*t.size]) }
-
-type record []byte
-
-func (r record) u32(at int) uint32 { return binary.LittleEndian.Uint32(r[at:]) }
-func (r record) u64(at int) uint64 { return binary.LittleEndian.Uint64(r[at:]) }
-
-// damaged is the error of an index that isn't one.
-func damaged(format string, args ...any) error {
-	return fmt.Errorf("index damaged: %s", fmt.Sprintf(format, args...))
+	// passing are the spans of what a pass has come by, in the place of a table.
+	passing []span
 }
 
 // loadIndex reads an index as a Store gave it back.
 func loadIndex(raw []byte) (*index, error) {
-	if len(raw) < headerSize+sha256.Size || len(raw) > maxIndex {
-		return nil, damaged("%d bytes", len(raw))
-	}
-	body := raw[:len(raw)-sha256.Size]
-	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], raw[len(body):]) {
-		return nil, damaged("wrong checksum")
+	body, err := withoutChecksum(raw)
+	if err != nil {
+		return nil, err
 	}
 	return parseIndex(body)
 }
 
+// withoutChecksum is what a checksum stands behind. raw isn't changed any more.
+func withoutChecksum(raw []byte) (string, error) {
+	if len(raw) < sha256.Size || len(raw) > maxIndex {
+		return "", damaged("%d bytes", len(raw))
+	}
+	body := raw[:len(raw)-sha256.Size]
+	if sha256.Sum256(body) != [sha256.Size]byte(raw[len(body):]) {
+		return "", damaged("wrong checksum")
+	}
+	return frozen(body), nil
+}
+
 // parseIndex checks all that an index refers to, so that nobody has to later.
-func parseIndex(body []byte) (*index, error) {
-	if len(body) < headerSize || string(body[:8]) != indexMagic {
+func parseIndex(body string) (*index, error) {
+	if len(body) < headerSize || body[:8] != indexMagic {
 		return nil, damaged("no header")
 	}
 	h := record(body[:headerSize])
-	x := &index{raw: body, layout: layout(h[8]), size: int64(h.u64(40)), digest: h[48:80]} //nolint:gosec // checked below
+	x := &index{
+		layout: layout(h[8]), size: int64(h.u64(32)), digest: string(h[40:72]), //nolint:gosec // checked below
+		entries: table{size: entrySize}, extents: table{size: extentSize}, spans: table{size: spanSize},
+	}
 	if x.layout > layoutDerived || x.size < 0 {
 		return nil, damaged("layout %d, stream of %d bytes", x.layout, x.size)
 	}
-	rest := body[headerSize:]
-	for i, t := range []struct {
-		table *table
-		size  int
-	}{
-		{&x.inodes, inodeSize}, {&x.dirents, direntSize}, {&x.extents, extentSize},
-		{&x.spans, spanSize}, {&x.links, linkSize}, {&x.implied, 4},
-	} {
-		n := uint64(h.u32(12+4*i)) * uint64(t.size) //nolint:gosec // a constant above 0
-		if n > uint64(len(rest)) {
-			return nil, damaged("table %d of %d bytes", i, n)
-		}
-		*t.table, rest = table{rest[:n], t.size}, rest[n:]
+	var err error
+	x.heap, err = cutTables(body[headerSize:], []uint32{h.u32(12), h.u32(16), h.u32(20), h.u32(24)}, &x.entries, &x.extents, &x.spans)
+	if err != nil {
+		return nil, err
 	}
-	if uint64(h.u32(36)) != uint64(len(rest)) {
-		return nil, damaged("heap of %d bytes", len(rest))
-	}
-	x.heap = rest
 	return x, x.check()
 }
 
 func (x *index) check() error {
-	if x.inodes.len() == 0 || Type(x.inodes.at(0).u32(0)&typeMask) != TypeDir {
-		return damaged("no root")
-	}
-	for i := range x.inodes.len() {
-		if err := x.checkInode(i); err != nil {
+	for i := range x.entries.len() {
+		if err := x.checkEntry(i); err != nil {
 			return err
-		}
-	}
-	for i := range x.dirents.len() {
-		d := x.dirents.at(i)
-		n := uint64(binary.LittleEndian.Uint16(d[8:]))
-		if n == 0 || n > maxName || !x.inHeap(d.u32(0), n) || int64(d.u32(4)) >= int64(x.inodes.len()) {
-			return damaged("dirent %d", i)
 		}
 	}
 	end := int64(0)
@@ -198,7 +155,7 @@ func (x *index) check() error {
 		r := x.spans.at(i)
 		s := x.span(i)
 		if s.stream != end || s.length <= 0 || s.length > maxSpan || s.packed < 0 || s.packed > maxPacked ||
-			s.blob < 0 || s.skip < 0 || s.skip > maxSpan || !x.inHeap(r.u32(32), uint64(r.u32(36))) {
+			s.blob < 0 || s.skip < 0 || s.skip > maxSpan || !x.heap.has(r.u32(32), uint64(r.u32(36))) {
 			return damaged("span %d", i)
 		}
 		end += s.length
@@ -206,94 +163,139 @@ func (x *index) check() error {
 	if x.layout == layoutSpans && end != x.size {
 		return damaged("spans end at %d, the stream at %d", end, x.size)
 	}
-	for i := range x.links.len() {
-		r := x.links.at(i)
-		if int64(r.u32(0)) >= int64(x.inodes.len()) || int64(r.u32(4)) >= int64(x.inodes.len()) || x.inode(int(r.u32(4))).typ() != TypeDir ||
-			int64(r.u32(8)) >= int64(x.dirents.len()) || i > 0 && x.links.at(i-1).u32(0) > r.u32(0) {
-			return damaged("link %d", i)
-		}
-	}
-	for i := range x.implied.len() {
-		if n := x.implied.at(i).u32(0); int64(n) >= int64(x.inodes.len()) || x.inode(int(n)).typ() != TypeDir {
-			return damaged("implied directory %d", i)
-		}
-	}
 	return nil
 }
 
-func (x *index) checkInode(i int) error {
-	n := x.inode(i)
-	if !x.inHeap(n.u32(52), uint64(n.u32(56))) {
-		return damaged("inode %d: attributes", i)
+func (x *index) checkEntry(i int) error {
+	r := x.entries.at(i)
+	if !x.heap.has(r.u32(12), uint64(r.u16(20))) || !x.heap.has(r.u32(16), uint64(r[22])) || !x.heap.has(r.u32(60), uint64(r.u32(64))) {
+		return damaged("entry %d", i)
 	}
-	if _, err := n.xattrs(); err != nil {
-		return damaged("inode %d: %v", i, err)
+	if _, err := unpackXattrs(x.heap.at(r.u32(60), r.u32(64))); err != nil {
+		return damaged("entry %d: %v", i, err)
 	}
-	first, count := uint64(n.u32(36)), uint64(n.u32(40))
-	switch n.typ() {
-	case TypeDir:
-		if first+count > uint64(x.dirents.len()) || i > 0 && (n.parent() >= i || x.inode(n.parent()).typ() != TypeDir || int64(n.u32(48)) >= int64(x.dirents.len())) { //nolint:gosec // lengths aren't negative
-			return damaged("directory %d", i)
-		}
-		// Directories point forward alone, so that no way down is endless.
-		for k := first; k < first+count; k++ {
-			child := x.dirents.at(int(k)).u32(4) //nolint:gosec // below the table's length
-			if int64(child) >= int64(x.inodes.len()) || x.inode(int(child)).typ() == TypeDir && (int(child) <= i || x.inode(int(child)).parent() != i) {
-				return damaged("directory %d", i)
-			}
-		}
+	typ := Type(r.u32(0) & typeMask)
+	dir, name := x.name(r)
+	if name == "" && (dir != "" || typ != TypeDir) || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		return damaged("entry %d is called %q", i, name)
+	}
+	switch typ {
 	case TypeRegular:
-		size := n.size()
-		if size < 0 || first+count > uint64(x.extents.len()) { //nolint:gosec // likewise
-			return damaged("file %d", i)
-		}
-		if start := n.u64(44); count == 0 && (start > uint64(x.size) || uint64(size) > uint64(x.size)-start) { //nolint:gosec // sizes aren't negative
-			return damaged("file %d of %d bytes at %d", i, size, start)
-		}
-		end := int64(0)
-		for k := first; k < first+count; k++ {
-			e := x.extent(int(k)) //nolint:gosec // below the table's length
-			if e.offset < end || e.length < 0 || e.stream < 0 || e.offset > size-e.length || e.length > x.size || e.stream > x.size-e.length {
-				return damaged("extent %d", k)
-			}
-			end = e.offset + e.length
+		if !checkContent(r.u32(44), r.u32(48), r.u64(52), r.u64(24), x.extents, x.size) {
+			return damaged("the content of entry %d", i)
 		}
 	case TypeSymlink, typeHardlink:
-		if !x.inHeap(n.u32(44), uint64(n.u32(48))) {
-			return damaged("link %d", i)
+		if !x.heap.has(r.u32(44), uint64(r.u32(48))) {
+			return damaged("the target of entry %d", i)
 		}
-	case TypeChar, TypeBlock, TypeFIFO:
+	case TypeDir, TypeChar, TypeBlock, TypeFIFO:
 	default:
-		return damaged("inode %d has mode %o", i, n.u32(0))
+		return damaged("entry %d has mode %o", i, r.u32(0))
 	}
 	return nil
 }
 
-func (x *index) inHeap(off uint32, n uint64) bool { return uint64(off)+n <= uint64(len(x.heap)) }
-
-func (x *index) bytes(off, n uint32) []byte { return x.heap[off : off+n] }
-
-func (x *index) extent(i int) extent {
-	r := x.extents.at(i)
-	return extent{int64(r.u64(0)), int64(r.u64(8)), int64(r.u64(16))} //nolint:gosec // check refuses what is negative then
+// checkContent tells whether a file of so many bytes lies within a stream: in
+// count extents from the first on, or, where those are none, in one piece.
+func checkContent(first, count uint32, stream, size uint64, extents table, streamSize int64) bool {
+	if size > 1<<62 || uint64(first)+uint64(count) > uint64(extents.len()) { //nolint:gosec // not negative
+		return false
+	}
+	if count == 0 {
+		return stream <= uint64(streamSize) && size <= uint64(streamSize)-stream //nolint:gosec // not negative
+	}
+	end := int64(0)
+	for k := first; k < first+count; k++ {
+		e := extentOf(extents.at(int(k)))
+		if e.offset < end || e.length < 0 || e.stream < 0 || e.offset > int64(size)-e.length || //nolint:gosec // bounded above
+			e.length > streamSize || e.stream > streamSize-e.length {
+			return false
+		}
+		end = e.offset + e.length
+	}
+	return true
 }
 
-// span is span i, its window still deflated.
+func extentOf(r record) extent {
+	return extent{int64(r.u64(0)), int64(r.u64(8)), int64(r.u64(16))} //nolint:gosec // checkContent refuses what is negative then
+}
+
+// bytes is how much memory the index takes.
+func (x *index) bytes() int64 {
+	n := len(x.entries.raw) + len(x.extents.raw) + len(x.spans.raw) + len(x.heap)
+	for _, s := range x.passing {
+		n += spanSize + len(s.window)
+	}
+	return int64(n)
+}
+
+// name is where an entry is: the path of its directory, and its name there.
+func (x *index) name(r record) (dir, name string) {
+	return x.heap.at(r.u32(12), uint32(r.u16(20))), x.heap.at(r.u32(16), uint32(r[22]))
+}
+
+// target is what a link leads to.
+func (x *index) target(r record) string { return x.heap.at(r.u32(44), r.u32(48)) }
+
+// span is span i, its window as the index has it.
 func (x *index) span(i int) span {
+	if x.passing != nil {
+		return x.passing[i]
+	}
 	r := x.spans.at(i)
 	s := span{
 		stream: int64(r.u64(0)), length: int64(r.u32(8)), blob: int64(r.u64(16)), packed: int64(r.u32(24)), //nolint:gosec // check refuses what is negative then
 		skip: int64(r.u32(28)), codec: codec(r[12]), bits: r[13], digestOf: digestOf(r[14]),
 	}
 	copy(s.digest[:], r[40:72])
-	if x.inHeap(r.u32(32), uint64(r.u32(36))) {
-		s.window = x.bytes(r.u32(32), r.u32(36))
+	if x.heap.has(r.u32(32), uint64(r.u32(36))) {
+		s.window = []byte(x.heap.at(r.u32(32), r.u32(36)))
 	}
 	return s
+}
+
+// window is the window of a span of the index.
+func (x *index) window(s span) ([]byte, error) {
+	if x.passing != nil {
+		return s.window, nil
+	}
+	return inflateWindow(s.window)
+}
+
+// spanCount is how many spans there are.
+func (x *index) spanCount() int {
+	if x.passing != nil {
+		return len(x.passing)
+	}
+	return x.spans.len()
 }
 
 // spanAt is the number of the span that holds the byte of the stream at off,
 // which is within the stream.
 func (x *index) spanAt(off int64) int {
-	return sort.Search(x.spans.len(), func(i int) bool { return int64(x.spans.at(i).u64(0)) > off }) - 1 //nolint:gosec // checked
+	begin := func(i int) int64 { return int64(x.spans.at(i).u64(0)) } //nolint:gosec // checked
+	if x.passing != nil {
+		begin = func(i int) int64 { return x.passing[i].stream }
+	}
+	return sort.Search(x.spanCount(), func(i int) bool { return begin(i) > off }) - 1
+}
+
+// withoutEntries is what reading contents needs of an index, by itself: what it
+// was cut from can be freed.
+func (x *index) withoutEntries() *index {
+	if x.passing != nil {
+		return x
+	}
+	var windows heapWriter
+	spans := []byte(x.spans.raw)
+	for i := range x.spans.len() {
+		r := x.spans.at(i)
+		if n := r.u32(36); n > 0 {
+			binary.LittleEndian.PutUint32(spans[i*spanSize+32:], windows.put(x.heap.at(r.u32(32), n)))
+		}
+	}
+	return &index{
+		layout: x.layout, size: x.size, digest: x.digest, entries: table{size: entrySize}, extents: table{size: extentSize},
+		spans: table{frozen(spans), spanSize}, heap: heap(frozen(windows.bytes)),
+	}
 }

@@ -14,26 +14,66 @@ import (
 )
 
 // inflate fetches a span, checks its digest, and returns its bytes of the
-// stream.
+// stream. What is wrong may have been so once: then it is fetched again.
 func (s *Source) inflate(ctx context.Context, sp span) ([]byte, error) {
 	if sp.codec == codecZero {
 		return make([]byte, sp.length), nil
 	}
+	data, err := s.inflateOnce(ctx, sp)
+	if s.changed(ctx, sp.blob, sp.packed, err) {
+		return s.inflateOnce(ctx, sp)
+	}
+	return data, err
+}
+
+func (s *Source) inflateOnce(ctx context.Context, sp span) ([]byte, error) {
 	packed := make([]byte, sp.packed, sp.packed+inflateSlack)
-	if n, err := s.Blob.ReadAt(ctx, packed, sp.blob); n < len(packed) {
-		return nil, fmt.Errorf("read bytes %d-%d of layer %s: %w", sp.blob, sp.blob+sp.packed-1, s.Digest, err)
+	if err := s.readChecked(ctx, packed, sp.blob); err != nil {
+		return nil, err
 	}
 	if sp.digestOf == digestOfPacked && sha256.Sum256(packed) != sp.digest {
 		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, ErrDigest)
 	}
-	data, err := sp.unpack(packed)
+	data, err := sp.unpack(ctx, packed)
 	if err != nil {
-		return nil, fmt.Errorf("span at %d of layer %s: %w: %w", sp.stream, s.Digest, ErrFormat, err)
+		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, badContentOf("unpack it", err))
 	}
 	if sp.digestOf == digestOfInflated && sha256.Sum256(data) != sp.digest {
 		return nil, fmt.Errorf("span at %d of layer %s: %w", sp.stream, s.Digest, ErrDigest)
 	}
 	return data, nil
+}
+
+// readChecked fills p with the blob's bytes at off, which are compared with a
+// digest before anybody gets them: one of a layer that is known, or of its table
+// of contents. What a pass has come by has none that anybody vouches for.
+func (s *Source) readChecked(ctx context.Context, p []byte, off int64) error {
+	read := s.Blob.ReadAt
+	if b, ok := s.Blob.(CheckedBlob); ok && s.passing == nil {
+		read = b.ReadChecked
+	}
+	if n, err := read(ctx, p, off); n < len(p) {
+		return fmt.Errorf("read bytes %d-%d of layer %s: %w", off, off+int64(len(p))-1, s.Digest, err)
+	}
+	return nil
+}
+
+// isWrong tells whether an error is that of bytes which aren't what they should
+// be: they may have been spoilt on their way.
+func isWrong(err error) bool { return errors.Is(err, ErrFormat) || errors.Is(err, ErrDigest) }
+
+// changed tells whether n bytes at off, which turned out to be wrong by err, are
+// others now.
+func (s *Source) changed(ctx context.Context, off, n int64, err error) bool {
+	b, ok := s.Blob.(CheckedBlob)
+	if !isWrong(err) || !ok || s.passing != nil {
+		return false
+	}
+	changed, doubting := b.Doubt(ctx, off, n)
+	if doubting != nil {
+		s.Log.Debug("what is wrong isn't fetched again", "layer", s.Digest, "error", doubting)
+	}
+	return changed
 }
 
 // inflateSlack is how many bytes after a span's last one an inflater may want to
@@ -42,7 +82,7 @@ const inflateSlack = 8
 
 // unpack inflates no more than what the span needs. The slack behind packed is
 // zeros.
-func (sp span) unpack(packed []byte) ([]byte, error) {
+func (sp span) unpack(ctx context.Context, packed []byte) ([]byte, error) {
 	var r io.Reader
 	in := bytes.NewReader(packed)
 	switch sp.codec {
@@ -62,10 +102,7 @@ func (sp span) unpack(packed []byte) ([]byte, error) {
 		}
 		r = z
 	case codecZstd:
-		d, err := newZstdReader(in)
-		if err != nil {
-			return nil, err
-		}
+		d := newZstdReader(ctx, in)
 		defer d.free()
 		r = d
 	default:
@@ -92,15 +129,23 @@ func unexpected(err error) error {
 // A blobReader reads a blob from an offset on, in order.
 type blobReader struct {
 	ctx  context.Context
-	blob Blob
+	read func(ctx context.Context, p []byte, off int64) (int, error)
 	off  int64
 	end  int64
 }
 
-// newBlobReader reads the bytes from off to end through a buffer of
-// streamBuffer bytes.
-func newBlobReader(ctx context.Context, blob Blob, off, end int64) *bufio.Reader {
-	return bufio.NewReaderSize(&blobReader{ctx, blob, off, end}, streamBuffer)
+// newBlobReader reads all of a blob through a buffer of streamBuffer bytes.
+func newBlobReader(ctx context.Context, s *Source) *bufio.Reader {
+	return bufio.NewReaderSize(wholeOf(ctx, s), streamBuffer)
+}
+
+// wholeOf reads all of a blob, in order.
+func wholeOf(ctx context.Context, s *Source) *blobReader {
+	r := &blobReader{ctx: ctx, read: s.Blob.ReadAt, end: s.Size}
+	if w, ok := s.Blob.(WholeBlob); ok {
+		r.read = w.ReadNext
+	}
+	return r
 }
 
 // streamBuffer is how much of a blob is asked for at once where all of it is
@@ -113,7 +158,7 @@ func (r *blobReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, io.EOF
 	}
-	n, err := r.blob.ReadAt(r.ctx, p, r.off)
+	n, err := r.read(r.ctx, p, r.off)
 	r.off += int64(n)
 	if errors.Is(err, io.EOF) {
 		err = nil

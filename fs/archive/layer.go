@@ -3,34 +3,39 @@ package archive
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/opencontainers/go-digest"
 )
 
-// A Layer is an archive whose tree is known. It is safe for concurrent use.
+// A Layer is an archive whose index is known. It is safe for concurrent use.
 type Layer struct {
 	source   *Source
-	index    *index
 	identity string
-	keep     string // under which its spans are kept
-	partial  bool   // it is what a pass has come by
+	kept     bool                  // the Store has the index
+	proven   bool                  // the index is of what the layer's digest names
+	beside   bool                  // it was made of a table that lies beside the layer
+	count    int                   // of its entries
+	index    *index                // without its entries
+	full     atomic.Pointer[index] // with them, unless it was trimmed
+	keep     string                // under which its spans are kept
+	partial  bool                  // it is what a pass has come by
 	ahead    spanAhead
 
 	derived DerivedBlob // where the stream isn't read from the blob itself
 }
 
-func newLayer(s *Source, x *index, key string) (*Layer, error) {
-	l := &Layer{source: s, index: x, identity: s.key(key), keep: s.key(key)}
+func newLayer(s *Source, x *index, identity string) (*Layer, error) {
+	l := &Layer{source: s, index: x.withoutEntries(), identity: identity, keep: identity, kept: x.kept, proven: true, count: x.entries.len()}
+	l.full.Store(x)
 	if x.layout != layoutDerived {
 		return l, nil
 	}
 	var err error
-	d := digest.NewDigestFromBytes(digest.SHA256, x.digest)
+	d := digest.NewDigestFromBytes(digest.SHA256, []byte(x.digest))
 	l.derived, err = s.Store.Derive(d, x.size, s.unpack)
 	return l, err
 }
@@ -43,43 +48,49 @@ func (l *Layer) Close() error {
 	return l.derived.Close()
 }
 
-// Identity names the layer's tree: entries of two layers of one identity are
-// the same if their numbers are.
+// Identity names the layer's index: entries of two layers of one identity are the
+// same if their numbers are. It is the same while a pass goes on and after it.
 func (l *Layer) Identity() string { return l.identity }
 
-// unpack is the stream from its first byte on.
-func (s *Source) unpack(ctx context.Context) (io.ReadCloser, error) {
-	f, err := detect(ctx, s)
+// Partial tells whether the layer is what a pass has come by so far.
+func (l *Layer) Partial() bool { return l.partial }
+
+// Size is how much memory the layer takes, in bytes.
+func (l *Layer) Size() int64 {
+	n := l.index.bytes()
+	if full := l.full.Load(); full != nil {
+		n += full.bytes()
+	}
+	return n
+}
+
+// Trim gives up what only applying the layer needs, where the Store has it. If the
+// Store gives that up as well, applying the layer is ErrLost.
+func (l *Layer) Trim() {
+	if l.kept && !l.partial {
+		l.full.Store(nil)
+	}
+}
+
+// entries is the layer's index with its entries, from the Store if need be.
+func (l *Layer) entries() (*index, error) {
+	if x := l.full.Load(); x != nil {
+		return x, nil
+	}
+	x, err := l.source.loadKept(l.identity)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	in := newBlobReader(ctx, s.Blob, 0, s.Size)
-	switch f.name {
-	case "gzip":
-		m, err := newMemberReader(in, nil)
-		return io.NopCloser(m), err
-	case "zstd":
-		d, err := newZstdReader(in)
-		return zstdStream{d}, err
-	}
-	return nil, fmt.Errorf("layer %s: %w", s.Digest, ErrFormat)
+	return x, nil
 }
 
-// A zstdStream gives its decoder back when it is closed.
-type zstdStream struct{ zstdReader }
-
-func (z zstdStream) Close() error {
-	z.free()
-	return nil
-}
-
-// readAt reads from file number i like io.ReaderAt.
-func (l *Layer) readAt(ctx context.Context, i int, p []byte, off int64) (int, error) {
-	n := l.index.inode(i)
+// readAt reads from a file of a tree like io.ReaderAt. The tree has where its
+// content is in the layer's stream.
+func (l *Layer) readAt(ctx context.Context, t *Tree, n inode, p []byte, off int64) (int, error) {
 	if n.typ() != TypeRegular {
-		return 0, fmt.Errorf("entry %d of layer %s is no file", i, l.source.Digest)
+		return 0, fmt.Errorf("read layer %s: not a file", l.source.Digest)
 	}
-	rest := n.size() - off
+	rest := int64(n.u64(16)) - off //nolint:gosec // checked
 	if off < 0 || rest <= 0 {
 		return 0, io.EOF
 	}
@@ -89,7 +100,7 @@ func (l *Layer) readAt(ctx context.Context, i int, p []byte, off int64) (int, er
 	if first, count := int(n.u32(36)), int(n.u32(40)); count == 0 {
 		err = l.readStream(ctx, p, int64(n.u64(44))+off) //nolint:gosec // checked
 	} else {
-		err = l.readSparse(ctx, first, count, p, off)
+		err = l.readSparse(ctx, t, first, count, p, off)
 	}
 	if err != nil {
 		return 0, err
@@ -101,11 +112,11 @@ func (l *Layer) readAt(ctx context.Context, i int, p []byte, off int64) (int, er
 }
 
 // readSparse fills p with what a file with holes has at off.
-func (l *Layer) readSparse(ctx context.Context, first, count int, p []byte, off int64) error {
+func (l *Layer) readSparse(ctx context.Context, t *Tree, first, count int, p []byte, off int64) error {
 	clear(p)
 	end := off + int64(len(p))
 	for i := first; i < first+count; i++ {
-		e := l.index.extent(i)
+		e := extentOf(t.extents.at(i))
 		from, to := max(e.offset, off), min(e.offset+e.length, end)
 		if from >= to {
 			continue
@@ -119,6 +130,9 @@ func (l *Layer) readSparse(ctx context.Context, first, count int, p []byte, off 
 
 // readStream fills p with the stream's bytes at off.
 func (l *Layer) readStream(ctx context.Context, p []byte, off int64) error {
+	if off+int64(len(p)) > l.index.size {
+		return damaged("a file at %d ends behind layer %s", off, l.source.Digest)
+	}
 	switch l.index.layout {
 	case layoutPlain:
 		return readFull(ctx, l.source.Blob, p, off)
@@ -155,17 +169,13 @@ func readFull(ctx context.Context, blob Blob, p []byte, off int64) error {
 
 // spanData is the bytes of span i, inflated once while they are remembered.
 func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
-	return l.source.Store.Keep(ctx, l.keep+"/"+strconv.Itoa(i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
-		window, err := inflateWindow(s.window)
+	return l.source.Store.Keep(ctx, spanKey(l.keep, i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
+		window, err := l.index.window(s)
 		if err != nil {
 			return nil, err
 		}
 		s.window = window
-		data, err := l.source.inflate(ctx, s)
-		if errors.Is(err, ErrDigest) {
-			err = l.source.blame(ctx, err)
-		}
-		return data, err
+		return l.source.inflate(ctx, s)
 	})
 }
 
@@ -183,7 +193,20 @@ func inflateWindow(packed []byte) ([]byte, error) {
 	return window, nil
 }
 
+// Proven tells whether the layer's index is right: it was made of what the layer's
+// digest names. That of a plain tar may be as good as a blob that isn't verified
+// yet, and what a pass has come by as the connection.
+func (l *Layer) Proven() bool { return l.proven }
+
+// Beside tells whether the index is as good as a table of contents that lies beside
+// the layer: whoever put that there could have said anything.
+func (l *Layer) Beside() bool { return l.beside }
+
 // Verified tells whether the layer's bytes are checked one by one when they are
-// read, against what was verified as a whole; those of a plain tar are as good
-// as its blob, and so is what a pass has come by.
-func (l *Layer) Verified() bool { return l.index.layout != layoutPlain && !l.partial }
+// read, against what was verified as a whole. Those of a plain tar are as good as
+// its blob, those of a derived one as that (see Derived), and what a pass has come
+// by as the connection.
+func (l *Layer) Verified() bool { return l.index.layout == layoutSpans && !l.partial }
+
+// Derived is what the layer's stream is read from, nil where that is the blob.
+func (l *Layer) Derived() DerivedBlob { return l.derived }

@@ -49,8 +49,7 @@ func builtTree(t *testing.T, s *Source, b *builder) map[string]listedFile {
 	}
 	stream := bytes.Join(spans, nil)
 	files := map[string]listedFile{}
-	var walk func(path string, n *bnode)
-	walk = func(path string, n *bnode) {
+	for path, n := range recorded(t, b) {
 		f := listedFile{typ: n.typ, mode: n.mode, uid: n.uid, gid: n.gid, link: n.link, device: [2]uint32{n.major, n.minor}, xattrs: map[string]string{}, size: n.size}
 		f.mtime = time.Unix(n.mtime.sec, int64(n.mtime.nsec)).UTC().Format(time.RFC3339Nano)
 		for _, x := range n.xattrs {
@@ -66,14 +65,18 @@ func builtTree(t *testing.T, s *Source, b *builder) map[string]listedFile {
 			}
 			f.content = contentOf(data)
 		}
-		if !n.implied {
-			files[path] = f
-		}
-		for name, child := range n.children {
-			walk(strings.TrimPrefix(path+"/"+name, "/"), child)
-		}
+		files[path] = f
 	}
-	walk("", b.root)
+	for path, f := range files {
+		for f.typ == typeHardlink {
+			target, ok := files[f.hardlinkTo]
+			if !ok {
+				break
+			}
+			f = target
+		}
+		files[path] = f
+	}
 	return files
 }
 

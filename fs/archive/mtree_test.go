@@ -95,7 +95,7 @@ var mtreeTypes = map[Type]string{
 
 // mustBe compares an image with an mtree specification. Times in seconds are
 // enough where a table of contents knows no better.
-func mustBe(t *testing.T, m *Image, spec []byte, seconds bool) {
+func mustBe(t *testing.T, m image, spec []byte, seconds bool) {
 	t.Helper()
 	want := parseMtree(t, spec)
 	got := map[string]Node{}
@@ -115,7 +115,7 @@ func mustBe(t *testing.T, m *Image, spec []byte, seconds bool) {
 			t.Errorf("%q isn't there", p)
 			continue
 		}
-		compare(t, p, n, want[p], seconds)
+		compare(t, m, p, n, want[p], seconds)
 	}
 }
 
@@ -133,7 +133,7 @@ func collect(n Node, into map[string]Node) {
 	}
 }
 
-func compare(t *testing.T, p string, n Node, want map[string]string, seconds bool) {
+func compare(t *testing.T, m image, p string, n Node, want map[string]string, seconds bool) {
 	t.Helper()
 	a := n.Attr()
 	got := map[string]string{
@@ -153,7 +153,7 @@ func compare(t *testing.T, p string, n Node, want map[string]string, seconds boo
 	}
 	if a.Type == TypeRegular && want["sha256digest"] != "" {
 		hash := sha256.New()
-		if _, err := io.Copy(hash, &openNode{fs: treeFS{ctx: t.Context()}, node: n}); err != nil {
+		if _, err := io.Copy(hash, &openNode{fs: treeFS{m}, node: n}); err != nil {
 			t.Errorf("%q: %v", p, err)
 		}
 		got["sha256digest"] = fmt.Sprintf("%x", hash.Sum(nil))

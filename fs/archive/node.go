@@ -1,5 +1,56 @@
 package archive
 
+import (
+	"context"
+	"iter"
+	"strings"
+)
+
+// A Node is a file or a directory of a Tree, by one of its names.
+type Node struct {
+	tree   *Tree
+	number int    // of the inode
+	dir    int    // the directory that holds it
+	name   string // there; "" is the root
+	sure   bool   // in a partial tree: see Tree.Sure
+}
+
+// Root is the root directory.
+func (t *Tree) Root() Node { return Node{tree: t} }
+
+// Node is the node with that number, by the first of its names.
+func (t *Tree) Node(number int) (Node, bool) {
+	if number < 0 || number >= t.inodes.len() {
+		return Node{}, false
+	}
+	if number == 0 {
+		return t.Root(), true
+	}
+	n := t.inode(number)
+	name, _ := t.dirent(int(n.u32(64)))
+	return Node{tree: t, number: number, dir: n.parent(), name: name}, true
+}
+
+// Number tells the node apart from others of the tree; all names of a file have
+// one.
+func (n Node) Number() int { return n.number }
+
+// Tree is the tree that the node is of.
+func (n Node) Tree() *Tree { return n.tree }
+
+func (n Node) inode() inode { return n.tree.inode(n.number) }
+
+// Name is the last element of its path.
+func (n Node) Name() string { return n.name }
+
+// Path is the node's path from the root, "" for the root itself.
+func (n Node) Path() string {
+	if n.number == 0 {
+		return ""
+	}
+	return strings.Join(append(n.tree.pathOf(n.dir), n.name), "/")
+}
+
 // An Attr is what stat(2) tells of a node.
 type Attr struct {
 	Type     Type
@@ -13,128 +64,134 @@ type Attr struct {
 	Major, Minor uint32
 }
 
-func (n Node) inode() inode { return n.image.index(n.at).inode(n.at.inode) }
-
-// empty says that n is the root of an image without layers.
-func (n Node) empty() bool { return len(n.image.layers) == 0 }
-
-// Path is the node's path from the root, "" for the root itself.
-func (n Node) Path() string { return n.path }
-
-// Name is the last element of its path.
-func (n Node) Name() string {
-	_, name, _ := cutLast(n.path)
-	return name
-}
-
-// Image is the image that the node is of.
-func (n Node) Image() *Image { return n.image }
-
-// Implied tells whether no entry names the directory.
-func (n Node) Implied() bool { return !n.empty() && n.inode().implied() }
-
 // Type is what the node is.
-func (n Node) Type() Type {
-	if n.empty() {
-		return TypeDir
-	}
-	return n.inode().typ()
-}
+func (n Node) Type() Type { return n.inode().typ() }
 
 // Attr is what is known of the node.
 func (n Node) Attr() Attr {
-	if n.empty() {
-		return Attr{Type: TypeDir, Mode: 0o755, Links: 1}
-	}
 	i := n.inode()
 	a := Attr{
 		Type: i.typ(), Mode: i.u32(0) & modeMask, UID: i.u32(4), GID: i.u32(8),
-		Sec: i.mtime().sec, Nsec: i.mtime().nsec, Links: 1,
+		Sec: int64(i.u64(24)), Nsec: i.u32(32), Links: i.u32(12), //nolint:gosec // two's complement
 	}
 	switch a.Type {
 	case TypeRegular, TypeSymlink:
-		a.Size = i.size()
+		a.Size = int64(i.u64(16)) //nolint:gosec // checked
 	case TypeChar, TypeBlock:
 		a.Major, a.Minor = i.u32(36), i.u32(40)
-	}
-	if a.Type != TypeDir {
-		a.Links = n.links()
 	}
 	return a
 }
 
-// links counts the names that a file has in the image. Those that its layer
-// gives it may be hidden, and upper layers may give it more.
-func (n Node) links() uint32 {
-	m := n.image
-	named := n.inode().links()
-	if m.raw || named == 1 && len(m.names[n.at]) == 0 {
-		return named
-	}
-	m.mu.Lock()
-	known, ok := m.links[n.at]
-	m.mu.Unlock()
-	if ok {
-		return known
-	}
-	count := uint32(0)
-	see := func(path string) {
-		if at, ok := m.Walk(path); ok && at.at == n.at {
-			count++
-		}
-	}
-	m.index(n.at).linksOf(n.at.inode, see) // none where it has one name
-	for _, path := range m.names[n.at] {
-		see(path)
-	}
-	count = max(1, count)
-	m.mu.Lock()
-	m.links[n.at] = count
-	m.mu.Unlock()
-	return count
-}
-
-// Own tells whether the node is this image's own: its content is its layer's,
-// but which names it has, or what is in it, depends on the other layers. What
-// isn't is the same file in every image that has the layer.
-func (n Node) Own() bool {
-	if n.image.raw {
-		return false
-	}
-	return n.Type() == TypeDir || len(n.image.names[n.at]) > 0 || n.links() != n.inode().links()
-}
-
-// Identity names the node's layer, and the node in it.
-func (n Node) Identity() (layer string, number int) {
-	if n.empty() {
-		return "", 0
-	}
-	return n.image.layers[n.at.layer].Identity(), n.at.inode
-}
-
-// Verified tells whether what ReadAt gives is checked: see Layer.Verified.
-func (n Node) Verified() bool { return n.image.layers[n.at.layer].Verified() }
-
-// Blob is what the node's bytes come from, where they aren't checked by
-// themselves: it is as trustworthy as they are.
-func (n Node) Blob() Blob { return n.image.layers[n.at.layer].source.Blob }
-
 // Target is where a symbolic link leads to.
 func (n Node) Target() string {
-	if n.Type() != TypeSymlink {
+	i := n.inode()
+	if i.typ() != TypeSymlink {
 		return ""
 	}
-	return n.inode().target()
+	return n.tree.heap.at(i.u32(36), i.u32(40))
 }
 
 // Xattrs are the node's extended attributes, in the order of their names.
 func (n Node) Xattrs() []Xattr {
-	if n.empty() {
-		return nil
-	}
-	list, err := n.inode().xattrs()
+	i := n.inode()
+	list, err := unpackXattrs(n.tree.heap.at(i.u32(52), i.u32(56)))
 	if err != nil {
-		return nil // parseIndex has looked at all of them
+		return nil // parseTree has looked at all of them
 	}
 	return list
+}
+
+// Entry is the entry that a node is made of: the number of its layer among the
+// tree's, and its own there. false is a directory that no entry names.
+func (n Node) Entry() (layer, number int, ok bool) {
+	i := n.inode()
+	if i.u32(68) == noLayer {
+		return 0, 0, false
+	}
+	return int(i.u32(68)), int(i.u32(72)), true
+}
+
+// Own tells whether the node is this tree's own: which names it has, what is in
+// it or what is said of it depends on other layers than its entry's. What isn't
+// is the same file wherever the layer is.
+func (n Node) Own() bool { return n.Type() == TypeDir || n.inode().record[76]&inodeOwn != 0 }
+
+// Lookup is the entry of that name in a directory.
+func (n Node) Lookup(name string) (Node, bool) {
+	dir := n.inode()
+	if dir.typ() != TypeDir {
+		return Node{}, false
+	}
+	if i, end := n.tree.seek(dir, name); i < end {
+		if found, number := n.tree.dirent(i); found == name {
+			return Node{n.tree, number, n.number, found, n.tree.dirents.at(i)[9]&direntSure != 0}, true
+		}
+	}
+	return Node{}, false
+}
+
+// Entries are the entries of a directory whose names come after one, in the
+// order of the names' bytes.
+func (n Node) Entries(after string) iter.Seq[Node] {
+	return func(yield func(Node) bool) {
+		dir := n.inode()
+		if dir.typ() != TypeDir {
+			return
+		}
+		for i, end := n.tree.seek(dir, after); i < end; i++ {
+			name, number := n.tree.dirent(i)
+			if name == after {
+				continue
+			}
+			if !yield(Node{tree: n.tree, number: number, dir: n.number, name: name}) {
+				return
+			}
+		}
+	}
+}
+
+// At is what is at a path from the root that has no link in it.
+func (t *Tree) At(path string) (Node, bool) {
+	n := t.Root()
+	for element := range elements(path) {
+		var ok bool
+		if n, ok = n.Lookup(element); !ok {
+			return Node{}, false
+		}
+	}
+	return n, true
+}
+
+// Sure is At of a tree that is partial, for what nothing can change that isn't
+// known yet. So it is what the layer that is known in part, or one above it, has an
+// entry for: the rest of that layer may replace what is from below, but names what
+// it has named once more only if it contradicts itself.
+//
+// A directory that no entry names could be a link in a layer below, and what is
+// in it elsewhere. If there is one such way in the known layers, it might lead to
+// any place, and nothing is sure.
+func (t *Tree) Sure(path string) (Node, bool) {
+	if t.unsure {
+		return Node{}, false
+	}
+	n, ok := t.At(path)
+	return n, ok && (!t.partial || n.sure)
+}
+
+// elements are the elements of a path; those that mean nothing are left out.
+func elements(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for element := range strings.SplitSeq(path, "/") {
+			if element != "" && element != "." && !yield(element) {
+				return
+			}
+		}
+	}
+}
+
+// ReadFile reads from a file of a tree like io.ReaderAt, with a context. l is its
+// layer (see Node.Entry).
+func (l *Layer) ReadFile(ctx context.Context, n Node, p []byte, off int64) (int, error) {
+	return l.readAt(ctx, n.tree, n.inode(), p, off)
 }

@@ -19,7 +19,7 @@ func TestPassed(t *testing.T) {
 		seen, shown := 0, 0
 		s.Passed = func(l *Layer) {
 			shown++
-			m := NewImage([]*Layer{l})
+			m := applied(t, How{}, l)
 			if !m.Partial() || l.Verified() {
 				t.Errorf("%s: it seems to be all", name)
 			}
@@ -44,11 +44,11 @@ func TestPassed(t *testing.T) {
 			seen = count
 			n, _ := m.At(fmt.Sprintf("d/%03d", count-1))
 			p := make([]byte, 100_000)
-			if _, err := n.ReadAt(t.Context(), p, 0); err != nil || !bytes.Equal(p, content[(count-1)*100_000:][:100_000]) {
+			if _, err := m.readFile(n, p, 0); err != nil || !bytes.Equal(p, content[(count-1)*100_000:][:100_000]) {
 				t.Errorf("%s: file %d: %v", name, count-1, err)
 			}
 		}
-		m := NewImage([]*Layer{openLayer(t, s)})
+		m := applied(t, How{}, openLayer(t, s))
 		if shown < 3 || m.Partial() {
 			t.Errorf("%s: shown %d times", name, shown)
 		}

@@ -90,10 +90,6 @@ func (p *paxRecords) apply(e *entry, size *int64) error {
 			return err
 		}
 	}
-	// GNU tar gives the file's own name apart where path is a made-up one.
-	if name := p.values["GNU.sparse.name"]; name != "" {
-		e.name = name
-	}
 	return nil
 }
 

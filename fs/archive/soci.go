@@ -185,12 +185,18 @@ func sociSpans(info flatTable, packed, size int64, b *builder) error {
 			following := z.point(i + 1)
 			end, next = following.in, following.out
 		}
-		if p.in < gzipHeader || p.in >= end || end > packed || p.bits > 7 || i == 0 && (p.out != 0 || p.bits > 0) || p.out < 0 || p.out >= next || next > size {
+		// Where a stream ends with a block that holds nothing, as Go's gzip writes
+		// it, so does the last span.
+		empty := i > 0 && i+1 == z.count && p.out == size
+		if p.in < gzipHeader || p.in >= end || end > packed || p.bits > 7 || i == 0 && (p.out != 0 || p.bits > 0) || p.out < 0 || p.out >= next && !empty || next > size {
 			return untrusted("span %d is from %d to %d of %d, inflated from %d to %d of %d", i, p.in, end, packed, p.out, next, size)
 		}
 		sp := span{
 			stream: p.out, length: next - p.out, blob: p.begin(), packed: end - p.begin(),
 			codec: codecDeflate, bits: (8 - p.bits) % 8, window: p.window, digestOf: digestOfPacked,
+		}
+		if empty {
+			continue
 		}
 		d := digests.string(i)
 		var ok bool

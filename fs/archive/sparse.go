@@ -55,6 +55,10 @@ func (p *paxRecords) sparse() bool {
 // sparsePAX reads the map in the records, or, of the form 1.0, at the start of
 // the content.
 func (t *tarScanner) sparsePAX(e *entry, p *paxRecords) ([]extent, int64, error) {
+	// GNU tar gives the file's own name apart: the one in its place is made up.
+	if name := p.values["GNU.sparse.name"]; name != "" {
+		e.name = name
+	}
 	numbers := p.sparseMap
 	size := p.values["GNU.sparse.size"]
 	switch {

@@ -68,7 +68,7 @@ const (
 // scanTar gives the builder every entry of a tar (POSIX.1-2001 pax and ustar,
 // GNU tar, Unix V7).
 func scanTar(in tarInput, b *builder) error {
-	t := &tarScanner{in: in, global: paxRecords{}}
+	t := &tarScanner{in: in}
 	for {
 		e, err := t.next()
 		switch {
@@ -94,10 +94,9 @@ func scanTar(in tarInput, b *builder) error {
 
 // A tarScanner reads one entry after the other.
 type tarScanner struct {
-	in     tarInput
-	off    int64 // of what comes next
-	pad    int64 // bytes to the next header
-	global paxRecords
+	in  tarInput
+	off int64 // of what comes next
+	pad int64 // bytes to the next header
 }
 
 func badTar(format string, args ...any) error {
@@ -119,12 +118,17 @@ func (t *tarScanner) skip(n int64) error {
 }
 
 // header reads the next block that isn't the end; io.EOF is the end: two blocks
-// of zeros, or nothing.
+// of zeros, or nothing. Some writers (Debian's umoci, stacker) leave out both
+// those and the padding of the last entry.
 func (t *tarScanner) header() (tarHeader, error) {
-	if err := t.skip(t.pad); err != nil {
+	err := t.in.Skip(t.pad)
+	if isEnd(err) {
+		return nil, io.EOF
+	}
+	if err != nil {
 		return nil, err
 	}
-	t.pad = 0
+	t.off, t.pad = t.off+t.pad, 0
 	h := make(tarHeader, tarBlock)
 	for zeros := 0; ; zeros++ {
 		err := t.read(h)
@@ -186,10 +190,19 @@ func isEnd(err error) bool {
 
 func padding(size int64) int64 { return -size & (tarBlock - 1) }
 
+// An announcement is what headers before an entry's own say of it. Which of
+// several counts is as in Go's archive/tar, and so as in what applies layers.
+type announcement struct {
+	pax  paxRecords
+	name string // GNU's long name; "" is none
+	link string // GNU's long target of a link
+}
+
 // next is the next entry. Its content is left in the input.
 func (t *tarScanner) next() (*entry, error) {
-	local, long := paxRecords{}, map[byte]string{}
-	for announced := false; ; announced = true {
+	var about announcement
+	announced := false
+	for {
 		h, err := t.header()
 		if err != nil {
 			if errors.Is(err, io.EOF) && announced {
@@ -198,58 +211,63 @@ func (t *tarScanner) next() (*entry, error) {
 			return nil, err
 		}
 		switch h.flag() {
-		case 'x', 'X', 'g':
-			body, err := t.body(h, maxPAX)
-			if err != nil {
-				return nil, err
-			}
-			records := &local
-			if h.flag() == 'g' {
-				records = &t.global
-			}
-			if err := records.parse(body); err != nil {
-				return nil, err
-			}
-		case 'L', 'K':
-			body, err := t.body(h, maxPAX)
-			if err != nil {
-				return nil, err
-			}
-			long[h.flag()] = cString(body)
+		case 'x', 'X', 'g', 'L', 'K':
 		default:
-			return t.entry(h, &local, long)
+			return t.entry(h, &about)
 		}
+		body, err := t.body(h, maxPAX)
+		if err != nil {
+			return nil, err
+		}
+		switch h.flag() {
+		case 'L':
+			about.name = cString(body)
+		case 'K':
+			about.link = cString(body)
+		case 'g':
+			// It is for all entries that follow, and heeded by no reader that
+			// applies layers. To them it is an entry of its own, so that what
+			// was announced is spent.
+			about, announced = announcement{}, false
+			continue
+		default:
+			about.pax = paxRecords{}
+			if err := about.pax.parse(body); err != nil {
+				return nil, err
+			}
+		}
+		announced = true
 	}
 }
 
 // entry makes the entry of a header and of what came before it.
-func (t *tarScanner) entry(h tarHeader, local *paxRecords, long map[byte]string) (*entry, error) {
+func (t *tarScanner) entry(h tarHeader, about *announcement) (*entry, error) {
 	e, size, err := h.entry()
 	if err != nil {
 		return nil, err
 	}
-	if name, ok := long['L']; ok {
-		e.name = name
+	if err := about.pax.apply(e, &size); err != nil {
+		return nil, err
 	}
-	if link, ok := long['K']; ok {
-		e.link = link
+	if about.name != "" {
+		e.name = about.name
 	}
-	for _, records := range []*paxRecords{&t.global, local} {
-		if err := records.apply(e, &size); err != nil {
-			return nil, err
-		}
+	if about.link != "" {
+		e.link = about.link
 	}
-	if size < 0 {
-		return nil, badTar("entry %.100q of %d bytes", e.name, size)
-	}
-	if e.typ == TypeRegular && strings.HasSuffix(e.name, "/") {
-		e.typ = TypeDir // Unix V7
+	// Unix V7 had no type for a directory: a slash at the end of its name says
+	// what it is. With a type, a file's name may end so.
+	if h.flag() == 0 && strings.HasSuffix(e.name, "/") {
+		e.typ = TypeDir
 	}
 	if e.typ != TypeRegular && h.flag() != 'D' && e.typ != 0 {
 		size = 0 // whatever the header says: nothing else has content
 	}
+	if size < 0 {
+		return nil, badTar("entry %.100q of %d bytes", e.name, size)
+	}
 	e.size = size
-	if err := t.content(h, e, local); err != nil {
+	if err := t.content(h, e, &about.pax); err != nil {
 		return nil, err
 	}
 	switch {
@@ -262,16 +280,16 @@ func (t *tarScanner) entry(h tarHeader, local *paxRecords, long map[byte]string)
 }
 
 // content finds where the bytes of an entry are, and passes over them.
-func (t *tarScanner) content(h tarHeader, e *entry, local *paxRecords) error {
+func (t *tarScanner) content(h tarHeader, e *entry, pax *paxRecords) error {
 	packed := e.size
 	var data []extent
 	var err error
 	switch {
 	case h.flag() == 'S':
 		data, e.size, err = t.sparseGNU(h)
-	case e.typ == TypeRegular && local.sparse():
+	case e.typ == TypeRegular && pax.sparse():
 		before := t.off
-		data, e.size, err = t.sparsePAX(e, local)
+		data, e.size, err = t.sparsePAX(e, pax)
 		packed -= t.off - before
 	default:
 		data = whole(0, packed)

@@ -3,6 +3,8 @@ package archive
 import (
 	"bytes"
 	"math"
+	"strconv"
+	"strings"
 )
 
 // A tarHeader is a block of 512 bytes: POSIX.1-1988 ustar, GNU's, or Unix V7's.
@@ -10,7 +12,53 @@ type tarHeader []byte
 
 func (h tarHeader) flag() byte { return h[156] }
 
-func (h tarHeader) isUSTAR() bool { return string(h[257:263]) == "ustar\x00" }
+// What is at 257: POSIX's magic number and GNU's, which has the version in it.
+const (
+	magicUSTAR = "ustar\x00"
+	magicGNU   = "ustar  \x00"
+)
+
+// prefix is the first part of a name that is longer than its own field, "" where
+// there is none. In its place star and GNU tar have times too.
+func (h tarHeader) prefix() string {
+	switch magic := string(h[257:265]); {
+	case strings.HasPrefix(magic, magicUSTAR) && string(h[508:512]) == "tar\x00":
+		return cString(h[345:476]) // star
+	case strings.HasPrefix(magic, magicUSTAR):
+		return cString(h[345:500])
+	case magic == magicGNU && !(h.isTime(345) && h.isTime(357)):
+		// No header of GNU's, but one by Go before 1.8, which wrote a prefix
+		// here (golang.org/issue/12594). Its reader tells them apart so, too.
+		if prefix := cString(h[345:500]); isASCII(prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
+
+// isTime tells whether a field of 12 bytes may be a time, or is empty.
+func (h tarHeader) isTime(at int) bool {
+	field := h[at : at+12]
+	if field[0] == 0 {
+		return true
+	}
+	if field[0]&0x80 != 0 {
+		_, err := binaryNumber(field)
+		return err == nil
+	}
+	digits := cString(bytes.Trim(field, " \x00"))
+	_, err := strconv.ParseUint(digits, 8, 64)
+	return digits == "" || err == nil
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
 
 // check compares the checksum: the sum of all bytes, those of the checksum
 // itself taken for blanks. Old writers added them as signed.
@@ -106,7 +154,7 @@ func (h tarHeader) typ() Type {
 // archive.
 func (h tarHeader) entry() (e *entry, size int64, err error) {
 	e = &entry{name: cString(h[:100]), typ: h.typ(), link: cString(h[157:257])}
-	if prefix := cString(h[345:500]); h.isUSTAR() && prefix != "" {
+	if prefix := h.prefix(); prefix != "" {
 		e.name = prefix + "/" + e.name
 	}
 	fields := []struct {

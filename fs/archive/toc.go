@@ -330,9 +330,7 @@ func parseSHA256(d string) (sum [32]byte, ok bool) {
 
 // readRange reads length bytes of the layer at off.
 func (s *Source) readRange(ctx context.Context, off, length int64) ([]byte, error) {
+	s.ranges = append(s.ranges, extent{stream: off, length: length})
 	p := make([]byte, length)
-	if n, err := s.Blob.ReadAt(ctx, p, off); n < len(p) {
-		return nil, fmt.Errorf("read bytes %d-%d of layer %s: %w", off, off+length-1, s.Digest, err)
-	}
-	return p, nil
+	return p, s.readChecked(ctx, p, off)
 }

@@ -170,7 +170,7 @@ func TestTOCReads(t *testing.T) {
 	if fmt.Sprint(b.spans) != fmt.Sprint(want) {
 		t.Errorf("spans\n are    %+v\n should %+v", b.spans, want)
 	}
-	files := b.root.children
+	files := recorded(t, b)
 	if got := slices.Sorted(maps.Keys(files)); !slices.Equal(got, []string{"a", "b", "d", "empty", "holes", "null"}) {
 		t.Errorf("names are %q", got)
 	}
@@ -181,7 +181,7 @@ func TestTOCReads(t *testing.T) {
 		t.Errorf("b has %d bytes in %v", b.size, b.extents)
 	}
 	if n := files["null"]; n.major != 1 || n.minor != 0 || n.mtime != (mtime{}) || !slices.Equal(n.xattrs, []Xattr{{"user.a", "x"}}) {
-		t.Errorf("null is %+v", n.entry)
+		t.Errorf("null is %+v", n)
 	}
 }
 
@@ -232,18 +232,13 @@ func checkBuilt(t *testing.T, b *builder, stream, blob int64) {
 	if end != stream {
 		t.Errorf("spans end at %d of %d", end, stream)
 	}
-	var walk func(n *bnode)
-	walk = func(n *bnode) {
+	for _, n := range recorded(t, b) {
 		for _, x := range n.extents {
 			if x.offset < 0 || x.length < 0 || x.stream < 0 || x.stream+x.length > stream || x.offset+x.length > n.size {
 				t.Errorf("a file of %d bytes has %+v of %d", n.size, x, stream)
 			}
 		}
-		for _, child := range n.children {
-			walk(child)
-		}
 	}
-	walk(b.root)
 }
 
 // checkCause checks that errors of the blob aren't taken for the table's.

@@ -1,15 +1,14 @@
 package archive
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sync/semaphore"
 )
 
 // zstdIndex indexes a tar in zstd frames. It decompresses all of it once; where
@@ -17,52 +16,87 @@ import (
 // hold what is asked for.
 func zstdIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	c := newSpanCutter(ctx, s)
-	f := &frameReader{in: c.in}
-	d, err := newZstdReader(nil)
-	if err != nil {
-		return stream{}, badContentOf("zstd", err)
+	z := newZstdReader(ctx, c.in)
+	defer z.free()
+	z.began = func() {
+		if !c.begun || c.length(z.produced) >= spanTarget(z.produced) {
+			c.cut(z.produced, c.position(), span{stream: z.produced, blob: c.position(), codec: codecZstd})
+		}
 	}
-	defer d.free()
 	showPassed(s, b, c)
-	size, sum, err := indexPass(ctx, &zstdFrames{decoder: d, frames: f, cutter: c}, b)
+	size, sum, err := indexPass(ctx, &zstdPass{z, c}, b)
 	if err != nil {
 		return stream{}, badContentOf("zstd", err)
 	}
 	return c.finish(size, sum, b)
 }
 
-// zstdFrames decompresses one frame after the other, so that it is known what
-// each gives.
-type zstdFrames struct {
-	decoder zstdReader
-	frames  *frameReader
-	cutter  *spanCutter
-	at      int64 // in the stream
-	within  bool  // a frame
+// A zstdPass is the stream of a layer that is cut at its frames.
+type zstdPass struct {
+	*zstdReader
+	cutter *spanCutter
 }
 
 // Read implements io.Reader.
-func (z *zstdFrames) Read(p []byte) (int, error) {
+func (z *zstdPass) Read(p []byte) (int, error) {
+	n, err := z.zstdReader.Read(p)
+	if z.held > 0 {
+		z.cutter.pass = nil // who has a large window waits for nobody
+	}
+	z.cutter.passed(p[:n])
+	// A longer frame would have to be decompressed for one byte of it.
+	if z.cutter.length(z.produced) > maxSpanTarget {
+		z.cutter.giveUp()
+	}
+	return n, err
+}
+
+const (
+	// maxZstdWindow bounds what a frame may ask to be remembered, in bytes: what
+	// zstd -d takes without being told to take more (zstd --ultra, 27 bits).
+	maxZstdWindow = 128 << 20
+	// smallWindow is what most frames are content with: zstd's levels up to 19.
+	smallWindow = 8 << 20
+)
+
+// largeWindows is what all windows that aren't small may have together, in bytes:
+// one of the largest, or some others.
+var largeWindows = semaphore.NewWeighted(maxZstdWindow)
+
+// zstdDecoders are kept for reuse: each has buffers of its own, and the memory of
+// a small window.
+var zstdDecoders = sync.Pool{}
+
+// A zstdReader decompresses frames one after the other, skippable ones left out
+// (RFC 8878, 3.1), as one stream. It compares the checksum of a frame that has
+// one. Its memory goes by the largest window of a frame so far; free gives that
+// back.
+type zstdReader struct {
+	ctx    context.Context
+	frames *frameReader
+	// began, if not nil, is called at the start of each frame.
+	began    func()
+	produced int64 // bytes that were read
+
+	within  bool // a frame
+	decoder *zstd.Decoder
+	held    int64 // of largeWindows
+}
+
+func newZstdReader(ctx context.Context, r io.Reader) *zstdReader {
+	return &zstdReader{ctx: ctx, frames: newFrameReader(r)}
+}
+
+// Read implements io.Reader.
+func (z *zstdReader) Read(p []byte) (int, error) {
 	for {
 		if !z.within {
-			position := z.cutter.position()
-			if err := z.frames.next(); err != nil {
+			if err := z.next(); err != nil {
 				return 0, err // io.EOF among them
 			}
-			if !z.cutter.begun || z.cutter.length(z.at) >= spanTarget(z.at) {
-				z.cutter.cut(z.at, position, span{stream: z.at, blob: position, codec: codecZstd})
-			}
-			if err := z.decoder.Reset(z.frames); err != nil {
-				return 0, err
-			}
-			z.within = true
 		}
 		n, err := z.decoder.Read(p)
-		z.at += int64(n)
-		// A longer frame would have to be decompressed for one byte of it.
-		if z.cutter.length(z.at) > maxSpanTarget {
-			z.cutter.giveUp()
-		}
+		z.produced += int64(n)
 		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
@@ -73,131 +107,67 @@ func (z *zstdFrames) Read(p []byte) (int, error) {
 	}
 }
 
-// Magic numbers of frames (RFC 8878, 3.1). Those of skippable ones end in any
-// digit.
-const (
-	zstdMagic      = 0xFD2FB528
-	skippableMagic = 0x184D2A50
-	skippableMask  = 0xFFFFFFF0
-)
-
-// A frameReader gives the bytes of one zstd frame after the other; io.EOF ends
-// each. It follows the frame's blocks without decompressing them (RFC 8878,
-// 3.1.1).
-type frameReader struct {
-	in       *bufio.Reader
-	left     int  // bytes of the frame that are known to follow
-	last     bool // no further block follows those
-	checksum bool // and then four bytes
-}
-
-// next begins the next frame that isn't skippable; io.EOF is that none follows.
-func (f *frameReader) next() error {
-	for {
-		head, err := f.in.Peek(4)
-		if err != nil {
-			if errors.Is(err, io.EOF) && len(head) > 0 {
-				return io.ErrUnexpectedEOF
-			}
-			return err
-		}
-		magic := binary.LittleEndian.Uint32(head)
-		if magic&skippableMask == skippableMagic {
-			head, err = f.in.Peek(8)
-			if err != nil {
-				return unexpected(err)
-			}
-			size := int64(binary.LittleEndian.Uint32(head[4:]))
-			if _, err := io.CopyN(io.Discard, f.in, 8+size); err != nil {
-				return unexpected(err)
-			}
-			continue
-		}
-		if magic != zstdMagic {
-			return fmt.Errorf("a frame begins with %08x", magic)
-		}
-		return f.begin()
+// next begins the next frame.
+func (z *zstdReader) next() error {
+	if err := z.frames.next(); err != nil {
+		return err
 	}
-}
-
-// begin reads ahead how long a frame's header is.
-func (f *frameReader) begin() error {
-	head, err := f.in.Peek(5)
-	if err != nil {
-		return unexpected(err)
+	if z.began != nil {
+		z.began()
 	}
-	descriptor := head[4]
-	single := descriptor&0x20 != 0
-	f.left = 5 + [4]int{0, 1, 2, 4}[descriptor&3] + [4]int{0, 2, 4, 8}[descriptor>>6]
-	if !single {
-		f.left++ // window descriptor
-	} else if descriptor>>6 == 0 {
-		f.left++ // a content size of one byte
+	if err := z.provide(z.frames.window); err != nil {
+		return err
 	}
-	f.last, f.checksum = false, descriptor&4 != 0
+	if err := z.decoder.Reset(z.frames); err != nil {
+		return err
+	}
+	z.within = true
 	return nil
 }
 
-// Read implements io.Reader.
-func (f *frameReader) Read(p []byte) (int, error) {
-	if f.left == 0 {
-		if f.last {
-			return 0, io.EOF
-		}
-		if err := f.block(); err != nil {
-			return 0, err
-		}
+// provide makes the decoder one that may have a window of so many bytes. For a
+// large one it waits until others have given back theirs; while it waits it has
+// none.
+func (z *zstdReader) provide(window uint64) error {
+	if window > maxZstdWindow {
+		return fmt.Errorf("a window of %d bytes, at most %d are taken", window, maxZstdWindow)
 	}
-	n, err := f.in.Read(p[:min(len(p), f.left)])
-	f.left -= n
-	return n, unexpected(err)
-}
-
-// block reads ahead how long the next block is.
-func (f *frameReader) block() error {
-	head, err := f.in.Peek(3)
+	large := int64(window) //nolint:gosec // checked above
+	if z.decoder != nil && (large <= smallWindow || large <= z.held) {
+		return nil
+	}
+	z.free()
+	if large <= smallWindow {
+		if d, ok := zstdDecoders.Get().(*zstd.Decoder); ok {
+			z.decoder = d
+			return nil
+		}
+	} else {
+		if err := largeWindows.Acquire(z.ctx, large); err != nil {
+			return readError{err} // the context's
+		}
+		z.held = large
+	}
+	var err error
+	z.decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 	if err != nil {
-		return unexpected(err)
+		largeWindows.Release(z.held)
+		z.held = 0
 	}
-	header := int(head[0]) | int(head[1])<<8 | int(head[2])<<16
-	f.last = header&1 != 0
-	f.left = 3
-	switch header >> 1 & 3 {
-	case 0, 2: // raw, compressed
-		f.left += header >> 3
-	case 1: // one byte, repeated
-		f.left++
-	default:
-		return errors.New("a block of a reserved type")
-	}
-	if f.last && f.checksum {
-		f.left += 4
-	}
-	return nil
+	return err
 }
 
-// maxZstdWindow bounds what a frame may ask to be remembered, in bytes: what
-// zstd -d takes without being told to take more (zstd --ultra, 27 bits).
-const maxZstdWindow = 128 << 20
-
-// zstdDecoders are kept for reuse: each has buffers of its own.
-var zstdDecoders = sync.Pool{}
-
-// A zstdReader decompresses frames one after the other, skippable ones left
-// out (RFC 8878, 3.1).
-type zstdReader struct{ *zstd.Decoder }
-
-func newZstdReader(r io.Reader) (zstdReader, error) {
-	if d, ok := zstdDecoders.Get().(*zstd.Decoder); ok {
-		return zstdReader{d}, d.Reset(r)
-	}
-	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
-	return zstdReader{d}, err
-}
-
-// free gives the decoder back; it doesn't refer to what it read any more.
-func (z zstdReader) free() {
-	if z.Reset(nil) == nil {
-		zstdDecoders.Put(z.Decoder)
+// free gives back the decoder, which doesn't refer to what it read any more. One
+// that had a large window isn't kept: its memory would be.
+func (z *zstdReader) free() {
+	d := z.decoder
+	switch z.decoder = nil; {
+	case d == nil:
+	case z.held > 0:
+		d.Close()
+		largeWindows.Release(z.held)
+		z.held = 0
+	case d.Reset(nil) == nil:
+		zstdDecoders.Put(d)
 	}
 }

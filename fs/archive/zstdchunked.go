@@ -57,12 +57,9 @@ func zstdChunkedIndex(ctx context.Context, s *Source, b *builder) error {
 		return err
 	}
 	if got := sha256.Sum256(packed); got != want {
-		return untrusted("its digest is sha256:%x instead of sha256:%x", got, want)
+		return untrusted("it is sha256:%x instead of sha256:%x: %w", got, want, ErrDigest)
 	}
-	z, err := newZstdReader(bytes.NewReader(packed))
-	if err != nil {
-		return untrusted("decompress it: %w", err)
-	}
+	z := newZstdReader(ctx, bytes.NewReader(packed))
 	defer z.free()
 	if stargz {
 		b.hide = stargzNames

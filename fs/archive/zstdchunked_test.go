@@ -118,8 +118,8 @@ func TestZstdChunkedHides(t *testing.T) {
 		if err := zstdChunkedIndex(t.Context(), s, b); err != nil {
 			t.Fatal(err)
 		}
-		if len(b.root.children) != test.want {
-			t.Errorf("%s, digest %q: names are %v", test.prefix, test.digest, slices.Collect(maps.Keys(b.root.children)))
+		if len(recorded(t, b)) != test.want {
+			t.Errorf("%s, digest %q: names are %v", test.prefix, test.digest, slices.Collect(maps.Keys(recorded(t, b))))
 		}
 	}
 }

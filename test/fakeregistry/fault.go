@@ -25,13 +25,14 @@ type Fault struct {
 	Range       string            // answers this range, as a request has it, instead of the one that was asked for
 	Reset       bool              // resets the connection before any answer
 
-	Delay time.Duration   // waits before the answer
-	Stall bool            // sends no header, until Until or until the client is gone
-	Cut   bool            // the body breaks off after CutAt bytes, the connection with it
-	Hang  bool            // the body stops after CutAt bytes, until Until or until the client is gone
-	CutAt int64           // counted in the body, not in the blob
-	Until <-chan struct{} // ends Stall and Hang when it is closed; the answer goes on as if nothing had been
-	Drip  time.Duration   // a pause before each byte of the body
+	Delay  time.Duration   // waits before the answer
+	Stall  bool            // sends no header, until Until or until the client is gone
+	Cut    bool            // the body breaks off after CutAt bytes, the connection with it
+	Hang   bool            // the body stops after CutAt bytes, until Until or until the client is gone
+	CutAt  int64           // counted in the body, not in the blob
+	InBlob bool            // CutAt is counted in the blob: what comes later of it isn't sent, whatever was asked for
+	Until  <-chan struct{} // ends Stall and Hang when it is closed; the answer goes on as if nothing had been
+	Drip   time.Duration   // a pause before each byte of the body
 
 	Flip   bool  // inverts the byte at FlipAt
 	FlipAt int64 // counted in the blob, not in the body
@@ -183,7 +184,11 @@ func (w *faultWriter) write(p []byte) error {
 		p = slices.Clone(p)
 		p[at] ^= 0xff
 	}
-	if left := w.fault.CutAt - w.sent; (w.fault.Cut || w.fault.Hang) && int64(len(p)) > left && left >= 0 {
+	left := w.fault.CutAt - w.sent
+	if w.fault.InBlob {
+		left = max(0, left-w.base)
+	}
+	if (w.fault.Cut || w.fault.Hang) && int64(len(p)) > left && left >= 0 {
 		if err := w.send(p[:left]); err != nil {
 			return err
 		}

@@ -101,17 +101,36 @@ func TestFaults(t *testing.T) {
 func TestCutBreaksTheConnection(t *testing.T) {
 	r := New()
 	desc := r.AddBlob("app", bytes.Repeat([]byte("x"), 100))
-	r.Inject(Fault{Cut: true, CutAt: 10})
 	server := httptest.NewServer(r)
 	defer server.Close()
-	resp, err := http.Get(server.URL + "/v2/app/blobs/" + desc.Digest.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	content, err := io.ReadAll(resp.Body)
-	if len(content) != 10 || err == nil {
-		t.Errorf("%d bytes, %v", len(content), err)
+	for _, c := range []struct {
+		fault Fault
+		asked string
+		bytes int
+	}{
+		{Fault{Cut: true, CutAt: 10}, "", 10},
+		{Fault{Cut: true, CutAt: 10}, "bytes=20-", 10},
+		{Fault{Cut: true, CutAt: 50, InBlob: true}, "bytes=20-", 30},
+		{Fault{Cut: true, CutAt: 50, InBlob: true}, "bytes=60-", 0},
+	} {
+		remove := r.Inject(c.fault)
+		req, err := http.NewRequest(http.MethodGet, server.URL+"/v2/app/blobs/"+desc.Digest.String(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.asked != "" {
+			req.Header.Set("Range", c.asked)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if len(content) != c.bytes || err == nil {
+			t.Errorf("%+v, asked for %q: %d bytes, %v", c.fault, c.asked, len(content), err)
+		}
+		remove()
 	}
 }
 

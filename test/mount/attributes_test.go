@@ -55,6 +55,51 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
+// TestLinkCounts counts the names of files, as backups do that look for the other
+// names of a file.
+func TestLinkCounts(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	f.addFixture(t, "base-gzip")
+	m := mountRegistry(t, f.host)
+	const image = "base-gzip/_tags/latest/rootfs"
+	// What is in an image as its archive has it: the first that looks in has it read.
+	hard := strings.Fields(output(t, "find", m.path(image)+"/", "-type", "f", "-links", "3", "-printf", `%f\n`))
+	if slices.Sort(hard); !slices.Equal(hard, []string{"hard-a", "hard-b", "hard-c"}) {
+		t.Errorf("the files of three names are %q", hard)
+	}
+	for path, want := range map[string]string{
+		"":                                 "2", // the least that a directory has
+		"app":                              "2",
+		"app/_tags":                        "2",
+		"app/_tags/v1/":                    "2",
+		"app/_tags/v1/files":               "2",
+		"app/_tags/v1":                     "1", // the link
+		"app/_tags/v1/manifest.json":       "1",
+		"app/_tags/v1/files/content.bin":   "1",
+		"app/_tags/v1/layout.tar":          "1",
+		"app/_tags/v1/layout/index.json":   "1",
+		"app/_tags/v1/layout/blobs/sha256": "2",
+	} {
+		if got := m.stat(t, "%h", path); got != want {
+			t.Errorf("/%s has %s links, not %s", path, got, want)
+		}
+	}
+}
+
+// TestStatfs asks what programs ask of a file system before they make names: what the
+// longest may be, and in what pieces it is read best.
+func TestStatfs(t *testing.T) {
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	m := mountRegistry(t, f.host)
+	for _, path := range []string{"", "app", "app/_tags/v1", "app/_tags/v1/files/content.bin"} {
+		if got, want := strings.TrimSpace(output(t, "stat", "-f", "-c", "%l %s", m.path(path))), "255 4096"; got != want {
+			t.Errorf("/%s: the longest name and the size of a block are %s, not %s", path, got, want)
+		}
+	}
+}
+
 // TestReadOnly tries to write in all ways.
 func TestReadOnly(t *testing.T) {
 	r := startDistribution(t)

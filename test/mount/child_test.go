@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,6 +23,7 @@ var errNone = errors.New("no error")
 
 var tasks = map[string]func(args []string) error{
 	"testfs":   testFS,
+	"parts":    readParts,
 	"seek":     seekDirectory,
 	"readdir":  readDirectory,
 	"writable": tryWriting,
@@ -78,6 +80,40 @@ func readDirectory(args []string) error {
 	}
 	for _, e := range entries {
 		fmt.Println(e.Name())
+	}
+	return nil
+}
+
+// readParts reads parts of a file, OFFSET:LENGTH each; an offset below 0 is counted
+// from the end. The part wait waits for the end of the standard input.
+func readParts(args []string) error {
+	f, err := os.Open(args[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	for _, part := range args[1:] {
+		if part == "wait" {
+			fmt.Println("waits")
+			if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+				return err
+			}
+			continue
+		}
+		var offset, length int64
+		if _, err := fmt.Sscanf(part, "%d:%d", &offset, &length); err != nil {
+			return fmt.Errorf("part %q: %w", part, err)
+		}
+		if offset < 0 {
+			offset += info.Size()
+		}
+		if _, err := io.CopyN(io.Discard, io.NewSectionReader(f, offset, length), length); err != nil {
+			return fmt.Errorf("part %s: %w", part, err)
+		}
 	}
 	return nil
 }

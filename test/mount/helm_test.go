@@ -1,10 +1,14 @@
 package mount
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // A helm is the helm command with settings and caches of its own.
@@ -74,4 +78,81 @@ func TestHelmProvenance(t *testing.T) {
 func digestOf(t testing.TB, file string) string {
 	t.Helper()
 	return "sha256:" + strings.Fields(output(t, "sha256sum", file))[0]
+}
+
+// TestHelmFolders renders charts whose archives call the chart's directory
+// something else, or have the names of Windows: as helm does what it has pulled and
+// unpacked.
+func TestHelmFolders(t *testing.T) {
+	f := serveFake(t)
+	h, dir := helm{t.TempDir()}, t.TempDir()
+	h.in(t, dir, "create", "web")
+	original := filepath.Join(dir, "web")
+	packed := func(name func(file string) string) []byte {
+		var items []item
+		for _, file := range listing(t, original, "-type", "f", "-printf", `%P\0`) {
+			content, err := os.ReadFile(filepath.Join(original, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			items = append(items, regular(name(file), string(content)))
+		}
+		return gzipped(t, tarOf(t, items...))
+	}
+	charts := map[string][]byte{
+		"as-it-is":   packed(func(file string) string { return "web/" + file }),
+		"other-name": packed(func(file string) string { return "something.else/" + file }),
+		"windows":    packed(func(file string) string { return `web\` + strings.ReplaceAll(file, "/", `\`) }),
+		"mixed":      packed(func(file string) string { return `C/web\` + file }),
+		"several":    packed(func(file string) string { return "abc"[len(file)%3:][:1] + "/" + file }),
+		"mixed-names": packed(func(file string) string {
+			return []string{"web/" + file, `web\` + strings.ReplaceAll(file, "/", `\`)}[len(file)%2]
+		}),
+	}
+	for repo, content := range charts {
+		f.addModel(t, repo, "application/vnd.cncf.helm.config.v1+json", `{"name":"web","version":"0.1.0"}`,
+			f.addLayer(repo, "application/vnd.cncf.helm.chart.content.v1.tar+gzip", content))
+	}
+	m := mountRegistry(t, f.host)
+	for repo, content := range charts {
+		t.Run(repo, func(t *testing.T) {
+			pulled := t.TempDir()
+			h.in(t, pulled, "pull", "--plain-http", "--untar", "oci://"+f.host+"/"+repo+":v1")
+			f.Reset()
+			files := m.path(repo+":v1/files") + "/"
+			if got := m.ls(t, repo+":v1/files"+"/"); !slices.Equal(got, []string{"web", "web-0.1.0.tgz"}) {
+				t.Errorf("files/ holds %q", got)
+			}
+			output(t, "ls", "-l", files)
+			if n := f.fetched(digest.FromBytes(content)); n != 0 {
+				t.Errorf("to list it %d bytes of the chart were fetched", n)
+			}
+			output(t, "diff", "-r", filepath.Join(pulled, "web"), files+"web")
+			want := h.in(t, dir, "template", "release", filepath.Join(pulled, "web"))
+			if got := h.in(t, dir, "template", "release", files+"web"); got != want || len(want) < 50 {
+				t.Errorf("helm renders\n%s\nnot\n%s", got, want)
+			}
+		})
+	}
+}
+
+// TestTitledChart shows a chart that oras pushed: its layer has a title, by which
+// oras pulls it, and no other name.
+func TestTitledChart(t *testing.T) {
+	r := startDistribution(t)
+	h, dir := helm{t.TempDir()}, t.TempDir()
+	h.in(t, dir, "create", "web")
+	h.in(t, dir, "package", "web", "--version", "1.2.3")
+	output(t, "cp", filepath.Join(dir, "web-1.2.3.tgz"), filepath.Join(dir, "mine.tgz"))
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"name":"web","version":"1.2.3"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := mountRegistry(t, r.host)
+	for _, name := range []string{"web-1.2.3.tgz", "mine.tgz"} {
+		repo := "titled/" + strings.TrimSuffix(name, ".tgz")
+		r.push(t, dir, repo+":1.2.3", "--config", "config.json:application/vnd.cncf.helm.config.v1+json",
+			name+":application/vnd.cncf.helm.chart.content.v1.tar+gzip")
+		asPulled(t, r.host+"/"+repo+":1.2.3", m.path(repo+":1.2.3/files")+"/")
+		h.in(t, dir, "template", "release", m.path(repo+":1.2.3/files", name))
+	}
 }

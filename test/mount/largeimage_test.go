@@ -28,6 +28,12 @@ func manyFiles(t testing.TB, names int) image {
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same every time
 	text := noise(t, 3, 64<<10)
 	name := func(n int) string { return fmt.Sprintf("srv/%02d/%02d/file-%05d.txt", n/10_000, n/100%100, n) }
+	described := func(i item, n int) item {
+		i.Mode = []int64{0o644, 0o755, 0o600, 0o444}[n%4]
+		i.Uid, i.Gid = n%7*1000, n%5*100
+		i.ModTime = packedAt.AddDate(0, 0, -n%1000)
+		return i
+	}
 	make := func(from, to int) []item {
 		var items []item
 		for n := from; n < to; n++ {
@@ -41,12 +47,9 @@ func manyFiles(t testing.TB, names int) image {
 			case n%100 == 98:
 				items = append(items, symlink(name(n), filepath.Base(name(n-1))))
 			case n%100 == 99:
-				items = append(items, hardlink(name(n), name(n-2)))
+				items = append(items, described(hardlink(name(n), name(n-2)), n-2)) // as tar writes it
 			default:
-				i.Mode = []int64{0o644, 0o755, 0o600, 0o444}[n%4]
-				i.Uid, i.Gid = n%7*1000, n%5*100
-				i.ModTime = packedAt.AddDate(0, 0, -n%1000)
-				items = append(items, i)
+				items = append(items, described(i, n))
 			}
 		}
 		return items

@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -238,6 +239,46 @@ func TestLayoutTarOfWrongBlob(t *testing.T) {
 	unpacked := t.TempDir()
 	output(t, "tar", "-C", unpacked, "-xf", m.path("app/_tags/v1/layout.tar"))
 	output(t, "diff", "-r", unpacked, m.path("app/_tags/v1/layout"))
+}
+
+// TestLayoutTarOfTwoContents has a program stop in the middle of a blob that is wrong,
+// look at others, and go on once the blob was found wrong, fetched again, and read
+// by another program: it doesn't get the rest of the right one.
+func TestLayoutTarOfTwoContents(t *testing.T) {
+	f := serveFake(t)
+	layer, _ := f.addFile(t, "app", 1, 24<<20)
+	layers := []ocispec.Descriptor{layer}
+	for i := range 8 {
+		layers = append(layers, f.AddBlob("app", fmt.Appendf(nil, "small %d", i)))
+	}
+	f.AddArtifact("app", "v1", "application/vnd.example", nil, layers...)
+	m := mountRegistry(t, f.host, "--tag-ttl", "1h")
+	path := m.path("app/_tags/v1/layout.tar")
+	remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + layer.Digest.String(), Flip: true, FlipAt: 100})
+
+	cmd := taskCommand(t, "parts", path, "0:4194304", "-8192:8192", "wait", "4194304:20971520")
+	goOn, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	says, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := start(t, cmd)
+	if said, err := bufio.NewReader(says).ReadString('\n'); err != nil {
+		t.Fatalf("the first parts aren't read: %q, %v", said, err)
+	}
+	fails(t, ioError, "cat", path)
+	m.logs(t, "doesn't match its digest", layer.Digest.String())
+	remove()
+	eventually(t, "the right blob is read", func() bool { return try(t, "cat", path).code == 0 })
+	if err := goOn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if state := reader.wait(t); state.Success() || !strings.Contains(reader.stderr.String(), "input/output error") {
+		t.Errorf("wrong bytes, and then right ones: %s\n%s", state, reader.stderr.String())
+	}
 }
 
 // TestLayoutOfLyingSize has a manifest that gives a blob another size than it has:

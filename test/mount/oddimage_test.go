@@ -159,7 +159,7 @@ func TestWhiteouts(t *testing.T) {
 		files map[string]string // that differ from the lower ones; "" is gone
 	}{
 		"whiteout before":   {[]item{regular(".wh.file", ""), regular("file", "new\n")}, map[string]string{"file": "new\n"}},
-		"whiteout after":    {[]item{regular("file", "new\n"), regular(".wh.file", "")}, map[string]string{"file": "new\n"}},
+		"whiteout after":    {[]item{regular("file", "new\n"), regular(".wh.file", "")}, map[string]string{"file": ""}},
 		"at the root only":  {[]item{regular(".wh.test", "")}, map[string]string{"test": ""}},
 		"opaque at last":    {[]item{regular("dir/new", "new\n"), regular("dir/.wh..wh..opq", "")}, map[string]string{"dir/a": "", "dir/b": "", "dir/sub/c": "", "dir/new": "new\n"}},
 		"opaque and more":   {[]item{regular("dir/.wh..wh..opq", ""), regular("dir/.wh.a", ""), regular("dir/b", "new\n")}, map[string]string{"dir/a": "", "dir/b": "new\n", "dir/sub/c": ""}},

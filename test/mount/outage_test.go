@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
@@ -80,6 +82,30 @@ func TestStale(t *testing.T) {
 	m.logs(t, "ERROR", f.host+"/app", "502")
 }
 
+// TestStaleWhileDown has a registry that is known to be down, so that nobody asks it:
+// a tag's last digest is used as long as it may be, and no longer.
+func TestStaleWhileDown(t *testing.T) {
+	t.Parallel()
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	long := mountRegistry(t, f.host, "--tag-ttl", "1ms", "--max-stale", "1h", "--timeout", "2s", "-v")
+	short := mountRegistry(t, f.host, "--tag-ttl", "1ms", "--max-stale", "1s", "--timeout", "2s", "-v")
+	want := long.readlink(t, "app/_tags/v1")
+	short.readlink(t, "app/_tags/v1")
+	f.Inject(fakeregistry.Fault{Reset: true})
+	isDown := func(m *mount) bool { return strings.Contains(m.log(t), "host is down") }
+	for down := false; !down; {
+		down = isDown(long)
+		if got := long.readlink(t, "app/_tags/v1"); got != want {
+			t.Fatalf("the tag is a link to %s, not %s; the host is known to be down: %t", got, want, down)
+		}
+	}
+	eventually(t, "the tag that is too old is an error", func() bool {
+		return try(t, "readlink", short.path("app/_tags/v1")).code != 0 && isDown(short)
+	})
+	short.logs(t, "ERROR", f.host+"/app", "is down since")
+}
+
 // TestSilentRegistry has a registry give no answer any more: what was read is
 // there by its digest at once, though the names on the way to it are older than
 // their time to live.
@@ -128,6 +154,27 @@ func TestStalledRegistry(t *testing.T) {
 		t.Run(strings.Join([]string{args[0], strings.TrimPrefix(args[1], m.dir)}, " "), func(t *testing.T) {
 			fails(t, timedOut, args[0], args[1])
 		})
+	}
+}
+
+// TestManySlowAnswers has an operation that takes more answers than its time allows,
+// each of which comes in time: it ends with an error all the same.
+func TestManySlowAnswers(t *testing.T) {
+	t.Parallel()
+	const manifests = 200
+	f := serveFake(t)
+	list := make([]ocispec.Descriptor, manifests)
+	for i := range list {
+		list[i] = f.AddArtifact("app", "", "application/vnd.example", map[string]string{"number": fmt.Sprint(i)})
+	}
+	f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":%s}`, asJSON(t, list)))
+	m := mountRegistry(t, f.host, "--timeout", "1s", "--tag-ttl", "1h")
+	m.ls(t, "app/_tags/v1/platforms")
+	f.Reset()
+	f.Inject(fakeregistry.Fault{Path: "/manifests/", Delay: 500 * time.Millisecond})
+	fails(t, timedOut, "ls", m.path("app/_tags/v1/layout/blobs/sha256"))
+	if n := f.Count("", "/manifests/"); n == 0 || n == manifests {
+		t.Errorf("%d manifests are asked for", n)
 	}
 }
 

@@ -2,6 +2,7 @@ package mount
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -180,4 +181,31 @@ func TestOddReferrers(t *testing.T) {
 	f.Inject(fakeregistry.Fault{Path: "/v2/secret/manifests/sha256-" + secret.Digest.Encoded(), Status: http.StatusForbidden})
 	fails(t, noAccess, "ls", m.path("secret:v1/referrers"))
 	m.cat(t, "secret:v1/manifest.json")
+}
+
+// TestManyReferrers has more referrers of one type than anybody reads: they are all
+// there, and the registry is asked for them once.
+func TestManyReferrers(t *testing.T) {
+	const many = 4000
+	f := serveFake(t)
+	subject := f.AddArtifact("app", "v1", "application/vnd.example", nil)
+	for i := range many {
+		f.AddReferrer("app", subject.Digest, ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(fmt.Sprint(i)), Size: 2, ArtifactType: "application/vnd.example.signature",
+		})
+	}
+	m := mountRegistry(t, f.host, "--tag-ttl", "1h")
+	list := output(t, "ls", "-l", m.path("app:v1/referrers/application/vnd.example.signature"))
+	for i := range many {
+		link := digest.FromString(fmt.Sprint(i)).Encoded()
+		if !strings.Contains(list, link+" -> ../../../../"+link+"\n") {
+			t.Fatalf("%s isn't listed with its target", link)
+		}
+	}
+	if got := strings.Count(list, "\n"); got != many+1 {
+		t.Errorf("%d lines are listed, not one for each and the total", got)
+	}
+	if n := f.Count("", "/referrers/"); n != 1 {
+		t.Errorf("the registry is asked %d times", n)
+	}
 }

@@ -32,12 +32,16 @@ import (
 )
 
 // atOnce is how many breaks are tried in parallel, and testTimeout how long a test
-// may take: one that hangs has noticed. patience is for a command in all.
+// may take, one of a mount with the programs that it builds: one that hangs has
+// noticed. patience is for a command in all.
 const (
 	atOnce      = 2
-	testTimeout = "90s"
-	patience    = 3 * time.Minute
+	testTimeout = "3m"
+	patience    = 5 * time.Minute
 )
+
+// toolsVariable says where the programs are that the tests of a mount need.
+const toolsVariable = "ORASFS_TEST_TOOLS"
 
 // A mutation is one break.
 type mutation struct {
@@ -60,6 +64,11 @@ func mutate(list, run string) error {
 	root, err := moduleRoot()
 	if err != nil {
 		return err
+	}
+	if os.Getenv(toolsVariable) == "" { // a copy of the module doesn't have them
+		if err := os.Setenv(toolsVariable, filepath.Join(root, ".tools", "bin")); err != nil {
+			return err
+		}
 	}
 	lists := []string{list}
 	if list == "" {
@@ -174,7 +183,7 @@ func try(dir string, m mutation) (verdict string, err error) {
 		return "broken", err
 	}
 	defer func() { err = errors.Join(err, os.WriteFile(path, whole, 0o600)) }()
-	if out, err := goes(dir, "build", m.pkg); err != nil {
+	if out, err := goes(dir, "build", "./..."); err != nil {
 		return "broken", fmt.Errorf("%s: %q doesn't compile: %s", m.file, m.new, out)
 	}
 	out, err := goes(dir, "test", "-count=1", "-failfast", "-vet=off", "-timeout", testTimeout, "-run", m.test, m.pkg)

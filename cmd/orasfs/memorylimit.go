@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+
+	"github.com/orasfs/orasfs/cache"
+)
+
+// limitMemory makes the garbage collector work harder as the process nears
+// what --memory allows, what may be on its way on top of it (4 MiB a fetch),
+// and 32 MiB for everything else. Without a limit the heap would grow to twice
+// what the cache holds, since GOGC is 100. GOMEMLIMIT in the environment wins.
+//
+// What the kernel makes a mount remember, a node for each name that it has looked
+// up and not forgotten, isn't --memory's to bound. With a fixed limit the collector
+// would run without a pause once that alone is near it. So the limit follows what
+// is live: a quarter more, if that is more.
+func limitMemory(o cache.Options) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	least := o.Memory + int64(o.Concurrency)*cache.SmallBlob + 32<<20
+	debug.SetMemoryLimit(least)
+	afterCollection(func() { debug.SetMemoryLimit(limitOf(least, liveBytes())) })
+}
+
+// limitOf is the limit when so many bytes are live.
+func limitOf(least, live int64) int64 { return max(least, live+live/4) }
+
+// liveBytes is what the last collection left, and what no heap holds.
+func liveBytes() int64 {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
+	metrics.Read(samples)
+	n := make([]int64, len(samples))
+	for i, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			n[i] = int64(s.Value.Uint64()) //nolint:gosec // no process has so much
+		}
+	}
+	return n[0] + n[1] - n[2] - n[3] - n[4] - n[5]
+}
+
+// afterCollection calls f after each garbage collection.
+func afterCollection(f func()) {
+	object := new([16]byte) // large enough not to share its block with others
+	runtime.AddCleanup(object, func(f func()) {
+		f()
+		afterCollection(f)
+	}, f)
+}
