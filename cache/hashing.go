@@ -114,16 +114,12 @@ func (t *table) awaitPass(p *patience, pass *pass) ([]byte, error) {
 
 // hashOn is the hashing goroutine.
 func (t *table) hashOn() {
-	err := errPanicked
+	defer t.leave()
+	err, rests := errPanicked, false
 	defer func() {
-		t.mu.Lock()
-		t.hashing.running = false
-		if pass := t.hashing.pass; pass != nil {
-			t.hashing.pass = nil
-			pass.flight.land(nil, err)
+		if !rests {
+			t.endHashing(err)
 		}
-		t.mu.Unlock()
-		t.leave()
 	}()
 	for {
 		i, pass, end := t.nextToHash()
@@ -146,8 +142,20 @@ func (t *table) hashOn() {
 			err = bringing
 			return
 		case pass == nil && t.restHashing(i):
+			rests = true
 			return
 		}
+	}
+}
+
+// endHashing ends the hashing, and the pass that waits for it.
+func (t *table) endHashing(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hashing.running = false
+	if pass := t.hashing.pass; pass != nil {
+		t.hashing.pass = nil
+		pass.flight.land(nil, err)
 	}
 }
 
@@ -208,7 +216,7 @@ func (t *table) passEnded(p *pass) bool {
 }
 
 // restHashing ends the goroutine unless chunk i has come in the meantime, or a
-// pass has begun.
+// pass has begun. With true another may run already: what hashing holds is its own.
 func (t *table) restHashing(i int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
