@@ -306,9 +306,10 @@ func TestFetchInterruptedInTheBody(t *testing.T) {
 }
 
 func TestFetchStalls(t *testing.T) {
+	t.Parallel()
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", alphabet)
-	r := repo(t, fake, Options{Timeout: 200 * time.Millisecond})
+	r := repo(t, fake, Options{Timeout: shortTimeout})
 	blob := r.Blob(desc)
 
 	remove := fake.Inject(fakeregistry.Fault{Stall: true})
@@ -339,10 +340,10 @@ func untilUp(r *Repository) {
 
 // A reader that takes its time isn't a registry that stalls.
 func TestFetchSlowReader(t *testing.T) {
+	t.Parallel()
 	fake := fakeregistry.New()
 	desc := fake.AddGenerated("app", 1, 1<<20)
-	const timeout = 150 * time.Millisecond
-	body, _, err := repo(t, fake, Options{Timeout: timeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
+	body, _, err := repo(t, fake, Options{Timeout: shortTimeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +352,7 @@ func TestFetchSlowReader(t *testing.T) {
 	if _, err := io.ReadFull(body, first); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(3 * timeout)
+	time.Sleep(3 * shortTimeout / 2)
 	if d, err := digest.FromReader(io.MultiReader(bytes.NewReader(first), body)); d != desc.Digest || err != nil {
 		t.Errorf("%s, %v; want %s", d, err, desc.Digest)
 	}

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	_ = os.Setenv("DOCKER_CONFIG", dir)
+	runAtOnce()
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)

@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -15,6 +14,7 @@ import (
 // A remembered target that fails, in whatever way, isn't tried again before the
 // registry was asked, which may name another.
 func TestRememberedTargetThatFails(t *testing.T) {
+	t.Parallel()
 	faults := map[string]fakeregistry.Fault{
 		"500": {Status: 500}, "reset": {Reset: true}, "stall": {Stall: true}, "429 for hours": {Status: 429, Header: map[string]string{"Retry-After": "36000"}},
 		"wrong range": {Header: map[string]string{"Content-Range": "bytes 1-2/26"}},
@@ -23,7 +23,7 @@ func TestRememberedTargetThatFails(t *testing.T) {
 		for _, another := range []bool{true, false} {
 			r := redirect(t)
 			desc := r.fake.AddBlob("app", alphabet)
-			r.repo = repoOf(t, dial(t, r.repo.registry.host, Options{Username: "alice", Password: "secret", Log: debugLog(r.log), Timeout: time.Second}), "app")
+			r.repo = repoOf(t, dial(t, r.repo.registry.host, Options{Username: "alice", Password: "secret", Log: debugLog(r.log), Timeout: shortTimeout}), "app")
 			if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
 				t.Fatal(err)
 			}

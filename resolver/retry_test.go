@@ -73,36 +73,39 @@ func TestRetryIsLogged(t *testing.T) {
 // The wait that a registry asks for is kept, in seconds or as a date, also by who
 // asks for something else of the kind.
 func TestRetryAfterIsHonoured(t *testing.T) {
-	for _, value := range []func() string{
-		func() string { return "1" },
-		func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) },
+	for name, value := range map[string]func() string{
+		"seconds": func() string { return "1" },
+		"date":    func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
 		for _, status := range []int{429, 503} {
-			fake := fakeregistry.New()
-			r := repo(t, fake, Options{Timeout: 30 * time.Second})
-			first, second := fake.AddBlob("app", alphabet), fake.AddBlob("app", []byte("second"))
-			fake.Inject(fakeregistry.Fault{Status: status, Times: 1, Header: map[string]string{"Retry-After": value()}})
-			var both sync.WaitGroup
-			began := time.Now()
-			both.Go(func() {
-				if got, _, err := fetch(r.Blob(first), 0, 4); got != "abcd" || err != nil {
-					t.Errorf("%d: %q, %v", status, got, err)
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				t.Parallel()
+				fake := fakeregistry.New()
+				r := repo(t, fake, Options{Timeout: 30 * time.Second})
+				first, second := fake.AddBlob("app", alphabet), fake.AddBlob("app", []byte("second"))
+				fake.Inject(fakeregistry.Fault{Status: status, Times: 1, Header: map[string]string{"Retry-After": value()}})
+				var both sync.WaitGroup
+				began := time.Now()
+				both.Go(func() {
+					if got, _, err := fetch(r.Blob(first), 0, 4); got != "abcd" || err != nil {
+						t.Errorf("%q, %v", got, err)
+					}
+				})
+				waitFor(fake, "/blobs/", 1)
+				for h := hostOf(r); h.free("/blobs/") && fake.Count("", "/blobs/") == 1; {
+					time.Sleep(time.Millisecond)
+				}
+				if got, _, err := fetch(r.Blob(second), 0, 6); got != "second" || err != nil {
+					t.Errorf("%q, %v", got, err)
+				}
+				both.Wait()
+				if took := time.Since(began); took < 500*time.Millisecond {
+					t.Errorf("asked again after %s", took)
+				}
+				if n := fake.Count("", ""); n != 3 {
+					t.Errorf("%d requests, want 3", n)
 				}
 			})
-			waitFor(fake, "/blobs/", 1)
-			for h := hostOf(r); h.free("/blobs/"); {
-				time.Sleep(time.Millisecond)
-			}
-			if got, _, err := fetch(r.Blob(second), 0, 6); got != "second" || err != nil {
-				t.Errorf("%d: %q, %v", status, got, err)
-			}
-			both.Wait()
-			if took := time.Since(began); took < 500*time.Millisecond {
-				t.Errorf("%d: asked again after %s", status, took)
-			}
-			if n := fake.Count("", ""); n != 3 {
-				t.Errorf("%d: %d requests, want 3", status, n)
-			}
 		}
 	}
 }
@@ -181,9 +184,10 @@ func TestRetryAfterIsCapped(t *testing.T) {
 // A timeout is retried once, a refused connection only where the registry
 // answered before.
 func TestRetryOfTimeouts(t *testing.T) {
+	t.Parallel()
 	fake := fakeregistry.New()
 	fake.AddArtifact("app", "v1", "", nil)
-	r := repo(t, fake, Options{Timeout: 300 * time.Millisecond})
+	r := repo(t, fake, Options{Timeout: shortTimeout})
 
 	fake.Inject(fakeregistry.Fault{Stall: true, Times: 1})
 	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
@@ -229,13 +233,14 @@ func TestStallIsRetriedOnce(t *testing.T) {
 
 // A registry that goes on answering, but never to the end, ends as well.
 func TestOperationIsBounded(t *testing.T) {
+	t.Parallel()
 	fake := fakeregistry.New()
 	desc := fake.AddArtifact("app", "v1", "", nil)
-	fake.Inject(fakeregistry.Fault{Drip: 5 * time.Millisecond}) // some 400 bytes
-	r := repo(t, fake, Options{Timeout: 200 * time.Millisecond})
+	fake.Inject(fakeregistry.Fault{Drip: 20 * time.Millisecond}) // some 400 bytes
+	r := repo(t, fake, Options{Timeout: shortTimeout})
 	_, _, err := r.Manifest(t.Context(), desc.Digest)
 	wantIs(t, err, context.DeadlineExceeded)
-	if !strings.Contains(fmt.Sprint(err), "400ms") {
+	if !strings.Contains(fmt.Sprint(err), (2 * shortTimeout).String()) {
 		t.Errorf("error %v doesn't say how long it took", err)
 	}
 }
