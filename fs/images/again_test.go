@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/orasfs/orasfs/fs/archive"
@@ -212,5 +213,60 @@ func TestFindInLayerThatIsPassed(t *testing.T) {
 			t.Error(ok, err)
 		}
 		cancel()
+	}
+}
+
+// Images whose layers keep all memory while each waits for more are opened all the
+// same, and passes that a registry holds up don't keep others from theirs.
+func TestRoomIsGivenUp(t *testing.T) {
+	w := newWorkplace(t, minMemory)
+	var images []*Image
+	for i := range 4 {
+		var blobs []*testBlob
+		for k := range 5 {
+			var files []named
+			for n := range 8000 {
+				files = append(files, named{fmt.Sprintf("%d/%d/%d-%s", i, k, n, strings.Repeat("n", 100)), ""})
+			}
+			blobs = append(blobs, newBlob(gzipOf(t, tarOf(t, files...))))
+		}
+		images = append(images, w.image(fmt.Sprint("app", i), blobs...))
+	}
+	var group sync.WaitGroup
+	for _, m := range images {
+		group.Go(func() {
+			if _, err := m.Tree(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for i := range 4 {
+		b := newBlob(gzipOf(t, tarOf(t, named{fmt.Sprint("held ", i), ""})))
+		b.let(0, nil)
+		group.Go(func() {
+			_, _ = w.image(fmt.Sprint("held", i), b).Tree(t.Context())
+		})
+		defer b.let(0, errors.New("the end"))
+	}
+	if _, err := w.image("next", newBlob(gzipOf(t, tarOf(t, named{"a", "1"})))).Tree(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Many small layers take no more than what is in them.
+func TestManyLayers(t *testing.T) {
+	w := newWorkplace(t, minMemory)
+	var blobs []*testBlob
+	for i := range 120 {
+		blobs = append(blobs, newBlob(gzipOf(t, tarOf(t, named{fmt.Sprint(i), "x"}))))
+	}
+	m := w.image("app", blobs...)
+	tree, err := m.Tree(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := tree.At("119"); !ok || content(t, m, tree, n) != "x" {
+		t.Error("the last layer's file isn't there")
 	}
 }

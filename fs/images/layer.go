@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/orasfs/orasfs/fs/archive"
 )
@@ -12,6 +13,9 @@ import (
 // passRoom is the memory that a pass through a layer takes beside the index that
 // it makes: buffers and the span that is cut, in bytes.
 const passRoom = 12 << 20
+
+// passPatience is how long a pass waits for its room before it goes on without.
+const passPatience = 5 * time.Second
 
 // A layer is one that is open or being opened, for whatever images have it.
 type layer struct {
@@ -30,8 +34,6 @@ type layer struct {
 	generation, pass uint64
 
 	passed atomic.Pointer[archive.Layer]
-
-	give func() // gives back the room of the entries; nil is none
 
 	// images.mu guards what follows.
 	users   int
@@ -123,7 +125,7 @@ func (s *Images) unused(l *layer) (gone []*layer, unused bool) {
 		l.closed = true
 		return nil, true
 	}
-	l.giveEntries()
+	s.room.giveUp(l)
 	l.element, gone = s.hold(&holding{layer: l, size: l.archive.Size() + fixedCost})
 	return gone, false
 }
@@ -147,13 +149,25 @@ func (l *layer) open(ctx context.Context) (err error) {
 	if l.source.Table != nil {
 		source.ZTOC = l.source.Table(ctx, &source)
 	}
-	give, err := l.images.room.take(ctx, "opening a layer", passRoom)
+	give, err := l.images.passRoom(ctx)
 	if err != nil {
 		return err
 	}
 	defer give()
 	l.archive, err = archive.Open(ctx, &source)
 	return err
+}
+
+// passRoom takes the room of a pass. It doesn't wait for long: others may be passes
+// that a registry holds up, and those must not hold up all the rest.
+func (s *Images) passRoom(ctx context.Context) (give func(), err error) {
+	waiting, cancel := context.WithTimeout(ctx, passPatience)
+	defer cancel()
+	give, err = s.room.take(waiting, "opening a layer", passRoom)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return func() {}, nil
+	}
+	return give, err
 }
 
 // opened ends the opening.
@@ -166,7 +180,7 @@ func (l *layer) opened(err error) {
 		err = context.Canceled // whatever the end of the mount made of it
 	}
 	if err == nil {
-		l.keepEntries()
+		s.room.keep(l)
 	}
 	l.err = err
 	if err != nil {
@@ -185,25 +199,6 @@ func (l *layer) opened(err error) {
 	}
 	s.releaseAll(gone)
 	s.progress()
-}
-
-// keepEntries keeps the layer's entries for the images that it is opened for, if
-// there is room; otherwise they are read again when they are applied.
-func (l *layer) keepEntries() {
-	if give, ok := l.images.room.try(l.archive.Size()); ok {
-		l.give = give
-	} else {
-		l.archive.Trim()
-	}
-}
-
-// giveEntries gives up the layer's entries and their room.
-func (l *layer) giveEntries() {
-	l.archive.Trim()
-	if l.give != nil {
-		l.give()
-		l.give = nil
-	}
 }
 
 // show takes what the pass has come by.
@@ -236,7 +231,7 @@ func (l *layer) wait(ctx context.Context) (*archive.Layer, error) {
 func (l *layer) close() {
 	var err error
 	if l.archive != nil {
-		l.giveEntries()
+		l.images.room.giveUp(l)
 		err = l.archive.Close()
 	}
 	if l.blob != nil {

@@ -101,7 +101,7 @@ func (o *opening) openLayers(ctx context.Context) ([]*archive.Layer, error) {
 	s, next := o.image.images, len(o.layers)-1
 	open := make([]*archive.Layer, len(o.layers))
 	var opening []int
-	cost := int64(0)
+	var known []*archive.Layer // of open, in the order in which they came
 	for {
 		changed := s.watch()
 		still := opening[:0]
@@ -112,7 +112,8 @@ func (o *opening) openLayers(ctx context.Context) ([]*archive.Layer, error) {
 					return nil, err
 				}
 				open[i] = o.layers[i].archive
-				if cost += archive.ApplyCost(open[i : i+1]); cost > s.room.size {
+				known = append(known, open[i])
+				if cost := archive.ApplyCost(known); cost > s.room.size {
 					_, err := s.room.take(ctx, "applying the layers", cost) // which says why not
 					return nil, err
 				}
@@ -181,7 +182,10 @@ func (o *opening) apply(ctx context.Context, layers []*archive.Layer) (*Tree, er
 		if err != nil {
 			return nil, err
 		}
-		s.options.Store.PutIndex(keptKey(o.sources, m.raw), raw) // if it isn't kept it is made again
+		key := keptKey(o.sources, m.raw)
+		if s.options.Store.PutIndex(key, raw) { // else it is made again
+			s.spoilt.Remove(key)
+		}
 	}
 	return t, nil
 }
