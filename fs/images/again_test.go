@@ -216,42 +216,43 @@ func TestFindInLayerThatIsPassed(t *testing.T) {
 	}
 }
 
-// Images whose layers keep all memory while each waits for more are opened all the
-// same, and passes that a registry holds up don't keep others from theirs.
+// What an opening keeps while it waits for its other layers is given up to others, and
+// passes that a registry holds up don't keep others from theirs.
 func TestRoomIsGivenUp(t *testing.T) {
 	w := newWorkplace(t, minMemory)
-	var images []*Image
-	for i := range 4 {
-		var blobs []*testBlob
-		for k := range 5 {
-			var files []named
-			for n := range 8000 {
-				files = append(files, named{fmt.Sprintf("%d/%d/%d-%s", i, k, n, strings.Repeat("n", 100)), ""})
-			}
-			blobs = append(blobs, newBlob(gzipOf(t, tarOf(t, files...))))
-		}
-		images = append(images, w.image(fmt.Sprint("app", i), blobs...))
+	var files []named
+	for i := range 18_000 {
+		files = append(files, named{strings.Repeat(fmt.Sprintf("%0250d/", i), 3) + "f", ""})
 	}
-	var group sync.WaitGroup
-	for _, m := range images {
-		group.Go(func() {
-			if _, err := m.Tree(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
+	large := newBlob(gzipOf(t, tarOf(t, files...)))
+	var held []*testBlob
 	for i := range 4 {
 		b := newBlob(gzipOf(t, tarOf(t, named{fmt.Sprint("held ", i), ""})))
 		b.let(0, nil)
-		group.Go(func() {
-			_, _ = w.image(fmt.Sprint("held", i), b).Tree(t.Context())
-		})
-		defer b.let(0, errors.New("the end"))
+		held = append(held, b)
 	}
+	var group sync.WaitGroup
+	open := func(m *Image) {
+		group.Go(func() {
+			if _, err := m.Tree(t.Context()); err == nil {
+				t.Error("an image is opened without its layers")
+			}
+		})
+	}
+	open(w.image("first", held[0], large))
+	for kept := 0; kept == 0; { // the entries of its upper layer are kept
+		w.room.mu.Lock()
+		kept = len(w.room.kept)
+		w.room.mu.Unlock()
+	}
+	open(w.image("second", held[1:]...))
 	if _, err := w.image("next", newBlob(gzipOf(t, tarOf(t, named{"a", "1"})))).Tree(t.Context()); err != nil {
 		t.Error(err)
 	}
+	for _, b := range held {
+		b.let(0, errors.New("the end"))
+	}
+	group.Wait()
 }
 
 // Many small layers take no more than what is in them.
