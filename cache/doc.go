@@ -17,12 +17,13 @@
 //	what a table has to do with that attachment.go, ondisk.go
 //	what is written, and when not    queue.go, disk.go
 //	what goes when there's no room   room.go, usage.go
-//	what is held in memory           memory.go
+//	what is held in memory           memory.go, and latest.go where that is small
 //	blobs of at most 4 MiB           small.go; documents are such
 //	who waits for what, how long     flight.go
 //
 // It also keeps what others make of blobs: bytes in memory (Keep), indexes on
-// disk (PutIndex), and blobs that are other ones unpacked ([Unpacker]).
+// disk (PutIndex), and blobs that are other ones unpacked ([Unpacker]). Memory that
+// its user needs for something else is lent ([Cache.Lend]).
 //
 // # What holds
 //
@@ -36,7 +37,8 @@
 // A reader waits for twice Options.Timeout at most, and not at all once its context
 // ends, whatever the fetcher or the disk does. No lock is held meanwhile.
 //
-// Memory is Options.Memory, and some bytes for each chunk that was met. The disk
+// Memory is Options.Memory, 16 MiB of what was kept last, and some bytes for each
+// chunk that was met. The disk
 // holds Options.Size at most, for all processes that use the directory, and 5 % of
 // its file system stay free. What is in it may be removed or damaged at any time,
 // and the process killed: that costs fetches.

@@ -30,17 +30,30 @@ func limitMemory(o cache.Options) {
 // limitOf is the limit when so many bytes are live.
 func limitOf(least, live int64) int64 { return max(least, live+live/4) }
 
-// liveBytes is what the last collection left, and what no heap holds.
+// liveBytes is what the last collection left of the heap, and all that isn't the
+// heap's: the limit is of both (runtime/debug.SetMemoryLimit).
 func liveBytes() int64 {
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}}
-	metrics.Read(samples)
-	n := make([]int64, len(samples))
-	for i, s := range samples {
-		if s.Value.Kind() == metrics.KindUint64 {
-			n[i] = int64(s.Value.Uint64()) //nolint:gosec // no process has so much
-		}
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
 	}
-	return n[0] + n[1] - n[2] - n[3] - n[4] - n[5]
+	metrics.Read(samples)
+	live := int64(0)
+	for i, s := range samples {
+		if s.Value.Kind() != metrics.KindUint64 {
+			continue
+		}
+		n := int64(s.Value.Uint64()) //nolint:gosec // no process has so much
+		if i >= 2 {                  // the heap's parts are not counted again
+			n = -n
+		}
+		live += n
+	}
+	return live
 }
 
 // afterCollection calls f after each garbage collection.

@@ -30,6 +30,8 @@ type builder struct {
 	entries []byte
 	extents []byte
 	heap    heapWriter
+	dir     string  // of the last entry
+	dirAt   uint32  // and where it is in the heap
 	ends    []int64 // of the entries' contents in the stream
 	spans   []span
 	windows int64 // their bytes
@@ -85,24 +87,26 @@ func (b *builder) put(e entry) error {
 	if b.hide[at] {
 		return nil
 	}
-	dir, name := "", at
-	if i := strings.LastIndexByte(at, '/'); i >= 0 {
-		dir, name = at[:i], at[i+1:]
+	dir, name := cutLast(at)
+	// Long strings aren't looked for in the heap, but that of a directory stands there
+	// once for all of its entries that follow each other.
+	if dir != b.dir {
+		b.dir, b.dirAt = dir, b.heap.put(dir)
 	}
-	b.record(&e, dir, name)
+	b.record(&e, name)
 	return nil
 }
 
-// record writes an entry's record.
-func (b *builder) record(e *entry, dir, name string) {
+// record writes the record of an entry in the last directory.
+func (b *builder) record(e *entry, name string) {
 	le := binary.LittleEndian
 	var r [entrySize]byte
 	le.PutUint32(r[0:], uint32(e.typ)|e.mode)
 	le.PutUint32(r[4:], e.uid)
 	le.PutUint32(r[8:], e.gid)
-	le.PutUint32(r[12:], b.heap.put(dir))
+	le.PutUint32(r[12:], b.dirAt)
 	le.PutUint32(r[16:], b.heap.put(name))
-	le.PutUint16(r[20:], uint16(len(dir)))    //nolint:gosec // at most maxPath
+	le.PutUint16(r[20:], uint16(len(b.dir)))  //nolint:gosec // at most maxPath
 	r[22] = byte(len(name))                   //nolint:gosec // at most maxName
 	le.PutUint64(r[32:], uint64(e.mtime.sec)) //nolint:gosec // two's complement
 	le.PutUint32(r[40:], e.mtime.nsec)

@@ -122,10 +122,7 @@ func (a *applier) unlink(at uint32) {
 // hardlink is the inode that a hard link leads to, or why it leads to none. What
 // is at the end of its target isn't followed.
 func (a *applier) hardlink(target string) (inode uint32, why string, err error) {
-	path, name, found := cutLast(target)
-	if !found {
-		path = ""
-	}
+	path, name := cutLast(target)
 	dir, why, err := a.directory(path, false)
 	if err != nil {
 		return 0, "", err
@@ -140,10 +137,8 @@ func (a *applier) hardlink(target string) (inode uint32, why string, err error) 
 	return a.dents[at].inode, "", nil
 }
 
-func cutLast(path string) (dir, name string, found bool) {
+// cutLast cuts a clean path before its last element.
+func cutLast(path string) (dir, name string) {
 	i := strings.LastIndexByte(path, '/')
-	if i < 0 {
-		return "", path, false
-	}
-	return path[:i], path[i+1:], true
+	return path[:max(0, i)], path[i+1:]
 }

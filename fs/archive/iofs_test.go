@@ -99,7 +99,7 @@ func (f treeFS) ReadLink(name string) (string, error) {
 }
 
 func base(name string) string {
-	_, last, _ := cutLast(name)
+	_, last := cutLast(name)
 	return last
 }
 

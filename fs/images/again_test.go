@@ -182,12 +182,7 @@ func TestTooMuchOfLittle(t *testing.T) {
 // A blob that became another one during a pass, and is right now, is opened.
 func TestPassOfTwoContents(t *testing.T) {
 	w := newWorkplace(t, 0)
-	b := newBlob(large(t, 8))
-	b.let(5<<20, nil)
-	m := w.image("app", b)
-	if _, _, ok, err := m.Find(t.Context(), "d/00"); err != nil || !ok {
-		t.Fatal(ok, err)
-	}
+	b, m, _, _ := w.passing(t)
 	b.generation.Store(2)
 	b.verified.Store(true)
 	b.let(len(b.data), nil)

@@ -20,7 +20,8 @@
 //
 // Memory: what is held is within a quarter of what the mount may use, and what
 // openings take for a while within all of it; what needs more is refused with
-// [archive.ErrTooLarge]. Files that are open hold their layers beyond that.
+// [archive.ErrTooLarge]. Beyond that are the layers of files that are open, and what
+// a pass makes: a lump is taken for it, and its index is at most half of all.
 //
 // An opening goes on as long as somebody waits for it, has a file of it open, or
 // looked into it within [Linger]. A layer that two images have is opened once.

@@ -47,72 +47,66 @@ func (o *opening) soFar(ctx context.Context) (*Tree, error) {
 		return nil, ctx.Err()
 	}
 	defer func() { o.early <- struct{}{} }()
-	known, using, sources, below := o.known()
-	if len(known) == 0 {
+	list, below := o.known()
+	if len(list) == 0 {
 		return nil, nil
 	}
-	if slices.Equal(o.seen, known) {
+	t := &Tree{opening: o}
+	for _, k := range list {
+		t.passing, t.layers, t.sources = append(t.passing, k.archive), append(t.layers, k.layer), append(t.sources, k.source)
+	}
+	if slices.Equal(o.seen, t.passing) {
 		return o.part, nil
 	}
-	// It is made for as long as the opening goes on, whoever waits for it: another
-	// one does next.
-	give, ok := o.image.images.room.try(archive.ApplyCost(known) / 2)
+	// Who is interrupted while making it leaves that to the next who asks.
+	give, ok := o.image.images.room.try(archive.ApplyCost(t.passing))
 	if !ok {
 		return nil, nil // who asks waits for the whole tree
 	}
 	defer give()
-	tree, err := archive.Apply(ctx, known, archive.How{Raw: o.image.raw, Below: below})
+	tree, err := archive.Apply(ctx, t.passing, archive.How{Raw: o.image.raw, Below: below})
 	if errors.Is(err, archive.ErrLost) {
 		return nil, nil // likewise
 	}
 	if err != nil {
 		return nil, err
 	}
-	t := newTree(tree, o.image.key, sources)
-	t.passing, t.layers, t.opening = known, using, o
-	o.seen, o.part = known, t
+	t.is(tree, o.image.key)
+	o.seen, o.part = t.passing, t
 	return t, nil
+}
+
+// A known layer is what is known of one: all, or what its pass has come by.
+type known struct {
+	archive *archive.Layer
+	layer   *layer
+	source  *Source
+	whole   bool
 }
 
 // known are the topmost layers that are known as a whole and the one below them
 // as far as its pass has come, and, where they are all known, those below that.
 // Otherwise below is set. Nothing is returned unless some pass has come by
 // something: the whole tree is soon there then.
-func (o *opening) known() (known []*archive.Layer, using []*layer, sources []*Source, below bool) {
+func (o *opening) known() (list []known, below bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	from := len(o.layers)
-	for from > 0 && o.layers[from-1] != nil {
-		from--
-		l, whole := o.layers[from].soFar()
-		if l == nil {
-			return nil, nil, nil, false
-		}
-		known, using, sources = append(known, l), append(using, o.layers[from]), append(sources, o.sources[from])
-		if !whole {
-			below = true
-			break
+	all := make([]known, len(o.layers))
+	for i, l := range o.layers {
+		if l != nil {
+			all[i] = known{layer: l, source: o.sources[i]}
+			all[i].archive, all[i].whole = l.soFar()
 		}
 	}
-	if !below {
-		return nil, nil, nil, false
+	o.mu.Unlock()
+	passed := len(all) - 1
+	for passed >= 0 && all[passed].whole {
+		passed--
 	}
-	lower, lowerUsing, lowerSources := []*archive.Layer{}, []*layer{}, []*Source{}
-	for i := range from {
-		if o.layers[i] == nil {
-			break
-		}
-		l, whole := o.layers[i].soFar()
-		if !whole {
-			break
-		}
-		lower, lowerUsing, lowerSources = append(lower, l), append(lowerUsing, o.layers[i]), append(lowerSources, o.sources[i])
+	if passed < 0 || all[passed].archive == nil {
+		return nil, false
 	}
-	slices.Reverse(known)
-	slices.Reverse(using)
-	slices.Reverse(sources)
-	if len(lower) == from {
-		return append(lower, known...), append(lowerUsing, using...), append(lowerSources, sources...), false
+	if slices.ContainsFunc(all[:passed], func(k known) bool { return !k.whole }) {
+		return all[passed:], true
 	}
-	return known, using, sources, true
+	return all, false
 }

@@ -92,9 +92,16 @@ func (t *Tree) Layer(n archive.Node) (identity string, entry int, ok bool) {
 
 // newTree is a tree of what the sources are.
 func newTree(t *archive.Tree, key string, sources []*Source) *Tree {
-	identities := t.Layers()
-	sum := sha256.Sum256([]byte(strings.Join(identities, "\n")))
-	return &Tree{Tree: t, Tag: binary.LittleEndian.Uint64(sum[:]), key: key, sources: sources, identities: identities}
+	made := &Tree{sources: sources}
+	made.is(t, key)
+	return made
+}
+
+// is makes the tree that of an image.
+func (t *Tree) is(tree *archive.Tree, key string) {
+	t.Tree, t.key, t.identities = tree, key, tree.Layers()
+	sum := sha256.Sum256([]byte(strings.Join(t.identities, "\n")))
+	t.Tag = binary.LittleEndian.Uint64(sum[:])
 }
 
 // keptKey is under which the tree of layers is kept on disk. How a layer is
@@ -173,9 +180,7 @@ func (s *Images) tree(key string) *Tree {
 	e := s.trees[key]
 	var t *Tree
 	if e != nil {
-		if h, ok := e.Value.(*holding); ok {
-			t = h.tree
-		}
+		t = holdingOf(e).tree
 		s.held.MoveToFront(e)
 	}
 	s.mu.Unlock()
@@ -192,7 +197,7 @@ func (s *Images) forget(t *Tree) {
 	s.mu.Lock()
 	var gone []*layer
 	if e := s.trees[t.key]; e != nil {
-		if h, ok := e.Value.(*holding); ok && h.tree == t {
+		if holdingOf(e).tree == t {
 			gone = s.drop(e)
 		}
 	}

@@ -120,17 +120,29 @@ func (s *Images) hold(h *holding) (e *list.Element, gone []*layer) {
 	return e, gone
 }
 
+// holdingOf is what an element of held is.
+func holdingOf(e *list.Element) *holding {
+	h, _ := e.Value.(*holding) // nothing else is
+	return h
+}
+
+// unhold takes something out of what is held.
+//
+// s.mu is held.
+func (s *Images) unhold(e *list.Element) *holding {
+	h := holdingOf(e)
+	s.held.Remove(e)
+	s.bytes -= h.size
+	s.options.Lend(-h.size)
+	return h
+}
+
 // drop gives up what is held, and returns the layers that this had in use: a
 // layer that is held has one use of its own.
 //
 // s.mu is held.
 func (s *Images) drop(e *list.Element) (gone []*layer) {
-	h, ok := s.held.Remove(e).(*holding)
-	if !ok {
-		return nil
-	}
-	s.bytes -= h.size
-	s.options.Lend(-h.size)
+	h := s.unhold(e)
 	if h.tree != nil {
 		delete(s.trees, h.tree.key)
 		for _, p := range h.tree.plain {

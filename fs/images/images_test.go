@@ -110,13 +110,7 @@ func TestNobodyWaits(t *testing.T) {
 // Who comes within the time to linger finds the opening going on.
 func TestLinger(t *testing.T) {
 	w := newWorkplace(t, 0)
-	b := newBlob(large(t, 8))
-	b.let(5<<20, nil)
-	m := w.image("app", b)
-	tree, n, ok, err := m.Find(t.Context(), "d/00")
-	if err != nil || !ok || !tree.Partial() {
-		t.Fatalf("found %v, %v", ok, err)
-	}
+	b, m, tree, n := w.passing(t)
 	if content(t, m, tree, n) == "" {
 		t.Error("nothing is in it")
 	}
@@ -132,13 +126,7 @@ func TestLinger(t *testing.T) {
 // A file that is open keeps its pass going, and ends with one that fails.
 func TestFileOfAPassThatFails(t *testing.T) {
 	w := newWorkplace(t, 0)
-	b := newBlob(large(t, 8))
-	b.let(5<<20, nil)
-	m := w.image("app", b)
-	tree, n, ok, err := m.Find(t.Context(), "d/00")
-	if err != nil || !ok {
-		t.Fatalf("found %v, %v", ok, err)
-	}
+	b, m, tree, n := w.passing(t)
 	f, err := m.Open(t.Context(), tree, n)
 	if err != nil {
 		t.Fatal(err)

@@ -81,10 +81,7 @@ func (s *Images) layer(src *Source) (*layer, error) {
 // s.mu is held.
 func (s *Images) use(l *layer) {
 	if l.users++; l.element != nil {
-		if h, ok := s.held.Remove(l.element).(*holding); ok {
-			s.bytes -= h.size
-			s.options.Lend(-h.size)
-		}
+		s.unhold(l.element)
 		l.element = nil
 	}
 }

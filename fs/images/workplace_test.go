@@ -227,6 +227,19 @@ func large(t *testing.T, files int) []byte {
 	return gzipOf(t, tarOf(t, list...))
 }
 
+// passing is an image of one layer whose pass has come by d/00 and goes on.
+func (w *workplace) passing(t *testing.T) (b *testBlob, m *Image, tree *Tree, n archive.Node) {
+	t.Helper()
+	b = newBlob(large(t, 8))
+	b.let(5<<20, nil)
+	m = w.image("app", b)
+	tree, n, ok, err := m.Find(t.Context(), "d/00")
+	if err != nil || !ok || !tree.Partial() {
+		t.Fatalf("d/00 isn't found early: %v, %v", ok, err)
+	}
+	return b, m, tree, n
+}
+
 func content(t *testing.T, m *Image, tree *Tree, n archive.Node) string {
 	t.Helper()
 	f, err := m.Open(t.Context(), tree, n)
