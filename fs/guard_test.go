@@ -92,7 +92,7 @@ func TestPanicInOpening(t *testing.T) {
 		a.repo = r // it has nowhere to get a blob from
 		tree.images = images.New(images.Options{Lend: func(int64) {}, Store: keepsNothing{}, Log: tree.log, Context: tree.ctx, Run: tree.run})
 		tree.artifacts.byKey.Add("app@"+d.String(), a)
-		_, err := imageLayers{r, d, allLayers}.image().Tree(t.Context())
+		_, err := imageLayers{r, d, artifact.AllLayers}.image().Tree(t.Context())
 		if err == nil || !strings.Contains(err.Error(), "panic") {
 			t.Errorf("%s: the opening ended with %v", name, err)
 		}

@@ -15,22 +15,19 @@ import (
 // isImage tells whether a manifest's layers can be applied.
 func isImage(m *resolver.Manifest) bool { return artifact.IsImage(m.Config, m.Layers) }
 
-// allLayers is in the place of a layer's number.
-const allLayers = -1
-
 // imageLayers are an image's layers, or one layer by itself: what package images
 // opens.
 type imageLayers struct {
 	repo     *repository
 	manifest digest.Digest
-	layer    int // or allLayers
+	layer    int // or artifact.AllLayers
 }
 
 // image is what is open of them. Each repository has its own, since what is in a
 // manifest is also a matter of who may see it.
 func (l imageLayers) image() *images.Image {
 	key := fmt.Sprintf("%s@%s/%d", l.repo.name, l.manifest, l.layer)
-	return l.repo.tree.images.Image(key, l.layer != allLayers, l)
+	return l.repo.tree.images.Image(key, l.layer != artifact.AllLayers, l)
 }
 
 // Sources implements images.Maker.
@@ -39,7 +36,7 @@ func (l imageLayers) Sources(ctx context.Context) ([]*images.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.layer != allLayers {
+	if l.layer != artifact.AllLayers {
 		return []*images.Source{a.source(l.layer)}, nil
 	}
 	sources := make([]*images.Source, len(a.Layers))
@@ -77,7 +74,7 @@ func (a *repositoryArtifact) diffID(i int) digest.Digest {
 }
 
 // rootfs shows the image's layers applied.
-func (a *repositoryArtifact) rootfs() *view { return a.layerView(allLayers, "") }
+func (a *repositoryArtifact) rootfs() *view { return a.layerView(artifact.AllLayers, "") }
 
 // layerView shows what is below a path in layer i.
 func (a *repositoryArtifact) layerView(i int, path string) *view {

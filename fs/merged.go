@@ -39,11 +39,7 @@ type unpackedDir struct {
 func (a *repositoryArtifact) unpackedIn(f *artifact.Folder, below []string) []unpackedDir {
 	dirs := make([]unpackedDir, len(f.Archives))
 	for i, u := range f.Archives {
-		layer := u.Layer
-		if layer == artifact.AllLayers {
-			layer = allLayers
-		}
-		v := a.layerView(layer, u.Path)
+		v := a.layerView(u.Layer, u.Path)
 		v.alone = u.Alone
 		dirs[i] = unpackedDir{layer: u.Layer, view: v, below: below}
 	}
