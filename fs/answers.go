@@ -47,17 +47,23 @@ func newNameAnswers[T any](t *tree, about string, size int) *answers[T] {
 // get answers the question about an object, named by its reference, with what
 // is remembered or with what question says.
 func (a *answers[T]) get(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
+	return a.getOr(ctx, reference, question, nil)
+}
+
+// getOr is get where an answer may be noted from before this mount: noted gives it,
+// and when it was said, and is asked where the registry can't be reached.
+func (a *answers[T]) getOr(ctx context.Context, reference string, question func(context.Context) (T, error), noted func(context.Context) (T, time.Time)) (T, error) {
 	last, known := a.last.Get(reference)
 	if known && a.holds(last) {
 		return last.value, nil
 	}
 	if known && a.names && time.Since(last.said) < a.tree.maxStale {
 		a.tree.again.put(hostOf(reference), a.about+" "+reference, func(ctx context.Context) {
-			_, _ = a.ask(ctx, reference, question) // it has remembered what there is to know
+			_, _ = a.ask(ctx, reference, question, noted) // it has remembered what there is to know
 		})
 		return last.value, nil
 	}
-	return a.ask(ctx, reference, question)
+	return a.ask(ctx, reference, question, noted)
 }
 
 // holds tells whether an answer is used without a question: until its time to live is
@@ -68,7 +74,7 @@ func (a *answers[T]) holds(last answer[T]) bool {
 }
 
 // ask puts the question to the registry, and remembers the answer.
-func (a *answers[T]) ask(ctx context.Context, reference string, question func(context.Context) (T, error)) (T, error) {
+func (a *answers[T]) ask(ctx context.Context, reference string, question func(context.Context) (T, error), noted func(context.Context) (T, time.Time)) (T, error) {
 	return ask(ctx, a.tree, a.about+" "+reference, func(ctx context.Context) (T, error) {
 		// One that came between the look of who asks and this.
 		if last, known := a.last.Peek(reference); known && a.holds(last) {
@@ -76,6 +82,10 @@ func (a *answers[T]) ask(ctx context.Context, reference string, question func(co
 		}
 		value, err := question(ctx)
 		last, known := a.last.Peek(reference)
+		if err != nil && !known && noted != nil && unreachable(err) {
+			last.value, last.said = noted(ctx)
+			known = !last.said.IsZero()
+		}
 		now := time.Now()
 		switch {
 		case err == nil:

@@ -41,7 +41,10 @@ func (n *blobsNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *blobsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *blobsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if err := n.repo.denied(ctx); err != nil {
+		return nil, 0, n.tree.errno(ctx, "list blobs", n.repo.name, err)
+	}
 	return n.openImmutable(entry("sha256", n.repo.identity(syscall.S_IFDIR, "blobs", "sha256")))
 }
 

@@ -150,7 +150,7 @@ func (n *chartNode) folder(ctx context.Context) (*images.Tree, *chartFolder, sys
 
 // view is that of the chart's archive.
 func (n *chartNode) view() *view {
-	return &view{imageLayers: imageLayers{n.repo, n.digest, n.layer}, created: n.created}
+	return &view{imageLayers: imageLayers{n.repo, n.digest, n.layer}, created: n.created()}
 }
 
 // pathOf is the path of an entry.

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -29,7 +30,8 @@ const (
 	maxComplaints = 256 // that are counted at the same time
 )
 
-// A complaint is what makes two failures the same.
+// A complaint is what makes two failures the same. One without an errno is a
+// warning: something else was given instead.
 type complaint struct{ operation, reference, errno, reason string }
 
 // repeated is what became of a complaint since it was written.
@@ -76,6 +78,11 @@ func (c *complaints) add(operation, reference, errno string, err error) {
 	c.write(append(lines, line)...)
 }
 
+// warn is add for what failed and was done without.
+func (c *complaints) warn(operation, reference string, err error) {
+	c.add(operation, reference, "", err)
+}
+
 // forget makes room for one more, and gives up those that have gone quiet.
 func (c *complaints) forget(now time.Time) []remark {
 	var lines []remark
@@ -101,11 +108,15 @@ func (c *complaints) flush() {
 
 func (c *complaints) write(lines ...remark) {
 	for _, l := range lines {
-		attributes := []any{"reference", l.reference, "errno", l.errno, "error", l.reason}
+		level, attributes := slog.LevelWarn, []any{"reference", l.reference}
+		if l.errno != "" {
+			level, attributes = slog.LevelError, append(attributes, "errno", l.errno)
+		}
+		attributes = append(attributes, "error", l.reason)
 		if l.times > 0 {
 			attributes = append(attributes, "repeated", l.times)
 		}
-		c.log.Error(l.operation, attributes...)
+		c.log.Log(context.Background(), level, l.operation, attributes...)
 	}
 }
 

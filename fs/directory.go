@@ -103,6 +103,27 @@ func (d *directory) end() {
 	d.stop = nil
 }
 
+// open begins the stream and waits for what comes first: a list that isn't there
+// can't be opened.
+func (d *directory) open(ctx context.Context) syscall.Errno {
+	d.start()
+	select {
+	case p, ok := <-d.pages:
+		if !ok { // the tree is closed
+			p = page{err: context.Canceled, last: true}
+		}
+		d.page, d.err, d.done = p.entries, p.err, p.last
+	case <-ctx.Done():
+		d.end()
+		return syscall.EINTR
+	}
+	if d.err == nil {
+		return 0
+	}
+	d.end()
+	return d.fail(d.err)
+}
+
 // Readdirent implements fusefs.FileReaddirenter.
 func (d *directory) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 	entry, errno := d.read(ctx)

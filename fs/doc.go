@@ -45,10 +45,19 @@
 // for the host has. Names that aren't listed but resolve:
 // NAME:TAG and NAME@DIGEST beside NAME, TAG and ALGORITHM:HEX in _manifests,
 // ALGORITHM:HEX in _blobs, all of them links, and everything that the registry
-// can't or doesn't list. A registry without a catalog can't tell a namespace
-// from a name that isn't there: any valid name is a directory then.
+// can't or doesn't list.
 //
-// _tags lists the tags of the registry, and who looks at one after the other has
+// What is there is decided by evidence (resolver/kind.go), and a list is asked for
+// only by who lists. So any name that a repository may have can be walked through:
+// something below it may be there. One of which the registry denies that it is a
+// repository, and lists nothing below, can't be opened. A manifest that a tag stands
+// for, an index lists or a referrer is, is a directory without a request; its time
+// is 1970 until it has been read.
+//
+// What registries said is noted on disk, so that a mount that is made in an outage
+// has names for what the cache holds: remembered.go.
+//
+// _tags lists the tags of the registry, or those that were met where it has no list, and who looks at one after the other has
 // those that follow resolved ahead (tagsahead.go). _manifests and _blobs what this mount
 // has met, a bounded number of each.
 //

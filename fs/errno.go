@@ -13,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/orasfs/orasfs/fs/images"
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // This file is the only place where errors become errno values.
@@ -122,6 +123,12 @@ func outage(err error) bool {
 		return unreachable(err)
 	}
 	return false
+}
+
+// gone tells whether an error is that a registry can't be reached at all, so that
+// a list of what was met would pass for its own.
+func gone(err error) bool {
+	return err != nil && status(err) == 0 && unreachable(err) && (!timedOut(err) || resolver.IsDown(err))
 }
 
 // unreachable tells whether an error leaves open what the registry would have

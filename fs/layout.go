@@ -33,9 +33,9 @@ func (n *layoutNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 		if f.Name != name {
 			continue
 		}
-		n.tree.file(&out.Attr, int64(len(f.Content)), n.created)
+		n.tree.file(&out.Attr, int64(len(f.Content)), n.created())
 		keep(out, c.keepFor())
-		file := &layoutFileNode{node: node{tree: n.tree}, content: f.Content, modified: n.created}
+		file := &layoutFileNode{node: node{tree: n.tree}, content: f.Content, modified: n.created()}
 		return n.NewInode(ctx, file, n.part(name)), 0
 	}
 	return nil, syscall.ENOENT

@@ -26,7 +26,7 @@ func (p *manifestPart) newLayoutTar(ctx context.Context, id fusefs.StableAttr, o
 	if errno != 0 {
 		return nil, errno
 	}
-	n.tree.file(&out.Attr, t.Size(), n.created)
+	n.tree.file(&out.Attr, t.Size(), n.created())
 	keep(out, c.keepFor())
 	return p.NewInode(ctx, n, id), 0
 }
@@ -43,14 +43,14 @@ func (n *layoutTarNode) tar(ctx context.Context) (*layoutContent, *export.Tar, s
 // Getattr implements fusefs.NodeGetattrer.
 func (n *layoutTarNode) Getattr(ctx context.Context, f fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	if open, ok := f.(*openLayoutTar); ok { // it has the size that it was opened with
-		n.tree.file(&out.Attr, open.reader.Size(), n.created)
+		n.tree.file(&out.Attr, open.reader.Size(), n.created())
 		return 0
 	}
 	c, t, errno := n.tar(ctx)
 	if errno != 0 {
 		return errno
 	}
-	n.tree.file(&out.Attr, t.Size(), n.created)
+	n.tree.file(&out.Attr, t.Size(), n.created())
 	out.SetTimeout(c.keepFor())
 	return 0
 }

@@ -53,7 +53,10 @@ func (n *manifestsNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *manifestsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+func (n *manifestsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if err := n.repo.denied(ctx); err != nil {
+		return nil, 0, n.tree.errno(ctx, "list manifests", n.repo.name, err)
+	}
 	return n.openImmutable(entry("sha256", n.repo.identity(syscall.S_IFDIR, "manifests", "sha256")))
 }
 
@@ -77,12 +80,19 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 	if err != nil {
 		return nil, syscall.ENOENT
 	}
-	a, err := n.repo.artifact(ctx, d)
-	if err != nil {
-		return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
+	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, time: &moment{}}}
+	if !n.repo.promised(d) {
+		if _, err := n.repo.artifact(ctx, d); err != nil {
+			return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
+		}
 	}
-	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, created: a.Created}}
-	return n.newDirectory(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String()), a.Created, forever, out), 0
+	inode := n.NewInode(ctx, m, n.repo.identity(syscall.S_IFDIR, "manifest", d.String()))
+	if before, ok := inode.Operations().(*manifestNode); ok {
+		m = before
+	}
+	out.SetEntryTimeout(forever)
+	out.SetAttrTimeout(m.describe(ctx, &out.Attr))
+	return inode, 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

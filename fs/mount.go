@@ -120,8 +120,9 @@ type Server struct {
 // until Unmount, or until somebody else unmounts it; the context ends with it
 // at the latest.
 //
-// If the prefix or the reference is one that the registry doesn't have, the
-// error is errdef.ErrNotFound.
+// The registry has to be there, or to have been there for a mount before with the
+// same cache. If it doesn't have the reference, the error is errdef.ErrNotFound; a
+// prefix of which it doesn't know may be mounted, see Server.Remark.
 func Mount(ctx context.Context, o Options) (*Server, error) {
 	o.setDefaults()
 	t := newTree(ctx, o)
@@ -206,6 +207,10 @@ func (s *Server) end() {
 		close(s.over)
 	})
 }
+
+// Remark is what whoever mounts should be told: that nothing is known of what he
+// named, or that the registry can't be reached. "" is nothing.
+func (s *Server) Remark() string { return s.tree.remark }
 
 // Done is closed when nothing is served any more, whoever unmounted.
 func (s *Server) Done() <-chan struct{} { return s.over }

@@ -39,8 +39,9 @@ func (n *node) newNamespace(ctx context.Context, r *registry, name string, out *
 	return n.newDirectory(ctx, child, r.identity(name), time.Time{}, n.tree.tagTTL, out)
 }
 
-// Lookup implements fusefs.NodeLookuper. Names that no registry can hold are
-// not there, and nobody is asked.
+// Lookup implements fusefs.NodeLookuper. A name that a repository can have is
+// there, without a request: whether something is below it, nobody can deny
+// (resolver/kind.go). Who lists it is told.
 func (n *namespaceNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	switch {
 	case strings.HasPrefix(name, "_"):
@@ -50,22 +51,6 @@ func (n *namespaceNode) Lookup(ctx context.Context, name string, out *fuse.Entry
 	case !resolver.ValidComponent(name):
 		return nil, syscall.ENOENT
 	}
-	child := path.Join(n.name, name)
-	kind, err := n.registry.kind(ctx, child)
-	if err != nil {
-		return nil, n.tree.errno(ctx, "look up", path.Join(n.reference(), name), err)
-	}
-	if kind == resolver.KindNone {
-		return nil, syscall.ENOENT
-	}
-	return n.listed(ctx, name, out)
-}
-
-// listed makes the directory of a name that is known to be there.
-func (n *namespaceNode) listed(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if strings.HasPrefix(name, "_") {
-		return n.lookupPart(ctx, name, out)
-	}
 	return n.newNamespace(ctx, n.registry, path.Join(n.name, name), out), 0
 }
 
@@ -74,14 +59,7 @@ func (n *namespaceNode) lookupPart(ctx context.Context, name string, out *fuse.E
 	if n.name == "" || !slices.Contains(parts, name) {
 		return nil, syscall.ENOENT
 	}
-	kind, err := n.registry.kind(ctx, n.name)
-	if err == nil && (kind == resolver.KindNone || kind == resolver.KindNamespace) {
-		return nil, syscall.ENOENT
-	}
-	var repo *repository
-	if err == nil {
-		repo, err = n.registry.repository(n.name)
-	}
+	repo, err := n.registry.repository(n.name)
 	if err != nil {
 		return nil, n.tree.errno(ctx, "look up", path.Join(n.reference(), name), err)
 	}
@@ -117,26 +95,42 @@ func (n *namespaceNode) lookupReference(ctx context.Context, reference string, o
 	return n.link(ctx, reference, name+"/_manifests/"+digestPath(d), forever, out), 0
 }
 
-// OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *namespaceNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	d := &directory{tree: n.tree, list: n.list, listed: n.listed}
+// OpendirHandle implements fusefs.NodeOpendirHandler. A name that nobody knows of
+// can't be opened. The catalog isn't asked for that: some programs open a directory
+// and never read it.
+func (n *namespaceNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	met := n.registry.remote.Met(n.name)
+	d := &directory{tree: n.tree, listed: n.Lookup}
+	d.list = func(ctx context.Context, emit func([]fuse.DirEntry) error) error { return n.list(ctx, met, emit) }
 	d.fail = func(err error) syscall.Errno {
 		return n.tree.errno(n.tree.ctx, "list", n.reference(), err)
+	}
+	if n.name != "" && len(met) == 0 {
+		kind, err := n.registry.kind(ctx, n.name)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return nil, 0, n.tree.errno(ctx, "list", n.reference(), err)
+		case err == nil && kind == resolver.KindNone:
+			return nil, 0, syscall.ENOENT
+		}
 	}
 	return lookupDirectory{d}, 0, 0
 }
 
 // list lists the parts of a repository, then what the registry's catalog has
-// below this name. A registry that has no catalog shows nothing there, and
-// everything can still be opened by its name.
-func (n *namespaceNode) list(ctx context.Context, emit func([]fuse.DirEntry) error) error {
+// below this name, then what was met there and the catalog lacks. Where there is
+// no catalog that is all, and everything can still be opened by its name; where the
+// registry can't be reached, the list ends with that.
+func (n *namespaceNode) list(ctx context.Context, met []string, emit func([]fuse.DirEntry) error) error {
 	first := dots(n.EmbeddedInode())
 	if n.name != "" {
 		kind, err := n.registry.kind(ctx, n.name)
-		if err != nil {
+		switch {
+		case err != nil && (ctx.Err() != nil || gone(err) && len(met) == 0):
 			return err
-		}
-		if kind == resolver.KindRepository {
+		case err != nil:
+			n.tree.complaints.warn("list: it may be a repository", n.reference(), err)
+		case kind == resolver.KindRepository:
 			for _, part := range parts {
 				first = append(first, entry(part, partIdentity(n.reference(), part)))
 			}
@@ -145,28 +139,54 @@ func (n *namespaceNode) list(ctx context.Context, emit func([]fuse.DirEntry) err
 	if err := emit(first); err != nil {
 		return err
 	}
-	err := n.listCatalog(ctx, emit)
-	if errors.Is(err, errdef.ErrUnsupported) {
-		n.tree.log.Debug("the registry lists no repositories", "reference", n.reference(), "error", err)
-		return nil
+	begun, met, err := n.listCatalog(ctx, met, emit)
+	switch {
+	case err == nil:
+	case begun, ctx.Err() != nil:
+		return err
+	case errors.Is(err, errdef.ErrUnsupported):
+		n.tree.log.Info("the registry has no catalog: what was met is listed", "reference", n.reference(), "error", err)
+		err = nil
+	case !gone(err):
+		n.tree.complaints.warn("list repositories: what was met is listed", n.reference(), err)
+		err = nil
+	}
+	if len(met) > 0 {
+		if stopped := emit(n.children(met)); stopped != nil {
+			return stopped
+		}
 	}
 	return err
 }
 
-func (n *namespaceNode) listCatalog(ctx context.Context, emit func([]fuse.DirEntry) error) error {
+// children are the entries of names below this one.
+func (n *namespaceNode) children(names []string) []fuse.DirEntry {
+	page := make([]fuse.DirEntry, len(names))
+	for i, name := range names {
+		page[i] = entry(name, n.registry.identity(path.Join(n.name, name)))
+	}
+	return page
+}
+
+// listCatalog lists what the catalog has below this name. It tells whether there
+// was anything, and which of the names that were met it lacks.
+func (n *namespaceNode) listCatalog(ctx context.Context, met []string, emit func([]fuse.DirEntry) error) (begun bool, rest []string, err error) {
+	rest = slices.Clone(met)
 	var below string
 	if n.name != "" {
 		below = n.name + "/"
 	}
 	children := children{below: below}
-	err := n.registry.remote.Repositories(ctx, below, func(names []string) error {
-		var page []fuse.DirEntry
+	err = n.registry.remote.Repositories(ctx, below, func(names []string) error {
+		var page []string
 		for _, name := range names {
 			if child, ok := children.next(name); ok {
-				page = append(page, entry(child, n.registry.identity(below+child)))
+				page = append(page, child)
 			}
 		}
-		if err := emit(page); err != nil {
+		begun = begun || len(page) > 0
+		rest = slices.DeleteFunc(rest, func(name string) bool { return slices.Contains(page, name) })
+		if err := emit(n.children(page)); err != nil {
 			return err
 		}
 		if children.over {
@@ -175,9 +195,9 @@ func (n *namespaceNode) listCatalog(ctx context.Context, emit func([]fuse.DirEnt
 		return nil
 	})
 	if errors.Is(err, errOver) {
-		return nil
+		err = nil
 	}
-	return err
+	return begun, rest, err
 }
 
 // errOver ends a walk through the catalog.

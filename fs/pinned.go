@@ -35,7 +35,7 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 	case a == nil:
 		return nil, fusefs.StableAttr{}, fmt.Errorf("%s has no manifest for %s", o.source(), artifact.PlatformString(t.platform))
 	}
-	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, created: a.Created}
+	manifest := manifestPart{node: node{tree: t}, repo: a.repo, digest: a.Digest, time: newMoment(a.Created)}
 	view := o.View
 	if view == ViewOwn {
 		view = ViewFiles

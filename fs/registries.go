@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -39,9 +40,10 @@ func (n *registriesNode) Lookup(ctx context.Context, name string, out *fuse.Entr
 	return n.newNamespace(ctx, r, "", out), 0
 }
 
-// registry is the registry at a host, once it has answered.
+// registry is the registry at a host, once it has answered, or if it answered a
+// mount before and can't be reached.
 func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
-	return t.hosts.get(ctx, host, func(ctx context.Context) (*registry, error) {
+	return t.hosts.getOr(ctx, host, func(ctx context.Context) (*registry, error) {
 		r, ok := t.registries.Get(host)
 		if !ok {
 			remote, err := t.connect(host)
@@ -51,16 +53,30 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 			r = &registry{tree: t, remote: remote}
 		}
 		err := r.remote.Ping(ctx)
-		if noRegistry(err) && !ok { // one that has answered before is rather out of reach
+		if noRegistry(err) && !ok && t.remembered.registry(ctx, r).IsZero() { // one that has answered before is rather out of reach
 			err = fmt.Errorf("%w: %w", errdef.ErrNotFound, err)
 		}
 		switch {
 		case err == nil:
 			t.registries.Add(host, r)
+			t.remembered.host(r)
 		case !ok:
 			err = errors.Join(err, r.remote.Close())
 		}
 		return r, err
+	}, func(ctx context.Context) (*registry, time.Time) {
+		remote, err := t.connect(host)
+		if err != nil {
+			return nil, time.Time{}
+		}
+		r := &registry{tree: t, remote: remote}
+		said := t.remembered.registry(ctx, r)
+		if said.IsZero() {
+			_ = remote.Close()
+			return nil, said
+		}
+		t.registries.Add(host, r)
+		return r, said
 	})
 }
 

@@ -41,17 +41,24 @@ func (r *registry) repository(name string) (*repository, error) {
 	}
 	repo := newRepository(r.tree, remote, key, r.remote.Host())
 	repo.credential = r.remote.Credential
+	repo.denied = func(ctx context.Context) error {
+		kind, err := r.kind(ctx, name)
+		if err == nil && (kind == resolver.KindNone || kind == resolver.KindNamespace) {
+			return fmt.Errorf("repository %s: %w", key, errdef.ErrNotFound)
+		}
+		return nil // one that can't be asked about is not denied
+	}
 	if before, ok, _ := r.tree.repositories.PeekOrAdd(key, repo); ok {
 		return before, nil
 	}
 	return repo, nil
 }
 
-// kind tells what is at a name. That nothing is there isn't remembered, except
-// by the kernel for some seconds: who misses a name may be about to push it.
+// kind tells what is to be listed at a name: resolver.Registry.Kind. That nothing
+// is there isn't remembered: who misses a name may be about to push it.
 func (r *registry) kind(ctx context.Context, name string) (resolver.Kind, error) {
 	kind, err := r.tree.names.get(ctx, r.reference(name), func(ctx context.Context) (resolver.Kind, error) {
-		kind, err := r.remote.Probe(ctx, name)
+		kind, err := r.remote.Kind(ctx, name)
 		if err == nil && kind == resolver.KindNone {
 			err = fmt.Errorf("%s: %w", name, errdef.ErrNotFound)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
@@ -32,7 +33,14 @@ type repository struct {
 	// credential is what the registry is asked with, a secret; "" is nothing.
 	credential func(context.Context) (string, error)
 
+	// denied is the registry's denial that there is such a repository, nil where
+	// there is none.
+	denied func(context.Context) error
+
 	manifests *lru.Cache[digest.Digest, struct{}]
+	// announced are manifests of which there is evidence and that weren't read: what
+	// a tag was resolved to, what an index lists, what was told as a referrer.
+	announced *lru.Cache[digest.Digest, struct{}]
 	mu        sync.Mutex // guards that of a blob in blobs nothing is replaced by less
 	blobs     *lru.Cache[digest.Digest, metBlob]
 	known     *lru.Cache[digest.Digest, bool] // see known.go; whether that is noted on disk
@@ -45,8 +53,10 @@ func newRepository(t *tree, source resolver.Source, name, origin string) *reposi
 		name:       name,
 		origin:     origin,
 		credential: anonymous,
+		denied:     func(context.Context) error { return nil },
 
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
+		announced: newLRU[digest.Digest, struct{}](maxManifests),
 		blobs:     newLRU[digest.Digest, metBlob](maxBlobs),
 		known:     newLRU[digest.Digest, bool](maxKnown),
 	}
@@ -158,8 +168,29 @@ func (r *repository) meet(m *resolver.Manifest) {
 		r.meetBlob(metBlob{Descriptor: layer})
 	}
 	for _, desc := range m.Manifests {
-		r.learn(desc.Digest)
+		r.announce(desc.Digest)
 	}
+}
+
+// announce takes a manifest of which there is evidence.
+func (r *repository) announce(d digest.Digest) {
+	r.learn(d)
+	r.announced.Add(d, struct{}{})
+}
+
+// promised tells whether there is evidence of a manifest that would have to be
+// asked for: that it is a directory is known, and no more.
+func (r *repository) promised(d digest.Digest) bool {
+	return !r.local && r.announced.Contains(d) && !r.atHand(d)
+}
+
+// atHand tells whether it takes no request for a manifest to be read.
+func (r *repository) atHand(d digest.Digest) bool {
+	if r.tree.artifacts.has(r.name + "@" + d.String()) {
+		return true
+	}
+	_, kept := r.tree.cache.CachedDocument(d)
+	return kept
 }
 
 // met are the digests of that algorithm among those that were met, in an order
@@ -193,6 +224,15 @@ func (r *repository) listed(ctx context.Context) ([]digest.Digest, error) {
 	return list, err
 }
 
+// metTags are the tags that were resolved; known is that the repository has given
+// anything.
+func (r *repository) metTags() (tags []string, known bool) {
+	if remote, ok := r.source.(*resolver.Repository); ok {
+		return remote.MetTags()
+	}
+	return nil, false
+}
+
 // blob describes the blob with that digest, and tells whether its size is a hint.
 func (r *repository) blob(ctx context.Context, d digest.Digest) (desc ocispec.Descriptor, hint bool, err error) {
 	b, err := r.sized(ctx, d)
@@ -216,11 +256,19 @@ func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
 // resolve tells which digest a tag stands for. The manifest isn't met by that: a
 // walk that reads the links of tags would find it listed and go on into it.
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
-	return r.tree.tags.get(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
+	return r.tree.tags.getOr(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.source.Resolve(ctx, tag)
 		if err == nil {
-			r.learn(desc.Digest)
+			r.announce(desc.Digest)
+			r.tree.remembered.tag(r, tag, desc.Digest)
 		}
 		return desc.Digest, err
+	}, func(ctx context.Context) (digest.Digest, time.Time) {
+		before, ok := r.tree.remembered.tags(ctx, r)[tag]
+		if remote, is := r.source.(*resolver.Repository); ok && is {
+			remote.Remember(tag)
+			r.announce(before.Digest)
+		}
+		return before.Digest, before.Said
 	})
 }

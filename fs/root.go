@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"path"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
-	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/resolver"
 )
@@ -23,6 +23,9 @@ func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusef
 		return &registriesNode{t.directoryNode()}, identity(syscall.S_IFDIR, "registries"), nil
 	}
 	r := &registry{tree: t, remote: o.Registry}
+	if err := r.greet(ctx); err != nil {
+		return nil, fusefs.StableAttr{}, err
+	}
 	if o.Reference != "" {
 		repo, err := r.repository(o.Prefix)
 		if err != nil {
@@ -31,15 +34,40 @@ func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusef
 		return t.pinned(ctx, repo, o)
 	}
 	if o.Prefix != "" {
-		kind, err := r.kind(ctx, o.Prefix)
-		if err == nil && kind == resolver.KindNone {
-			err = fmt.Errorf("%s: %w", o.source(), errdef.ErrNotFound)
-		}
-		if err != nil {
-			return nil, fusefs.StableAttr{}, err
+		switch kind, err := r.kind(ctx, o.Prefix); {
+		case ctx.Err() != nil:
+			return nil, fusefs.StableAttr{}, ctx.Err()
+		case err != nil:
+			t.log.Warn("what is there can't be told: names are looked up one by one", "reference", o.source(), "error", err)
+		case kind == resolver.KindNone:
+			t.remark = fmt.Sprintf("%s lists no repository or namespace %s: mounted all the same, check the name", o.Registry.Host(), o.Prefix)
+			t.log.Warn(t.remark)
 		}
 	}
 	return &namespaceNode{directoryNode: t.directoryNode(), registry: r, name: o.Prefix}, r.identity(o.Prefix), nil
+}
+
+// greet asks whether the registry is there and takes the credentials. One that
+// can't be reached and has answered a mount before is as good: what it gave then is
+// there.
+func (r *registry) greet(ctx context.Context) error {
+	err := r.remote.Ping(ctx)
+	switch {
+	case err == nil:
+		r.tree.remembered.host(r)
+		return nil
+	case !unreachable(err):
+		return err
+	}
+	said := r.tree.remembered.registry(ctx, r)
+	if said.IsZero() {
+		return err
+	}
+	r.tree.outages.begin(r.remote.Host())
+	age := time.Since(said).Round(time.Second)
+	r.tree.log.Warn("the registry isn't reached, what it said before is used", "reference", r.remote.Host(), "age", age, "error", err)
+	r.tree.remark = fmt.Sprintf("%s isn't reached: what it gave until %s ago is there (%v)", r.remote.Host(), age, err)
+	return nil
 }
 
 // source names what is mounted, in /proc/mounts and df.

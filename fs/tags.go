@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"slices"
 	"syscall"
 	"time"
 
@@ -48,28 +49,66 @@ func (n *tagsNode) listed(ctx context.Context, name string, out *fuse.EntryOut) 
 	return n.NewInode(ctx, t, n.repo.identity(syscall.S_IFLNK, "tag", name)), 0
 }
 
-// OpendirHandle implements fusefs.NodeOpendirHandler.
-func (n *tagsNode) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	d := &directory{tree: n.tree, list: n.list, listed: n.listed}
+// OpendirHandle implements fusefs.NodeOpendirHandler. The tags of a repository that
+// hasn't given anything yet are asked for at once: if there is none it can't be
+// opened.
+func (n *tagsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	met, known := n.repo.metTags()
+	d := &directory{tree: n.tree, listed: n.listed}
+	d.list = func(ctx context.Context, emit func([]fuse.DirEntry) error) error {
+		return n.list(ctx, met, known, emit)
+	}
 	d.fail = func(err error) syscall.Errno {
 		return n.tree.errno(n.tree.ctx, "list tags", n.repo.name, err)
+	}
+	if !known {
+		if errno := d.open(ctx); errno != 0 {
+			return nil, 0, errno
+		}
 	}
 	return lookupDirectory{d}, 0, 0
 }
 
-func (n *tagsNode) list(ctx context.Context, emit func([]fuse.DirEntry) error) error {
-	if err := emit(dots(n.EmbeddedInode())); err != nil {
-		return err
-	}
+// list lists the tags that the registry has. Where it has no list of a repository
+// that is known to be there, those are listed that were met; where it can't be
+// reached those, and those that are noted, and the list ends with that.
+func (n *tagsNode) list(ctx context.Context, met []string, known bool, emit func([]fuse.DirEntry) error) error {
+	begun := false
 	listing := n.tree.ahead.begin(n.repo)
-	return n.repo.source.Tags(ctx, func(tags []string) error {
+	err := n.repo.source.Tags(ctx, func(tags []string) error {
 		n.tree.ahead.add(listing, tags)
-		page := make([]fuse.DirEntry, len(tags))
-		for i, tag := range tags {
-			page[i] = entry(tag, n.repo.identity(syscall.S_IFLNK, "tag", tag))
+		page := n.links(tags)
+		if !begun {
+			page = append(dots(n.EmbeddedInode()), page...)
 		}
+		begun = true
 		return emit(page)
 	})
+	switch {
+	case begun, err != nil && (ctx.Err() != nil || !known):
+		return err
+	case gone(err):
+		for tag := range n.tree.remembered.tags(ctx, n.repo) {
+			met = append(met, tag)
+		}
+		slices.Sort(met)
+		met = slices.Compact(met)
+	case err != nil:
+		n.tree.complaints.warn("list tags: those that were met are listed", n.repo.name, err)
+		err = nil
+	}
+	if stopped := emit(append(dots(n.EmbeddedInode()), n.links(met)...)); stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+func (n *tagsNode) links(tags []string) []fuse.DirEntry {
+	page := make([]fuse.DirEntry, len(tags))
+	for i, tag := range tags {
+		page[i] = entry(tag, n.repo.identity(syscall.S_IFLNK, "tag", tag))
+	}
+	return page
 }
 
 // A tagNode is a tag: a symbolic link to what it stands for now.

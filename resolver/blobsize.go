@@ -17,6 +17,7 @@ func (r *Repository) BlobSize(ctx context.Context, d digest.Digest) (int64, erro
 	ctx, cancel := withBound(ctx, r.registry.bound())
 	defer cancel()
 	size, err := r.blobSize(ctx, d)
+	r.note(d.String(), err)
 	if err != nil {
 		return 0, fmt.Errorf("size of blob %s in %s: %w", d, r, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
@@ -30,23 +31,48 @@ func (r *Registry) Repositories(ctx context.Context, last string, page func(name
 	return nil
 }
 
-// repositories calls page with all that the registry lists.
+// repositories calls page with all that the registry lists. A registry that takes
+// no page of that size (distribution with catalog.maxentries answers 400) is asked
+// once more for one of its own.
 func (r *Registry) repositories(ctx context.Context, last string, page func(names []string) error) error {
+	began, err := r.catalog(ctx, last, pageSize, page)
+	if !began && refusesSize(err) {
+		began, err = r.catalog(ctx, last, 0, page)
+	}
+	var answer *errcode.ErrorResponse
+	switch {
+	case began || err == nil || ctx.Err() != nil:
+		return redact(err)
+	case errors.As(err, &answer) && hasStatus(err, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusGone, http.StatusNotImplemented):
+		err = fmt.Errorf("no catalog: %w: %w", errdef.ErrUnsupported, redact(answer)) // 404 is not that something isn't there
+	}
+	var f *failure
+	if !errors.As(err, &f) || errors.Is(err, context.DeadlineExceeded) && !errors.As(err, new(*downError)) {
+		r.refused.set(true) // the catalog, and not the registry, is what can't be had
+	}
+	return redact(err)
+}
+
+// catalog asks for the catalog, n names per page, or as many as the registry likes
+// where n is 0; began is that the first page came.
+func (r *Registry) catalog(ctx context.Context, last string, n int, page func(names []string) error) (began bool, err error) {
+	api, err := remote.NewRegistry(r.host)
+	if err != nil {
+		return false, err
+	}
+	api.Client, api.PlainHTTP = r.listings, r.plain()
+	api.RepositoryListPageSize, api.MaxMetadataBytes = n, maxPage
 	seen := newPages()
-	err := r.api.Repositories(ctx, last, func(names []string) error {
+	err = api.Repositories(ctx, last, func(names []string) error {
+		began = true
 		r.refused.set(false)
 		if err := seen.add(names); err != nil {
 			return err
 		}
 		return page(names)
 	})
-	var refused *errcode.ErrorResponse
-	if seen.count == 0 && errors.As(err, &refused) && hasStatus(err, http.StatusUnauthorized, http.StatusForbidden,
-		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented) {
-		r.refused.set(true)
-		return fmt.Errorf("no catalog: %w: %w", errdef.ErrUnsupported, redact(refused))
-	}
-	return redact(err)
+	return began, err
 }
 
 // children tells whether a repository is listed whose name begins with
@@ -79,11 +105,11 @@ func follows(name, last string) bool {
 	return name > last || strings.ReplaceAll(name, "/", "\x00") > strings.ReplaceAll(last, "/", "\x00")
 }
 
-// refusalLasts is how long a registry without a catalog isn't asked for it
-// again, but by who lists it.
+// refusalLasts is how long a registry whose catalog couldn't be had isn't asked for
+// it again, but by who lists it.
 const refusalLasts = 5 * time.Minute
 
-// A refusal remembers that the catalog was refused.
+// A refusal remembers that the catalog couldn't be had.
 type refusal struct {
 	mu    sync.Mutex // guards until
 	until time.Time

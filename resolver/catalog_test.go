@@ -91,6 +91,31 @@ func TestRepositoriesRefused(t *testing.T) {
 	wantIs(t, err, errdef.ErrUnsupported)
 }
 
+// A registry that takes no page of our size is asked for one of its own.
+func TestRepositoriesInPagesOfTheRegistry(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.AddRepositories(numbered(250)...)
+	fake.SetListing(fakeregistry.Listing{RefuseN: 100, MaxPage: 100})
+	names, _, err := repositories(t, connect(t, fake, Options{}), "")
+	if err != nil || len(names) != 250 {
+		t.Errorf("%d names, %v", len(names), err)
+	}
+	if n := fake.Count("", "_catalog"); n != 4 {
+		t.Errorf("%d requests, want one that is refused and three", n)
+	}
+	// Other refusals are final.
+	for _, status := range []int{401, 403, 404, 405, 410, 501} {
+		fake.Reset()
+		remove := fake.Inject(fakeregistry.Fault{Path: "_catalog", Status: status})
+		_, _, err := repositories(t, connect(t, fake, Options{}), "")
+		wantIs(t, err, errdef.ErrUnsupported)
+		if n := fake.Count("", "_catalog"); n != 1 {
+			t.Errorf("%d: %d requests, want 1", status, n)
+		}
+		remove()
+	}
+}
+
 func TestRepositoriesFails(t *testing.T) {
 	fake := fakeregistry.New()
 	fake.AddRepositories(numbered(1500)...)

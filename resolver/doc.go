@@ -16,6 +16,8 @@
 // that are exact or an error, redirects that are remembered, and what is known
 // of a host.
 //
+// What is there is decided by evidence: kind.go has the table.
+//
 // A host is a scheme, name and port: the registry's, one that it redirects to,
 // or its token service. Each has its own connections and slots, so that none
 // holds up another. What it asks for with Retry-After is kept, for five minutes

@@ -47,6 +47,10 @@ func (e *downError) Error() string {
 
 func (e *downError) Unwrap() error { return e.cause }
 
+// IsDown tells whether an error is that a host is known to be down: it wasn't
+// asked.
+func IsDown(err error) bool { return errors.As(err, new(*downError)) }
+
 // refuses is the error of a request while the host is down, nil if it isn't.
 func (h *host) refuses(ctx context.Context) error {
 	h.mu.Lock()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"net/http"
+	"slices"
 
 	"oras.land/oras-go/v2/errdef"
 )
@@ -13,6 +15,28 @@ const (
 	maxPage  = 32 << 20 // bytes; a registry that ignores n sends all on one page
 	maxPages = 10_000
 )
+
+// refusesSize tells whether a list may have been refused for the size of the page
+// that was asked for.
+func refusesSize(err error) bool {
+	return hasStatus(err, http.StatusBadRequest, http.StatusNotAcceptable, http.StatusRequestEntityTooLarge,
+		http.StatusRequestedRangeNotSatisfiable, http.StatusUnprocessableEntity)
+}
+
+// unique leaves out of the pages of a list what the same page or the one before it
+// has already: some registries list a name twice. It changes the page.
+type unique struct{ before map[string]bool }
+
+func (u *unique) next(page []string) []string {
+	now := make(map[string]bool, len(page))
+	page = slices.DeleteFunc(page, func(name string) bool {
+		again := now[name] || u.before[name]
+		now[name] = true
+		return again
+	})
+	u.before = now
+	return page
+}
 
 // pages notices a list that doesn't end: each of its pages begins with a name
 // that no page before began with.

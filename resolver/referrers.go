@@ -55,7 +55,7 @@ func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, 
 	api := &remote.Repository{
 		Client:           answerClient{r.registry.listings},
 		Reference:        registry.Reference{Registry: r.registry.host, Repository: r.name},
-		PlainHTTP:        r.registry.api.PlainHTTP,
+		PlainHTTP:        r.registry.plain(),
 		MaxMetadataBytes: maxPage,
 
 		ReferrerListMaxPages: maxReferrerPages,

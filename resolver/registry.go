@@ -66,13 +66,13 @@ type Registry struct {
 
 	documents *metadataClient
 	listings  *metadataClient
-	heads     *metadataClient  // of blobs; follows no redirect
-	api       *remote.Registry // lists with the client listings
-	blobs     *auth.Client     // follows no redirect
-	storage   *http.Client     // for where blobs are redirected to; knows no credential, follows no redirect
+	heads     *metadataClient // of blobs; follows no redirect
+	blobs     *auth.Client    // follows no redirect
+	storage   *http.Client    // for where blobs are redirected to; knows no credential, follows no redirect
 
 	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
 	refused refusal                      // of the catalog
+	met     *met                         // see kind.go
 }
 
 // NewRegistry makes a client of the registry at host, HOST[:PORT]. It reads
@@ -106,12 +106,17 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	met, err := newMet()
+	if err != nil {
+		return nil, err
+	}
 	r := &Registry{
 		host: host, timeout: o.Timeout, backoff: min(firstBackoff, o.Timeout/backoffsOf), userAgent: o.UserAgent, log: o.Log,
 		credentials: credentials,
 		tokens:      newTokenCache(),
 		denials:     denials,
 		targets:     targets,
+		met:         met,
 	}
 	return r, r.connect(o)
 }
@@ -132,9 +137,6 @@ func (r *Registry) connect(o Options) error {
 	}
 	r.documents = r.newMetadataClient(MaxManifest)
 	r.listings = r.newMetadataClient(maxPage)
-	api.Client, api.PlainHTTP = r.listings, plain
-	api.RepositoryListPageSize, api.MaxMetadataBytes = pageSize, maxPage
-	r.api = api
 
 	r.blobs = r.newAuthClient(&http.Client{
 		Transport: r.hosts,
@@ -178,6 +180,9 @@ func (r *Registry) Host() string { return r.host }
 
 // bound is the time within which what a caller waits for ends.
 func (r *Registry) bound() time.Duration { return 2 * r.timeout }
+
+// plain tells whether the registry talks HTTP.
+func (r *Registry) plain() bool { return r.origin.Scheme == "http" }
 
 // apiPath is the base of the distribution API.
 const apiPath = "/v2/"

@@ -59,6 +59,7 @@ func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Des
 	ctx, cancel := withBound(ctx, r.registry.bound())
 	defer cancel()
 	desc, err := r.resolve(ctx, reference)
+	r.note(reference, err)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("resolve %s in %s: %w", reference, r, err)
 	}
@@ -85,6 +86,19 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 		return ocispec.Descriptor{}, err
 	}
 	return r.resolveByContent(ctx, reference, want)
+}
+
+// note remembers what the outcome of asking for a tag or a digest shows to be
+// there.
+func (r *Repository) note(reference string, err error) {
+	switch {
+	case err != nil:
+		r.registry.met.deny(r.name, reference, err)
+	case ValidTag(reference):
+		r.registry.met.add(r.name, reference)
+	default:
+		r.registry.met.add(r.name, "")
+	}
 }
 
 // describe makes a descriptor of the answer to HEAD. It isn't complete where
@@ -137,6 +151,7 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 // (text/plain, application/json) it is the document's own.
 func (r *Repository) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
 	mediaType, content, err = r.manifest(ctx, d)
+	r.note(d.String(), err)
 	if err != nil {
 		return "", nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
 	}

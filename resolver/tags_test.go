@@ -34,6 +34,7 @@ func TestTags(t *testing.T) {
 		{fakeregistry.Listing{UnquotedRel: true}, 3},  // olareg
 		{fakeregistry.Listing{AbsoluteLink: true}, 3}, // GitLab
 		{fakeregistry.Listing{MaxPage: 100}, 25},
+		{fakeregistry.Listing{MaxPage: 500, Twice: true}, 5},
 		{fakeregistry.Listing{IgnoreN: true, Unsorted: true}, 1}, // distribution 2.8
 	} {
 		fake := fakeregistry.New()
@@ -46,6 +47,21 @@ func TestTags(t *testing.T) {
 		}
 		if n := fake.Count("", ""); n != test.pages {
 			t.Errorf("%+v: %d requests, want %d", test.listing, n, test.pages)
+		}
+	}
+}
+
+// A page that begins with what the last one ended with has that once.
+func TestUnique(t *testing.T) {
+	var u unique
+	for _, test := range []struct{ page, want []string }{
+		{[]string{"a", "b", "a"}, []string{"a", "b"}},
+		{[]string{"b", "c"}, []string{"c"}},
+		{nil, nil},
+		{[]string{"c"}, []string{"c"}},
+	} {
+		if got := u.next(test.page); !slices.Equal(got, test.want) {
+			t.Errorf("%q, not %q", got, test.want)
 		}
 	}
 }

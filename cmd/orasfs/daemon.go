@@ -22,7 +22,8 @@ import (
 const (
 	daemonVariable = "_ORASFS_DAEMON"
 	reportFD       = 3
-	// reportMounted is the line of success; any other is why not.
+	// reportMounted is the line of success, or begins it, before a remark; any
+	// other is why not.
 	reportMounted = "mounted"
 	maxReport     = 64 << 10 // bytes
 )
@@ -86,7 +87,10 @@ func (r *mountRequest) startDaemon(ctx context.Context, stderr io.Writer) error 
 		return fmt.Errorf("start the daemon: %w", err)
 	}
 	line, err := awaitReport(ctx, reports, r.patience())
-	if err == nil && line == reportMounted {
+	if remark, ok := strings.CutPrefix(line, reportMounted); err == nil && ok {
+		if remark != "" {
+			tell(stderr, "orasfs:"+remark)
+		}
 		return cmd.Process.Release()
 	}
 	r.endDaemon(ctx, cmd)
@@ -227,10 +231,15 @@ func inheritedReport() *reportPipe {
 	return &reportPipe{file: os.NewFile(reportFD, "report")}
 }
 
-// mounted says that the mount answers. The pipe stays open for as long as the
+// mounted says that the mount answers, and what else the user should know. The pipe
+// stays open for as long as the
 // process lives: go-fuse wants descriptor 3 never to be a file of a mount.
-func (r *reportPipe) mounted() error {
-	_, err := r.file.WriteString(reportMounted + "\n")
+func (r *reportPipe) mounted(remark string) error {
+	line := reportMounted
+	if remark != "" {
+		line += " " + printable(remark)
+	}
+	_, err := r.file.WriteString(line + "\n")
 	return err
 }
 

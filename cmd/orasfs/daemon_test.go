@@ -45,7 +45,7 @@ func fakeDaemon(behaviour string) int {
 	report := inheritedReport()
 	switch behaviour {
 	case "mounts":
-		if report.mounted() != nil {
+		if report.mounted("") != nil {
 			return exitFailure
 		}
 		time.Sleep(fakeDaemonLife) // it is killed before

@@ -109,7 +109,7 @@ func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, repor
 		return request.serveAsDaemon(ctx, report)
 	case f.foreground:
 		log := newLogger(cmd.ErrOrStderr(), request.logFormat, request.verbose)
-		return request.serve(ctx, log, func() error { return nil })
+		return request.serve(ctx, log, func(string) error { return nil }) // a remark is in the log, too
 	default:
 		return request.startDaemon(ctx, cmd.ErrOrStderr())
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -11,9 +10,9 @@ import (
 	"github.com/orasfs/orasfs/resolver"
 )
 
-// serve mounts, calls mounted, and serves until ctx ends or somebody else
+// serve mounts, calls mounted with a remark for the user ("" is none), and serves until ctx ends or somebody else
 // unmounts. If mounted fails, nobody waits for the mount and it ends at once.
-func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func() error) (err error) {
+func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func(remark string) error) (err error) {
 	limitMemory(r.cache)
 	r.registry.Log, r.cache.Log = log, log
 	o, err := r.open(ctx, log)
@@ -41,7 +40,7 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		return r.explain(err)
 	}
 	log.Info("mounted", "target", r.target.text, "mountpoint", r.mountpoint)
-	if err := mounted(); err != nil {
+	if err := mounted(server.Remark()); err != nil {
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()
 	}
@@ -69,7 +68,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 	case r.target.layout != "":
 		o.Layout, err = resolver.OpenLayout(ctx, r.target.layout, log)
 	case r.target.Host != "":
-		o.Registry, err = r.reach(ctx)
+		o.Registry, err = resolver.NewRegistry(r.target.Host, r.registry)
 	default:
 		o.Connect = r.connect
 		_, err = resolver.NewRegistry("localhost", r.registry) // finds what is wrong with the options
@@ -85,21 +84,6 @@ func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
 		o.CAFile, o.Insecure = "", false
 	}
 	return resolver.NewRegistry(host, o)
-}
-
-// reach asks the target's registry whether it is one and lets us in. The resolver
-// bounds every request; an operation takes at most two timeouts.
-func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
-	registry, err := resolver.NewRegistry(r.target.Host, r.registry)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*r.registry.Timeout)
-	defer cancel()
-	if err := registry.Ping(ctx); err != nil {
-		return nil, errors.Join(err, registry.Close())
-	}
-	return registry, nil
 }
 
 // untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.

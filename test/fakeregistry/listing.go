@@ -16,16 +16,19 @@ import (
 // A Listing says how the catalog and the lists of tags and of referrers are
 // answered. The zero value is what the specification asks for.
 type Listing struct {
-	IgnoreType   bool // referrers of all types, whichever is asked for
-	IgnoreN      bool // all on one page, whatever n says
-	IgnoreLast   bool // every page is the first one
-	Unsorted     bool // in no order
-	NoLink       bool // pages, and no Link to the next
-	MaxPage      int  // at most so many names on a page; 0 is no bound
-	UnknownEmpty bool // tags of an unknown repository are 200 and empty, not 404
-	NullTags     bool // no tags are null, not []
-	UnquotedRel  bool // Link: <…>;rel=next
-	AbsoluteLink bool // the Link has scheme and host
+	IgnoreType   bool     // referrers of all types, whichever is asked for
+	IgnoreN      bool     // all on one page, whatever n says
+	IgnoreLast   bool     // every page is the first one
+	Unsorted     bool     // in no order
+	NoLink       bool     // pages, and no Link to the next
+	RefuseN      int      // an n above that is 400, as with distribution's catalog.maxentries; 0 is no bound
+	Twice        bool     // every name is listed twice, on the next page too
+	Hidden       []string // repositories that the catalog leaves out
+	MaxPage      int      // at most so many names on a page; 0 is no bound
+	UnknownEmpty bool     // tags of an unknown repository are 200 and empty, not 404
+	NullTags     bool     // no tags are null, not []
+	UnquotedRel  bool     // Link: <…>;rel=next
+	AbsoluteLink bool     // the Link has scheme and host
 }
 
 // SetListing changes how lists are answered from now on.
@@ -42,6 +45,10 @@ func (r *Registry) serveCatalog(w http.ResponseWriter, req *http.Request) {
 	}
 	names, listing := r.catalog, r.listing
 	r.mu.Unlock()
+	if listing.refuses(w, req) {
+		return
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(listing.Hidden, name) })
 	page := listing.page(w, req, names)
 	writeJSON(w, map[string]any{"repositories": page})
 }
@@ -59,6 +66,9 @@ func (r *Registry) serveTags(w http.ResponseWriter, req *http.Request, name stri
 	r.mu.Unlock()
 	if repo == nil && !listing.UnknownEmpty {
 		fail(w, http.StatusNotFound, "NAME_UNKNOWN", "repository name not known to registry")
+		return
+	}
+	if listing.refuses(w, req) {
 		return
 	}
 	page := listing.page(w, req, tags)
@@ -87,6 +97,16 @@ func (l Listing) referrers(w http.ResponseWriter, req *http.Request, all []ocisp
 	return page
 }
 
+// refuses answers a request for too long a page.
+func (l Listing) refuses(w http.ResponseWriter, req *http.Request) bool {
+	n, err := strconv.Atoi(req.URL.Query().Get("n"))
+	if err != nil || l.RefuseN == 0 || n <= l.RefuseN {
+		return false
+	}
+	fail(w, http.StatusBadRequest, "PAGINATION_NUMBER_INVALID", "invalid number of results requested")
+	return true
+}
+
 // page returns the names that the request asks for and sets the Link to those
 // that follow. The names are sorted and are not changed.
 func (l Listing) page(w http.ResponseWriter, req *http.Request, names []string) []string {
@@ -109,6 +129,9 @@ func (l Listing) page(w http.ResponseWriter, req *http.Request, names []string) 
 	}
 	if l.Unsorted {
 		slices.Reverse(page)
+	}
+	if l.Twice {
+		page = append(page, page...)
 	}
 	return page
 }

@@ -61,7 +61,6 @@ func TestMountFails(t *testing.T) {
 		}, []string{"401", "password"}},
 		"unknown authority":  {tlsHost, nil, []string{"certificate", "--ca-file", "--insecure"}},
 		"plain HTTP":         {strings.Replace(f.host, "127.0.0.1", "0.0.0.0", 1), nil, []string{"--plain-http"}},
-		"no such name":       {f.host + "/nowhere/at/all", nil, []string{"nowhere/at/all"}},
 		"mountpoint missing": {f.host, func(_ *testing.T, m *mount) { m.dir += "/none" }, []string{"mnt/none", "mkdir"}},
 		"mountpoint a file": {f.host, func(t *testing.T, m *mount) {
 			m.dir += "file"

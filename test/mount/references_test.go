@@ -13,7 +13,7 @@ func TestReferences(t *testing.T) {
 	r := startDistribution(t)
 	files := folder(t, hello)
 	pushed := r.push(t, files, "hello-artifact:v1", "./artifact.txt")
-	r.push(t, files, "hello-artifact/below/it:v1", "./artifact.txt")
+	below := r.push(t, files, "hello-artifact/below/it:v1", "./artifact.txt") // another time may be in it
 	r.push(t, files, "a/b/c:v1", "./artifact.txt")
 	m := mountRegistry(t, r.host)
 
@@ -28,7 +28,7 @@ func TestReferences(t *testing.T) {
 			"hello-artifact/_manifests/" + pushed:           "sha256/" + hex,
 			"hello-artifact/_blobs/" + helloDigest:          "sha256/" + hexOf(helloDigest),
 			"hello-artifact/below/it:v1":                    "it/_tags/v1",
-			"hello-artifact/below/it@" + pushed:             "it/_manifests/sha256/" + hex,
+			"hello-artifact/below/it@" + below:              "it/_manifests/sha256/" + hexOf(below),
 			"hello-artifact/below/it/_blobs/" + helloDigest: "sha256/" + hexOf(helloDigest),
 		} {
 			if got := m.readlink(t, path); got != want {

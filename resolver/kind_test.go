@@ -1,13 +1,18 @@
 package resolver
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
+	"time"
+
+	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-func TestProbe(t *testing.T) {
+func TestKind(t *testing.T) {
 	catalogRefused := fakeregistry.Fault{Path: "_catalog", Status: 401}
 	tests := []struct {
 		name    string
@@ -70,7 +75,7 @@ func TestProbe(t *testing.T) {
 			}
 			r := connect(t, fake, Options{})
 			for name, want := range test.want {
-				if got, err := r.Probe(t.Context(), name); got != want || err != nil {
+				if got, err := r.Kind(t.Context(), name); got != want || err != nil {
 					t.Errorf("%s: %s, %v; want %s", name, got, err, want)
 				}
 			}
@@ -82,13 +87,13 @@ func TestProbe(t *testing.T) {
 }
 
 // However long the catalog is, one page of it decides.
-func TestProbeDoesNotWalkTheCatalog(t *testing.T) {
+func TestKindDoesNotWalkTheCatalog(t *testing.T) {
 	fake := fakeregistry.New()
 	fake.AddRepositories(numbered(20_000)...)
 	r := connect(t, fake, Options{})
 	for name, want := range map[string]Kind{"group-5": KindNamespace, "group-55": KindNone, "group": KindNone} {
 		fake.Reset()
-		if got, err := r.Probe(t.Context(), name); got != want || err != nil {
+		if got, err := r.Kind(t.Context(), name); got != want || err != nil {
 			t.Errorf("%s: %s, %v; want %s", name, got, err, want)
 		}
 		if n := fake.Count("", ""); n != 2 {
@@ -97,39 +102,124 @@ func TestProbeDoesNotWalkTheCatalog(t *testing.T) {
 	}
 	// One that ignores last is walked.
 	fake.SetListing(fakeregistry.Listing{IgnoreLast: true, IgnoreN: true})
-	if got, err := r.Probe(t.Context(), "group-9"); got != KindNamespace || err != nil {
+	if got, err := r.Kind(t.Context(), "group-9"); got != KindNamespace || err != nil {
 		t.Errorf("%s, %v", got, err)
 	}
 }
 
-func TestProbeFails(t *testing.T) {
+func TestKindFails(t *testing.T) {
 	fake := fakeregistry.New()
 	fake.AddRepositories("group/app")
 	remove := fake.Inject(fakeregistry.Fault{Path: "/tags/", Status: 500})
 	r := connect(t, fake, Options{})
-	_, err := r.Probe(t.Context(), "group")
+	got, err := r.Kind(t.Context(), "group")
 	wantStatus(t, err, 500)
+	if got != KindUnknown {
+		t.Errorf("without a tag list it is a %s", got)
+	}
 	remove()
 	fake.Inject(fakeregistry.Fault{Path: "_catalog", Status: 500})
-	_, err = r.Probe(t.Context(), "group")
-	wantStatus(t, err, 500)
+	if got, err := r.Kind(t.Context(), "group"); got != KindUnknown || err != nil {
+		t.Errorf("without a catalog it is a %s (%v)", got, err)
+	}
+}
+
+// The table of evidence in kind.go, a row each: what is met, and what the two lists
+// answer. However a list fails, what resolves is there, and a list that has failed
+// isn't asked for by who wants to know something else.
+func TestEvidence(t *testing.T) {
+	html := fakeregistry.Fault{Status: 200, Body: []byte("<html><title>Sign in</title>")}
+	answer := func(status int) fakeregistry.Fault { return fakeregistry.Fault{Status: status} }
+	failures := map[string]fakeregistry.Fault{
+		"204": answer(204), "400": answer(400), "401": answer(401), "403": answer(403), "404": answer(404), "405": answer(405),
+		"410": answer(410), "429": answer(429), "500": answer(500), "501": answer(501), "503": answer(503), "HTML": html,
+		"slow": {Stall: true},
+	}
+	for name, fault := range failures {
+		for _, list := range []string{"_catalog", "/tags/list"} {
+			t.Run(list+" "+name, func(t *testing.T) {
+				t.Parallel()
+				fake := fakeregistry.New()
+				pushed := fake.AddArtifact("team/app", "v1", "application/vnd.example", nil)
+				fault.Path = list
+				fake.Inject(fault)
+				r := connect(t, fake, Options{Timeout: 100 * time.Millisecond})
+				repo, err := r.Repository("team/app")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, reference := range []string{"v1", pushed.Digest.String()} {
+					if got, err := repo.Resolve(t.Context(), reference); err != nil || got.Digest != pushed.Digest {
+						t.Errorf("%s: %v, %v", reference, got.Digest, err)
+					}
+				}
+				if _, err := repo.Resolve(t.Context(), "none"); !errors.Is(err, errdef.ErrNotFound) {
+					t.Errorf("a tag that isn't there: %v", err)
+				}
+				if n := fake.Count("", list); n != 0 {
+					t.Errorf("the list was asked for %d times by who wants a tag", n)
+				}
+				if got, err := r.Kind(t.Context(), "team/app"); got != KindRepository || err != nil {
+					t.Errorf("what has given something is a %s (%v)", got, err)
+				}
+				if got := r.Met(""); !slices.Equal(got, []string{"team"}) {
+					t.Errorf("met: %q", got)
+				}
+				if got := r.Met("team"); !slices.Equal(got, []string{"app"}) {
+					t.Errorf("met below team: %q", got)
+				}
+				if tags, known := repo.MetTags(); !known || !slices.Equal(tags, []string{"v1"}) {
+					t.Errorf("met tags: %q, %t", tags, known)
+				}
+			})
+		}
+	}
+}
+
+// What a registry denies isn't met any more.
+func TestMetIsDenied(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.AddArtifact("app", "v1", "application/vnd.example", nil)
+	r := connect(t, fake, Options{})
+	repo, err := r.Repository("app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.Resolve(t.Context(), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	fake.Untag("app", "v1")
+	r.denials.lasts = 0
+	if _, err := repo.Resolve(t.Context(), "v1"); !errors.Is(err, errdef.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if tags, known := repo.MetTags(); len(tags) != 0 || !known {
+		t.Errorf("%q, %t", tags, known)
+	}
+	fake.Inject(fakeregistry.Fault{Path: "/manifests/", Status: 404, Body: []byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`)})
+	if _, _, err := repo.Manifest(t.Context(), sha256Digest); !errors.Is(err, errdef.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, known := repo.MetTags(); known {
+		t.Error("a repository that the registry doesn't know is remembered")
+	}
 }
 
 // A listing that works ends the memory of one that was refused.
-func TestProbeAfterCatalogCameBack(t *testing.T) {
+func TestKindAfterCatalogCameBack(t *testing.T) {
 	fake := fakeregistry.New()
 	fake.AddRepositories("group/app")
 	fake.Inject(fakeregistry.Fault{Path: "_catalog", Status: 403, Times: 1})
 	r := connect(t, fake, Options{})
 	for i, want := range []Kind{KindUnknown, KindUnknown} {
-		if got, err := r.Probe(t.Context(), "group"); got != want || err != nil {
+		if got, err := r.Kind(t.Context(), "group"); got != want || err != nil {
 			t.Errorf("%d: %s, %v; want %s", i, got, err, want)
 		}
 	}
 	if _, _, err := repositories(t, r, ""); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.Probe(t.Context(), "group"); got != KindNamespace || err != nil {
+	if got, err := r.Kind(t.Context(), "group"); got != KindNamespace || err != nil {
 		t.Errorf("%s, %v", got, err)
 	}
 }

@@ -1,0 +1,237 @@
+package fs
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// What a registry said last is noted on disk too: which digest a tag stood for, and
+// which repositories have given something. So a mount that is made while the
+// registry can't be reached (a machine that starts in an outage) has names for the
+// content that the cache holds. It holds for as long as the last answer in memory
+// does, Options.MaxStale, and is used only where the registry can't be asked.
+//
+// There is an entry of the cache for each repository and one for each registry. As
+// with evidence (known.go) nobody can tell an entry's name without the cache's key,
+// and with another credential there is another entry.
+const (
+	maxNotedTags         = 1024 // of one repository, the latest
+	maxNotedRepositories = 1024 // of one registry, the latest
+	// notedAnew is in how many parts of MaxStale an answer that stays the same is
+	// noted again.
+	notedAnew = 24
+)
+
+// notedTag is what a tag stood for, and when the registry said so.
+type notedTag struct {
+	Digest digest.Digest `json:"digest"`
+	Said   time.Time     `json:"said"`
+}
+
+// remembered is what is noted on disk of registries' answers. All of it is nothing
+// to rely on.
+type remembered struct {
+	tree *tree
+
+	mu      sync.Mutex // guards what follows
+	pending []noted
+	writing bool
+}
+
+// A noted is one thing to note: that the registry of a repository has answered, and
+// what about a tag, unless that is "".
+type noted struct {
+	origin     string // the registry, as its repositories' names begin
+	credential func(context.Context) (string, error)
+	repository string // with the registry's name; "" is none
+	tag        string
+	notedTag
+}
+
+// tag notes what a tag of a repository stands for. Nobody waits for the disk.
+func (m *remembered) tag(r *repository, tag string, d digest.Digest) {
+	if !r.local {
+		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{d, time.Now()}})
+	}
+}
+
+// host notes that a registry has answered.
+func (m *remembered) host(r *registry) {
+	m.note(noted{origin: r.remote.Host(), credential: r.remote.Credential, notedTag: notedTag{Said: time.Now()}})
+}
+
+func (m *remembered) note(n noted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.pending) >= maxKeeping {
+		return
+	}
+	m.pending = append(m.pending, n)
+	if m.writing {
+		return
+	}
+	m.writing = m.tree.run(func() error {
+		for m.write() { //nolint:revive // until nothing is left
+		}
+		return nil
+	}, func(err error) {
+		if err != nil { // of a panic
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.writing = false
+		}
+	})
+}
+
+// write notes what is pending; false once that is nothing.
+func (m *remembered) write() bool {
+	m.mu.Lock()
+	batch := m.pending
+	m.pending, m.writing = nil, len(batch) > 0
+	m.mu.Unlock()
+	byOrigin := map[string][]noted{}
+	for _, n := range batch {
+		byOrigin[n.origin] = append(byOrigin[n.origin], n)
+	}
+	// The mount may be at its end: what it was told is noted all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.tree.ctx), credentialWait)
+	defer cancel()
+	for _, of := range byOrigin {
+		m.writeRegistry(ctx, of)
+	}
+	return len(batch) > 0
+}
+
+// writeRegistry notes what one registry said.
+func (m *remembered) writeRegistry(ctx context.Context, batch []noted) {
+	origin := batch[0].origin
+	credential, err := batch[0].credential(ctx)
+	if err != nil {
+		m.tree.log.Warn("what the registry said isn't noted", "reference", origin, "error", err)
+		return
+	}
+	byName := map[string]map[string]notedTag{"": {}}
+	for _, n := range batch {
+		if byName[n.repository] == nil {
+			byName[n.repository] = map[string]notedTag{}
+		}
+		byName[n.repository][n.tag] = n.notedTag
+	}
+	latest := batch[len(batch)-1].Said
+	for name, tags := range byName {
+		if name != "" {
+			m.merge(m.entry("tags", name, credential), tags, maxNotedTags)
+		}
+		byName[""][name] = notedTag{Said: latest} // "" is the registry itself
+	}
+	m.merge(m.entry("host", origin, credential), byName[""], maxNotedRepositories)
+}
+
+// merge adds names to an entry, and drops what is too much then: the oldest.
+func (m *remembered) merge(entry string, added map[string]notedTag, most int) {
+	all := m.read(entry)
+	if all == nil {
+		all = map[string]notedTag{}
+	}
+	changed := false
+	for name, tag := range added {
+		before, ok := all[name]
+		changed = changed || !ok || before.Digest != tag.Digest || tag.Said.Sub(before.Said) > m.tree.maxStale/notedAnew
+		all[name] = tag
+	}
+	if !changed {
+		return
+	}
+	if len(all) > most {
+		names := make([]string, 0, len(all))
+		for name := range all {
+			if name != "" {
+				names = append(names, name)
+			}
+		}
+		slices.SortFunc(names, func(a, b string) int { return all[a].Said.Compare(all[b].Said) })
+		for _, name := range names[:len(all)-most] {
+			delete(all, name)
+		}
+	}
+	if content, err := json.Marshal(all); err == nil {
+		m.tree.cache.PutIndex(entry, content)
+	}
+}
+
+// entry is the name of the entry for a registry or a repository.
+func (m *remembered) entry(kind, name, credential string) string {
+	mac := hmac.New(sha256.New, m.tree.evidence.key())
+	mac.Write([]byte(strings.Join([]string{kind, name, credential}, "\x00")))
+	return kind + "-" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// read is what an entry holds, nil where there is none.
+func (m *remembered) read(entry string) map[string]notedTag {
+	content, ok := m.tree.cache.Index(entry)
+	if !ok {
+		return nil
+	}
+	var all map[string]notedTag
+	if json.Unmarshal(content, &all) != nil {
+		return nil
+	}
+	return all
+}
+
+// recall is what is noted under a name, without what is too old.
+func (m *remembered) recall(ctx context.Context, kind, name string, credential func(context.Context) (string, error)) map[string]notedTag {
+	secret, err := credential(ctx)
+	if err != nil {
+		m.tree.log.Warn("what the registry said before isn't known", "reference", name, "error", err)
+		return nil
+	}
+	all := m.read(m.entry(kind, name, secret))
+	for name, tag := range all {
+		if age := time.Since(tag.Said); age > m.tree.maxStale || age < 0 {
+			delete(all, name)
+		}
+	}
+	return all
+}
+
+// tags are what the tags of a repository stood for.
+func (m *remembered) tags(ctx context.Context, r *repository) map[string]notedTag {
+	if r.local {
+		return nil
+	}
+	all := m.recall(ctx, "tags", r.name, r.credential)
+	for tag, noted := range all {
+		if _, err := parseDigest(noted.Digest.String()); err != nil || !resolver.ValidTag(tag) {
+			delete(all, tag)
+		}
+	}
+	return all
+}
+
+// registry tells when a registry answered last, the zero time where that isn't
+// noted. What its repositories have given is met then.
+func (m *remembered) registry(ctx context.Context, r *registry) time.Time {
+	all := m.recall(ctx, "host", r.remote.Host(), r.remote.Credential)
+	itself, ok := all[""]
+	if !ok {
+		return time.Time{}
+	}
+	for name := range all {
+		if repo, err := r.remote.Repository(strings.TrimPrefix(name, r.remote.Host()+"/")); err == nil {
+			repo.Remember("")
+		}
+	}
+	return itself.Said
+}
