@@ -55,6 +55,77 @@ func TestPartialCatalog(t *testing.T) {
 	}
 }
 
+// TestPullThrough is a real pull-through cache that has pulled nothing yet.
+func TestPullThrough(t *testing.T) {
+	t.Parallel()
+	for name, start := range distributions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			upstream := startDistribution(t)
+			files := folder(t, hello)
+			pushed := upstream.push(t, files, "team/app:v1", "./artifact.txt")
+			upstream.push(t, files, "other:v1", "./artifact.txt")
+			proxy := start(t, "proxy:\n  remoteurl: http://"+upstream.host+"\n")
+			m := mountRegistry(t, proxy.host)
+			for _, file := range []string{
+				"team/app:v1/files/artifact.txt", "team/app/_tags/v1/files/artifact.txt",
+				"team/app@" + pushed + "/files/artifact.txt", "other:v1/files/artifact.txt",
+			} {
+				if got := m.cat(t, file); got != "hello world\n" {
+					t.Errorf("%s holds %q", file, got)
+				}
+			}
+			if got := m.ls(t); !slices.Equal(got, []string{"other", "team"}) {
+				t.Errorf("the root lists %q, not what was met", got)
+			}
+			fails(t, notThere, "cat", m.path("team/none:v1"))
+			for _, target := range []string{"/team", "/team/app"} {
+				below := mountRegistry(t, start(t, "proxy:\n  remoteurl: http://"+upstream.host+"\n").host+target)
+				if got := below.cat(t, strings.TrimPrefix("/team/app/_tags/v1/files/artifact.txt", target)); got != "hello world\n" {
+					t.Errorf("a mount of %s: the file holds %q", target, got)
+				}
+			}
+		})
+	}
+}
+
+// TestShortCatalog is a real registry that refuses pages of the size that we ask
+// for.
+func TestShortCatalog(t *testing.T) {
+	t.Parallel()
+	for name, start := range distributions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, "catalog:\n  maxentries: 2\n")
+			files := folder(t, hello)
+			var want []string
+			for i := range 5 {
+				want = append(want, fmt.Sprintf("app%d", i))
+				r.push(t, files, want[i]+":v1", "./artifact.txt")
+			}
+			m := mountRegistry(t, r.host)
+			if got := m.ls(t); !slices.Equal(got, want) {
+				t.Errorf("the root lists %q", got)
+			}
+			if got := m.cat(t, "app3:v1/files/artifact.txt"); got != "hello world\n" {
+				t.Errorf("the file holds %q", got)
+			}
+		})
+	}
+}
+
+// distributions start distribution with further sections of configuration.
+var distributions = map[string]func(t testing.TB, more string) *registry{
+	"distribution": func(t testing.TB, more string) *registry {
+		port := freePort(t)
+		return startDistributionOn(t, distribution, port, more).answers(t, http.DefaultClient, localhost(port), http.StatusOK)
+	},
+	"distribution 2.8": func(t testing.TB, more string) *registry {
+		port := freePort(t)
+		return startDistributionOn(t, tool(t, "docker-registry"), port, more).answers(t, http.DefaultClient, localhost(port), http.StatusOK)
+	},
+}
+
 func cutLast(name string) (parent, child string) {
 	i := strings.LastIndexByte(name, '/')
 	return name[:max(i, 0)], name[i+1:]
