@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -36,6 +37,8 @@ const (
 	// maxKnown bounds the digests that are known of a repository besides those
 	// that were met. What was forgotten is asked for again.
 	maxKnown = 16384
+	// hasPrefix begins the names of evidence on disk.
+	hasPrefix = "has-"
 	// maxKeeping bounds the digests that wait to be noted on disk. What finds no
 	// place is asked for again, or isn't there while the registry is down.
 	maxKeeping = 1024
@@ -95,7 +98,8 @@ func (r *repository) reached(d digest.Digest) {
 
 // evidence is what is noted on disk of which repository has which digest: an
 // entry of the cache for each, whose name nobody can tell without a key that
-// stays beside it. It holds no credential, and no name in the clear.
+// stays beside it, and the credential. It holds the digest and the repository's name,
+// for who wants to know what the cache has of which (Holders), and no credential.
 type evidence struct {
 	tree *tree
 	key  func() []byte
@@ -136,7 +140,7 @@ func evidenceKey(c *cache.Cache) []byte {
 func (e *evidence) name(r *repository, credential string, d digest.Digest) string {
 	mac := hmac.New(sha256.New, e.key())
 	mac.Write([]byte(strings.Join([]string{r.name, credential, d.String()}, "\x00")))
-	return "has-" + hex.EncodeToString(mac.Sum(nil))
+	return hasPrefix + hex.EncodeToString(mac.Sum(nil))
 }
 
 // has tells whether it is noted that the repository has a digest.
@@ -147,7 +151,8 @@ func (e *evidence) has(ctx context.Context, r *repository, d digest.Digest) bool
 		return false
 	}
 	noted, ok := e.tree.cache.Index(e.name(r, credential, d))
-	return ok && string(noted) == d.String()
+	said, _, _ := strings.Cut(string(noted), "\n")
+	return ok && said == d.String()
 }
 
 // keep notes that the repository has a digest. Nobody waits for the disk.
@@ -198,8 +203,9 @@ func (e *evidence) write() bool {
 			continue
 		}
 		name := e.name(s.repo, credential, s.digest)
-		if noted, ok := e.tree.cache.Index(name); !ok || string(noted) != s.digest.String() {
-			e.tree.cache.PutIndex(name, []byte(s.digest))
+		content := []byte(s.digest.String() + "\n" + s.repo.name)
+		if noted, ok := e.tree.cache.Index(name); !ok || !bytes.Equal(noted, content) {
+			e.tree.cache.PutIndex(name, content)
 		}
 	}
 	return len(batch) > 0
