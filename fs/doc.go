@@ -47,7 +47,7 @@
 // ALGORITHM:HEX in _blobs, all of them links, and everything that the registry
 // can't or doesn't list.
 //
-// What is there is decided by evidence (resolver/kind.go), and a list is asked for
+// What is there is decided by evidence (resolver/evidence.go), and a list is asked for
 // only by who lists. So any name that a repository may have can be walked through:
 // something below it may be there. One of which the registry denies that it is a
 // repository, and lists nothing below, can't be opened. A manifest that a tag stands

@@ -41,7 +41,7 @@ func (n *node) newNamespace(ctx context.Context, r *registry, name string, out *
 
 // Lookup implements fusefs.NodeLookuper. A name that a repository can have is
 // there, without a request: whether something is below it, nobody can deny
-// (resolver/kind.go). Who lists it is told.
+// (resolver/evidence.go). Who lists it is told.
 func (n *namespaceNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	switch {
 	case strings.HasPrefix(name, "_"):

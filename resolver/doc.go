@@ -16,7 +16,7 @@
 // that are exact or an error, redirects that are remembered, and what is known
 // of a host.
 //
-// What is there is decided by evidence: kind.go has the table.
+// What is there is decided by evidence: evidence.go has the table.
 //
 // A host is a scheme, name and port: the registry's, one that it redirects to,
 // or its token service. Each has its own connections and slots, so that none

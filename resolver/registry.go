@@ -72,7 +72,7 @@ type Registry struct {
 
 	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
 	refused refusal                      // of the catalog
-	met     *met                         // see kind.go
+	met     *met                         // see evidence.go
 }
 
 // NewRegistry makes a client of the registry at host, HOST[:PORT]. It reads

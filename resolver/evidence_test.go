@@ -124,7 +124,7 @@ func TestKindFails(t *testing.T) {
 	}
 }
 
-// The table of evidence in kind.go, a row each: what is met, and what the two lists
+// The table in evidence.go, a row each: what is met, and what the two lists
 // answer. However a list fails, what resolves is there, and a list that has failed
 // isn't asked for by who wants to know something else.
 func TestEvidence(t *testing.T) {
