@@ -44,7 +44,7 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 	return t.hosts.get(ctx, host, func(ctx context.Context) (*registry, error) {
 		r, ok := t.registries.Get(host)
 		if !ok {
-			remote, err := t.connect(host)
+			remote, err := t.connect(ctx, host)
 			if err != nil {
 				return nil, err
 			}

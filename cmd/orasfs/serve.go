@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs"
@@ -77,12 +78,22 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 	return o, err
 }
 
-// connect makes the client of one of every registry. An authority or --insecure is
-// for those that talk TLS: without a TARGET it doesn't say that localhost does.
-func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
+// connect makes the client of one of every registry. An authority, say, is for those
+// that talk TLS, and without a TARGET it doesn't say that localhost does: that is
+// asked, and HTTP is talked if what is there can't be talked to in TLS.
+func (r *mountRequest) connect(ctx context.Context, host string) (*resolver.Registry, error) {
+	registry, err := resolver.NewRegistry(host, r.registry)
+	if err != nil || r.registry.PlainHTTP != nil || !resolver.IsLoopback(host) || !r.registry.MeansTLS() {
+		return registry, err
+	}
+	err = registry.Ping(ctx)
+	if !errors.Is(err, http.ErrSchemeMismatch) {
+		return registry, nil // whoever uses it sees what is wrong
+	}
 	o := r.registry
-	if resolver.IsLoopback(host) {
-		o.CAFile, o.Insecure = "", false
+	o.PlainHTTP = new(true)
+	if err := registry.Close(); err != nil {
+		return nil, err
 	}
 	return resolver.NewRegistry(host, o)
 }
@@ -99,6 +110,8 @@ func (r *mountRequest) reach(ctx context.Context) (*resolver.Registry, error) {
 	if err := registry.Ping(ctx); err != nil {
 		return nil, errors.Join(err, registry.Close())
 	}
+	credential, err := registry.Credential(ctx)
+	r.loggedIn = err == nil && credential != ""
 	return registry, nil
 }
 
