@@ -37,3 +37,9 @@ func (r *Registry) talksTLS(ctx context.Context, err error) bool {
 	var alert *net.OpError
 	return err == nil || errors.As(err, &alert) && alert.Op == "remote error"
 }
+
+// NoTLS tells whether an error says that a host, which was asked for TLS, talks
+// something else.
+func NoTLS(err error) bool {
+	return errors.Is(err, http.ErrSchemeMismatch) || errors.As(err, new(tls.RecordHeaderError))
+}

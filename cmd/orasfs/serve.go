@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs"
@@ -86,8 +85,7 @@ func (r *mountRequest) connect(ctx context.Context, host string) (*resolver.Regi
 	if err != nil || r.registry.PlainHTTP != nil || !resolver.IsLoopback(host) || !r.registry.MeansTLS() {
 		return registry, err
 	}
-	err = registry.Ping(ctx)
-	if !errors.Is(err, http.ErrSchemeMismatch) {
+	if !resolver.NoTLS(registry.Ping(ctx)) {
 		return registry, nil // whoever uses it sees what is wrong
 	}
 	o := r.registry

@@ -100,7 +100,6 @@ func (r *mountRequest) explainTLS(who resolver.Party, err error) error {
 	var (
 		certificate *tls.CertificateVerificationError
 		invalid     x509.CertificateInvalidError
-		notTLS      tls.RecordHeaderError
 		alert       *net.OpError
 		wrongName   x509.HostnameError
 	)
@@ -111,7 +110,7 @@ func (r *mountRequest) explainTLS(who resolver.Party, err error) error {
 		return fmt.Errorf("the TLS certificate of %s can't be used (%w): check this machine's clock, or use --insecure", who, invalid)
 	case errors.As(err, &certificate):
 		return fmt.Errorf("the TLS certificate of %s isn't trusted (%w): give its authority with --ca-file, or use --insecure", who, certificate.Err)
-	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &notTLS):
+	case resolver.NoTLS(err):
 		return fmt.Errorf("%s doesn't talk TLS: %s", who, remedy(who, "use --plain-http if it is meant to talk HTTP"))
 	case !errors.As(err, &alert) || alert.Op != "remote error":
 		return nil
