@@ -72,24 +72,28 @@ func TestHeader(t *testing.T) {
 			t.Error("the CDN has seen X-Key")
 		}
 	}
+}
 
-	// Where another host sends back to the registry, it is that host's request.
-	fake.RedirectBlobs(nil, "")
-	outside := fakeregistry.New()
+// Where another host sends back to the registry, it is that host's request.
+func TestHeaderOfAnothersRequest(t *testing.T) {
+	fake, outside := fakeregistry.New(), fakeregistry.New()
+	desc := fake.AddBlob("app", alphabet)
+	r := repo(t, fake, Options{Header: http.Header{"X-Key": {"s3cret"}}})
 	fake.Inject(fakeregistry.Fault{
-		Path: "/blobs/", If: func(req *http.Request) bool { return req.URL.RawQuery == "" },
+		If:     func(req *http.Request) bool { return req.URL.RawQuery == "" },
 		Status: 307, Header: map[string]string{"Location": "http://" + serve(t, outside) + "/x"},
 	})
 	outside.Inject(fakeregistry.Fault{Status: 307, Header: map[string]string{"Location": "http://" + r.registry.host + "/v2/app/blobs/" + desc.Digest.String() + "?back"}})
-	fake.Reset()
-	r.forgetTarget(desc.Digest)
-	_, _, _ = fetch(r.Blob(desc), 0, 4)
-	if outside.Count("", "") == 0 {
-		t.Error("nobody was redirected: the test shows nothing")
+	if got, _, err := fetch(r.Blob(desc), 0, 4); got != "abcd" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, _, _ = r.Manifest(t.Context(), desc.Digest) // by another way
+	if n := len(outside.Requests()); n != 2 {
+		t.Errorf("%d requests are sent elsewhere: the test shows nothing", n)
 	}
 	for _, request := range append(outside.Requests(), fake.Requests()...) {
-		if request.Header.Get("X-Key") != "" && (request.Query.Has("back") || request.Path == "/x") {
-			t.Errorf("%s %s has X-Key", request.Host, request.Path)
+		if first := request.Host == r.registry.host && !request.Query.Has("back"); (request.Header.Get("X-Key") != "") != first {
+			t.Errorf("%s %s %v has X-Key %q", request.Host, request.Path, request.Query, request.Header.Get("X-Key"))
 		}
 	}
 }
