@@ -95,6 +95,8 @@
 // attributes. Setuid bits are shown, and nosuid disarms them. A directory that
 // shows an archive (rootfs, layers/00) has the manifest's attributes until
 // somebody looks into it, and from then on the archive's own, and one that is merged, or a chart's, always.
+// Those modes and owners keep nobody out who reaches the mount, unless it has
+// default_permissions: access(2) says so too (inode.go).
 //
 // # Identity
 //
@@ -154,7 +156,7 @@
 // A name has at most 255 bytes. Titles that can't be a path below files/ are
 // left out, with a line in the log; the layer is in layers/ all the same. Hard
 // link counts are 1 although an inode may have two names, but those of an
-// archive's files are right. Extended attributes are at most 64 KiB each and 64
+// archive's files are right; a directory's is 1 whatever it holds. Extended attributes are at most 64 KiB each and 64
 // KiB of names; what is longer stays in manifest.json. A layer of more than a
 // million entries isn't opened (package archive has its bounds), nor an image that
 // takes more memory than Options.Memory: some 400 bytes for each entry of its layers

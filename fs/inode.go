@@ -15,6 +15,8 @@ type node struct {
 	tree *tree
 }
 
+var _ fusefs.NodeAccesser = (*node)(nil)
+
 // How long the kernel may keep what it was told. A digest always means the
 // same bytes; names are looked up again after the tags' time to live.
 const (
@@ -34,10 +36,44 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 	return 0
 }
 
-// directory fills the attributes of a directory.
+// Masks of access(2).
+const (
+	mayExecute = 1
+	mayWrite   = 2
+)
+
+// Access implements fusefs.NodeAccesser, for access(2), chdir(2) and chroot(2), as
+// open(2) and readdir(2) are answered: who reaches the mount may read and enter all
+// of it, whatever mode and owner an archive gives a file, and may execute what has
+// an x for anybody, as the kernel has it for execve(2). go-fuse would go by the modes.
+// With the option default_permissions the kernel goes by them for all of these, and
+// asks nobody.
+func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
+	inode := n.EmbeddedInode()
+	switch {
+	case mask&mayWrite != 0:
+		return syscall.EROFS
+	case mask&mayExecute == 0 || inode.StableAttr().Mode != syscall.S_IFREG:
+		return 0
+	}
+	file, ok := inode.Operations().(fusefs.NodeGetattrer)
+	if !ok {
+		return syscall.EACCES
+	}
+	var out fuse.AttrOut
+	if errno := file.Getattr(ctx, nil, &out); errno != 0 {
+		return errno
+	}
+	if out.Mode&0o111 == 0 {
+		return syscall.EACCES
+	}
+	return 0
+}
+
+// directory fills the attributes of a directory. Its link count is 1, which is no
+// count: find(1) and fts(3) then look for directories in it however many there are.
 func (t *tree) directory(out *fuse.Attr, modified time.Time) {
 	t.attributes(out, syscall.S_IFDIR|0o555, 0, modified)
-	out.Nlink = 2
 }
 
 // file fills the attributes of a file.

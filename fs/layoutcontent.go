@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs/artifact"
@@ -75,13 +76,16 @@ type layoutManifests struct {
 }
 
 // Manifest implements export.Manifests. It runs in a goroutine of that package.
-func (l layoutManifests) Manifest(ctx context.Context, d digest.Digest) (m *resolver.Manifest, err error) {
+func (l layoutManifests) Manifest(ctx context.Context, desc ocispec.Descriptor) (m *resolver.Manifest, err error) {
 	err = l.repo.tree.guarded(func() (err error) {
-		m, err = l.repo.manifest(ctx, d)
+		m, err = l.repo.manifest(ctx, desc.Digest)
 		return err
 	})()
-	if missing(err) {
-		l.repo.tree.log.Warn("manifest left out of the layout", "reference", l.reference, "manifest", d, "error", err)
+	switch {
+	case desc.MediaType == "" && (missing(err) || errors.Is(err, errdef.ErrUnsupported)):
+		return nil, nil // it may be a blob
+	case missing(err):
+		l.repo.tree.log.Warn("manifest left out of the layout", "reference", l.reference, "manifest", desc.Digest, "error", err)
 		return nil, nil
 	}
 	return m, err

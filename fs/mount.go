@@ -39,7 +39,7 @@ type Options struct {
 	Layout *resolver.Layout
 	// Connect makes the client of a registry when its host is named, where every
 	// registry is mounted.
-	Connect func(host string) (*resolver.Registry, error)
+	Connect func(ctx context.Context, host string) (*resolver.Registry, error)
 	// Prefix is the namespace or repository that the root shows; "" is the
 	// whole registry.
 	Prefix string

@@ -46,7 +46,7 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 	return t.hosts.getOr(ctx, host, func(ctx context.Context) (*registry, error) {
 		r, ok := t.registries.Get(host)
 		if !ok {
-			remote, err := t.connect(host)
+			remote, err := t.connect(ctx, host)
 			if err != nil {
 				return nil, err
 			}
@@ -65,7 +65,7 @@ func (t *tree) registry(ctx context.Context, host string) (*registry, error) {
 		}
 		return r, err
 	}, func(ctx context.Context) (*registry, time.Time) {
-		remote, err := t.connect(host)
+		remote, err := t.connect(ctx, host)
 		if err != nil {
 			return nil, time.Time{}
 		}

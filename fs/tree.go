@@ -33,7 +33,7 @@ const (
 
 // A tree is what all nodes of one mount share.
 type tree struct {
-	connect func(host string) (*resolver.Registry, error)
+	connect func(ctx context.Context, host string) (*resolver.Registry, error)
 	cache   *cache.Cache
 	log     *slog.Logger
 	owner   fuse.Owner

@@ -2,8 +2,13 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	iofs "io/fs"
+	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +21,9 @@ import (
 // user gave, else the configuration file or the helper it names.
 type credentialSource struct {
 	explicit auth.CredentialFunc // nil when the user gave none
-	file     string              // "" is the default place
+	files    []string            // none is the default place
+	log      *slog.Logger
+	tellOnce sync.Once // that the default file may not be read
 
 	// turn is held while the file is read and its helper runs. A helper whose
 	// child keeps its output open can't be ended, and then its turn isn't
@@ -24,9 +31,13 @@ type credentialSource struct {
 	turn chan struct{}
 }
 
-// newCredentialSource reads the file once, so that a broken one is told early.
+// newCredentialSource reads the files once, so that a broken one is told early.
 func newCredentialSource(host string, o Options) (*credentialSource, error) {
-	s := &credentialSource{file: o.RegistryConfig, turn: make(chan struct{}, 1)}
+	s := &credentialSource{files: o.RegistryConfigs, log: o.Log, turn: make(chan struct{}, 1)}
+	if o.Header.Get("Authorization") != "" {
+		s.explicit = auth.StaticCredential(host, auth.EmptyCredential)
+		return s, nil
+	}
 	if o.Username != "" || o.Password != "" {
 		credential := auth.Credential{Username: o.Username, Password: o.Password}
 		if o.Username == "" {
@@ -35,8 +46,8 @@ func newCredentialSource(host string, o Options) (*credentialSource, error) {
 		s.explicit = auth.StaticCredential(host, credential)
 		return s, nil
 	}
-	if o.RegistryConfig != "" {
-		if _, err := os.Stat(o.RegistryConfig); err != nil {
+	for _, file := range o.RegistryConfigs {
+		if _, err := os.Stat(file); err != nil {
 			return nil, fmt.Errorf("read registry config: %w", err)
 		}
 	}
@@ -46,22 +57,32 @@ func newCredentialSource(host string, o Options) (*credentialSource, error) {
 	return s, nil
 }
 
-// open reads the configuration file. Where there is no default place (no HOME)
-// nothing is configured.
+// open reads the configuration files, of which the first that has a credential
+// counts. Where there is no default place (no HOME) nothing is configured, and so it
+// is where the file in the default place is somebody else's: nobody has named it.
 func (s *credentialSource) open() (credentials.Store, error) {
 	options := credentials.StoreOptions{DetectDefaultNativeStore: true}
-	if s.file != "" {
-		store, err := credentials.NewStore(s.file, options)
-		if err != nil {
-			return nil, fmt.Errorf("read registry config %s: %w", s.file, err)
+	if len(s.files) > 0 {
+		stores := make([]credentials.Store, len(s.files))
+		for i, file := range s.files {
+			store, err := credentials.NewStore(file, options)
+			if err != nil {
+				return nil, fmt.Errorf("read registry config %s: %w", file, err)
+			}
+			stores[i] = store
 		}
-		return store, nil
+		return credentials.NewStoreWithFallbacks(stores[0], stores[1:]...), nil
 	}
-	if _, err := os.UserHomeDir(); err != nil && os.Getenv("DOCKER_CONFIG") == "" {
+	named := os.Getenv("DOCKER_CONFIG") != ""
+	if _, err := os.UserHomeDir(); err != nil && !named {
 		return credentials.NewMemoryStore(), nil
 	}
 	store, err := credentials.NewStoreFromDocker(options)
-	if err != nil {
+	switch {
+	case errors.Is(err, iofs.ErrPermission) && !named:
+		s.tellOnce.Do(func() { s.log.Warn("no login is used: the credentials file may not be read", "error", err) })
+		return credentials.NewMemoryStore(), nil
+	case err != nil:
 		return nil, fmt.Errorf("read registry config: %w", err)
 	}
 	return store, nil
@@ -115,9 +136,13 @@ type identity struct {
 	until time.Time
 }
 
+// authorized tells whether the user has given what is sent as Authorization.
+func (r *Registry) authorized() bool { return r.hosts.options.Header.Get("Authorization") != "" }
+
 // Credential tells apart the credentials that this registry is asked with: ""
 // is none, and another string another credential. The string is a secret. It is
-// for who remembers what the registry said to whom, by a keyed hash of it.
+// for who remembers what the registry said to whom, by a keyed hash of it. Any
+// header of the user's may be a credential.
 func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	r.identity.mu.Lock()
 	id, until := r.identity.id, r.identity.until
@@ -131,10 +156,13 @@ func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("which credential is used for %s: %w", r.host, timedOut(ctx, err))
 	}
+	id = ""
 	if c != auth.EmptyCredential {
 		id = strings.Join([]string{c.Username, c.Password, c.RefreshToken, c.AccessToken}, "\x00")
-	} else {
-		id = ""
+	}
+	header := r.hosts.options.Header
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		id += "\x00" + name + "\x00" + strings.Join(header[name], "\x00")
 	}
 	r.identity.mu.Lock()
 	defer r.identity.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,7 @@ func TestRegistryConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
 
 	writeConfig(t, file, "other.example.com", "alice", "secret")
-	r := dial(t, host, Options{RegistryConfig: file})
+	r := dial(t, host, Options{RegistryConfigs: []string{file}})
 	wantStatus(t, r.Ping(t.Context()), 401)
 	for _, request := range fake.Requests() {
 		if request.Header.Get("Authorization") != "" {
@@ -49,7 +50,7 @@ func TestRegistryConfig(t *testing.T) {
 	if err := r.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	explicit := dial(t, host, Options{RegistryConfig: file, Username: "alice", Password: "x"})
+	explicit := dial(t, host, Options{RegistryConfigs: []string{file}, Username: "alice", Password: "x"})
 	wantStatus(t, explicit.Ping(t.Context()), 401)
 }
 
@@ -68,13 +69,32 @@ func TestDefaultRegistryConfig(t *testing.T) {
 	wantStatus(t, dial(t, host, Options{}).Ping(t.Context()), 401)
 }
 
+// Of several files the first that has a credential for the host counts.
+func TestRegistryConfigs(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	host := serve(t, fake)
+	dir := t.TempDir()
+	files := []string{filepath.Join(dir, "a.json"), filepath.Join(dir, "b.json"), filepath.Join(dir, "c.json")}
+	writeConfig(t, files[0], "other.example.com", "alice", "wrong")
+	writeConfig(t, files[1], host, "alice", "secret")
+	writeConfig(t, files[2], host, "alice", "wrong")
+	if err := dial(t, host, Options{RegistryConfigs: files}).Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantStatus(t, dial(t, host, Options{RegistryConfigs: []string{files[2], files[1]}}).Ping(t.Context()), 401)
+	if _, err := NewRegistry(host, Options{RegistryConfigs: append(files, filepath.Join(dir, "none"))}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: error %v", err)
+	}
+}
+
 func TestRegistryConfigThatIsNone(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.json")
-	if _, err := NewRegistry("example.com", Options{RegistryConfig: file}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := NewRegistry("example.com", Options{RegistryConfigs: []string{file}}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: error %v", err)
 	}
 	writeFile(t, file, "{", 0o600)
-	if _, err := NewRegistry("example.com", Options{RegistryConfig: file}); err == nil || !strings.Contains(err.Error(), file) {
+	if _, err := NewRegistry("example.com", Options{RegistryConfigs: []string{file}}); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("broken file: error %v", err)
 	}
 }
@@ -98,7 +118,7 @@ func TestCredentialHelper(t *testing.T) {
 		`{"Username": "<token>", "Secret": "identity"}`,
 	} {
 		config := withHelper(t, "cat >/dev/null; echo '"+answer+"'")
-		if err := connect(t, fake, Options{RegistryConfig: config}).Ping(t.Context()); err != nil {
+		if err := connect(t, fake, Options{RegistryConfigs: []string{config}}).Ping(t.Context()); err != nil {
 			t.Errorf("%s: %v", answer, err)
 		}
 	}
@@ -108,7 +128,7 @@ func TestCredentialHelperFails(t *testing.T) {
 	fake := fakeregistry.New()
 	fake.RequireBasic("alice", "secret")
 	config := withHelper(t, "echo no keychain here; exit 1")
-	err := connect(t, fake, Options{RegistryConfig: config}).Ping(t.Context())
+	err := connect(t, fake, Options{RegistryConfigs: []string{config}}).Ping(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "no keychain here") {
 		t.Errorf("error %v", err)
 	}
@@ -121,7 +141,7 @@ func TestCredentialHelperHangs(t *testing.T) {
 	started := filepath.Join(dir, "started")
 	end := filepath.Join(dir, "end")
 	script := fmt.Sprintf("(touch %s; while ! test -e %s; do sleep 0.02; done) & wait", started, end)
-	r := dial(t, "example.com", Options{RegistryConfig: withHelper(t, script)})
+	r := dial(t, "example.com", Options{RegistryConfigs: []string{withHelper(t, script)}})
 	t.Cleanup(func() {
 		writeFile(t, end, "", 0o600)
 		r.credentials.turn <- struct{}{} // the helper is gone
@@ -177,8 +197,11 @@ func TestCredential(t *testing.T) {
 	writeConfig(t, file, "example.com", "alice", "secret")
 	ids := make(map[string]string)
 	for name, o := range map[string]Options{
+		"header":         {Header: http.Header{"X-Key": {"secret"}}},
+		"other header":   {Header: http.Header{"X-Key": {"x"}}},
+		"file, header":   {RegistryConfigs: []string{file}, Header: http.Header{"X-Key": {"secret"}}},
 		"none":           {},
-		"file":           {RegistryConfig: file},
+		"file":           {RegistryConfigs: []string{file}},
 		"other password": {Username: "alice", Password: "x"},
 		"identity token": {Password: "secret"},
 	} {

@@ -40,6 +40,11 @@
 // together, once, and keeps the descriptors of those that refer to another. It
 // waits only for an index.json that is being written, at most 40 milliseconds.
 //
+// The headers and the client certificate that a user has go to the registry's
+// origin, and not with a request that another host has sent there. Who failed where
+// several take part, the registry, its token service, where it redirects to, a proxy,
+// an error's text says, and [PartyOf].
+//
 // Errors wrap oras-go's sentinels (errdef.ErrNotFound, errdef.ErrUnsupported,
 // errdef.ErrInvalidReference, errdef.ErrSizeExceedsLimit) and
 // *errcode.ErrorResponse, so that a caller can tell what happened with

@@ -150,7 +150,7 @@ func (h *host) watch(ctx context.Context, f *fall) {
 }
 
 // probe tells whether the host answers: anything, to a request without a
-// credential.
+// credential but those that the user has given as headers.
 func (h *host) probe(ctx context.Context) bool {
 	timeout := h.table.options.Timeout
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -159,7 +159,8 @@ func (h *host) probe(ctx context.Context) bool {
 	defer dial.Stop()
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { dial.Stop() }})
 	address := h.origin
-	if sameOrigin(address, h.table.origin) {
+	own := sameOrigin(address, h.table.origin)
+	if own {
 		address = address.JoinPath(apiPath)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
@@ -167,6 +168,9 @@ func (h *host) probe(ctx context.Context) bool {
 		return false
 	}
 	req.Header.Set("User-Agent", h.table.options.UserAgent)
+	if own {
+		req = h.table.withHeader(req)
+	}
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
 		return false

@@ -14,6 +14,7 @@ import (
 type host struct {
 	table     *hosts
 	origin    *url.URL
+	proxy     *url.URL // the one that it is asked through; nil is none
 	transport *http.Transport
 	bodies    *slots
 	// others bounds the requests that aren't for a blob, so that a blob that
@@ -39,18 +40,19 @@ func newHost(t *hosts, u *url.URL) *host {
 		holds:  make(map[string]hold),
 		fell:   make(chan struct{}),
 	}
-	h.transport = t.newTransport(h.origin)
+	h.proxy = proxyOf(h.origin)
+	h.transport = t.newTransport(h.origin, h.proxy != nil)
 	return h
 }
 
-// A failure is that a host gave no answer. It reads as what it wraps.
+// A failure is that a host gave no answer. It reads as what it wraps, and names who
+// it was: party.go.
 type failure struct {
 	host *host
+	role Role
 	err  error
 	sent bool // else the request didn't come to its turn
 }
-
-func (f *failure) Error() string { return f.err.Error() }
 
 func (f *failure) Unwrap() error { return f.err }
 
@@ -61,21 +63,21 @@ func (f *failure) Timeout() bool {
 }
 
 // roundTrip waits for the request's turn and sends it once.
-func (h *host) roundTrip(req *http.Request, left func()) (*http.Response, error) {
+func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Response, error) {
 	release, err := h.admit(req)
 	if err != nil {
 		left()
 		if req.Body != nil {
 			_ = req.Body.Close()
 		}
-		return nil, &failure{host: h, err: err}
+		return nil, &failure{host: h, role: role, err: err}
 	}
 	resp, err := attempt(h.transport, req, h.table.options.Timeout, func() {
 		release()
 		left()
 	})
 	if err != nil {
-		return nil, &failure{host: h, err: err, sent: true}
+		return nil, &failure{host: h, role: role, err: err, sent: true}
 	}
 	h.heard()
 	h.heed(resp)

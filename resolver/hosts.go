@@ -54,6 +54,16 @@ func newHosts(registry string, origin *url.URL, o Options) (*hosts, error) {
 
 // RoundTrip implements http.RoundTripper: one attempt.
 func (t *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
+	role, own := t.roleOf(req)
+	return t.send(req, role, own)
+}
+
+// send sends a request to a host of that role, with the user's headers if it is one
+// to the registry.
+func (t *hosts) send(req *http.Request, role Role, headers bool) (*http.Response, error) {
+	if headers {
+		req = t.withHeader(req)
+	}
 	h, err := t.enter(req.URL)
 	if err != nil {
 		if req.Body != nil {
@@ -61,7 +71,7 @@ func (t *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return h.roundTrip(req, func() { t.leave(h) })
+	return h.roundTrip(req, role, func() { t.leave(h) })
 }
 
 // enter finds the host of an address, which isn't forgotten until leave.

@@ -276,7 +276,7 @@ func TestRedirectTargetAsksForCredentials(t *testing.T) {
 	fake.Inject(to("http://" + outsideHost + "/v2/x/blobs/y"))
 	file := filepath.Join(t.TempDir(), "config.json")
 	writeConfig(t, file, outsideHost, "alice", "secret")
-	_, _, err := fetch(repo(t, fake, Options{RegistryConfig: file}).Blob(desc), 0, 4)
+	_, _, err := fetch(repo(t, fake, Options{RegistryConfigs: []string{file}}).Blob(desc), 0, 4)
 	wantStatus(t, err, 401)
 	for _, request := range outside.Requests() {
 		if request.Header.Get("Authorization") != "" {

@@ -23,19 +23,30 @@ import (
 // Options are how a registry is reached. The zero value is HTTPS, with the
 // system's CAs and the credentials of ORAS's and Docker's configuration.
 type Options struct {
-	// PlainHTTP talks HTTP. It is automatic for localhost, 127.0.0.0/8 and
-	// [::1], unless CAFile or Insecure show that TLS is meant.
-	PlainHTTP bool
+	// PlainHTTP is whether HTTP is talked, or TLS; nil is HTTP with localhost,
+	// 127.0.0.0/8 and [::1], unless CAFile, CertFile or Insecure show that TLS is
+	// meant, and TLS with all others.
+	PlainHTTP *bool
 	Insecure  bool   // accept any TLS certificate
 	CAFile    string // PEM file of further CAs
+	// CertFile and KeyFile are the PEM files of the certificate that the registry
+	// is shown, and nobody else; both or none.
+	CertFile, KeyFile string
+
+	// Header goes to the registry with every request, and nowhere else; see
+	// ParseHeader. Where it has an Authorization, no credential is looked for.
+	Header http.Header
+	// Resolve has the addresses of hosts, instead of those that are looked up; see
+	// ParseResolve.
+	Resolve map[string]string
 
 	// Username and Password win over any configured credential, for this host
 	// only. A Password alone is an identity token.
 	Username, Password string
-	// RegistryConfig is the credentials file; "" is config.json in
-	// $DOCKER_CONFIG or ~/.docker, which ORAS shares. The helpers it names are
-	// run.
-	RegistryConfig string
+	// RegistryConfigs are the credentials files, of which the first that has a
+	// credential counts; none is config.json in $DOCKER_CONFIG or ~/.docker, which
+	// ORAS shares. The helpers that they name are run.
+	RegistryConfigs []string
 
 	// Timeout is how long an attempt may go on without progress; 0 is 30 s.
 	// What a caller waits for ends within twice as long.
@@ -127,7 +138,7 @@ func (r *Registry) connect(o Options) error {
 	if err != nil {
 		return err
 	}
-	plain := o.PlainHTTP || (IsLoopback(r.host) && o.CAFile == "" && !o.Insecure)
+	plain := o.plainHTTP(r.host)
 	r.origin = &url.URL{Scheme: "https", Host: api.Reference.Host()}
 	if plain {
 		r.origin.Scheme = "http"
@@ -149,11 +160,23 @@ func (r *Registry) connect(o Options) error {
 	})
 	r.heads = &metadataClient{registry: r, limit: maxErrorBytes, bound: r.bound(), auth: r.blobs}
 	r.storage = &http.Client{
-		Transport:     r.hosts,
+		Transport:     storage{r.hosts},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
 }
+
+// plainHTTP tells whether HTTP is talked with a host.
+func (o *Options) plainHTTP(host string) bool {
+	if o.PlainHTTP != nil {
+		return *o.PlainHTTP
+	}
+	return IsLoopback(host) && !o.MeansTLS()
+}
+
+// MeansTLS tells whether there is something among the options that only TLS has a
+// use for.
+func (o *Options) MeansTLS() bool { return o.CAFile != "" || o.CertFile != "" || o.Insecure }
 
 // Close ends what goes on in the background, and the connections that aren't
 // used. It waits for it.
@@ -192,7 +215,8 @@ const apiPath = "/v2/"
 var ErrCredential = errors.New("the credential isn't accepted")
 
 // Ping asks whether the registry is there and takes the credentials; where it
-// doesn't, the error is ErrCredential, and the registry's answer. Where no
+// doesn't, the error is ErrCredential, and the registry's answer. One that was asked
+// in plain HTTP and talks TLS is ErrTalksTLS. Where no
 // credential is configured and tokens are given per repository, as GHCR and
 // Harbor do, nobody can tell before a repository is asked for: being refused
 // here is no error then.
@@ -202,16 +226,19 @@ func (r *Registry) Ping(ctx context.Context) error {
 		credential, credentialErr := r.credentials.credential(ctx, r.origin.Host)
 		switch {
 		case credentialErr != nil:
-		case credential != auth.EmptyCredential:
+		case credential != auth.EmptyCredential || r.authorized():
 			err = fmt.Errorf("%w: %w", ErrCredential, err)
 		case r.grantsPerRepository(ctx, err):
 			return nil
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("reach registry %s: %w", r.host, err)
+	switch {
+	case err == nil:
+		return nil
+	case r.talksTLS(ctx, err):
+		err = fmt.Errorf("%w: %w", ErrTalksTLS, err)
 	}
-	return nil
+	return fmt.Errorf("reach registry %s: %w", r.host, err)
 }
 
 func (r *Registry) ping(ctx context.Context) error {

@@ -262,6 +262,7 @@ func TestCAFileThatIsNone(t *testing.T) {
 }
 
 func TestScheme(t *testing.T) {
+	cert, key := clientPair(t, 1)
 	tests := []struct {
 		host    string
 		options Options
@@ -273,10 +274,13 @@ func TestScheme(t *testing.T) {
 		{"[::1]:5000", Options{}, "http://[::1]:5000"},
 		{"[::1]", Options{}, "http://[::1]"},
 		{"localhost:5000", Options{Insecure: true}, "https://localhost:5000"},
-		{"localhost:5000", Options{PlainHTTP: true, Insecure: true}, "http://localhost:5000"},
+		{"localhost:5000", Options{PlainHTTP: new(true), Insecure: true}, "http://localhost:5000"},
+		{"localhost:5000", Options{PlainHTTP: new(false)}, "https://localhost:5000"},
+		{"localhost:5000", Options{CertFile: cert, KeyFile: key}, "https://localhost:5000"},
+		{"ghcr.io", Options{PlainHTTP: new(false)}, "https://ghcr.io"},
 		{"ghcr.io", Options{}, "https://ghcr.io"},
 		{"localhost.example.com", Options{}, "https://localhost.example.com"},
-		{"192.168.1.1", Options{PlainHTTP: true}, "http://192.168.1.1"},
+		{"192.168.1.1", Options{PlainHTTP: new(true)}, "http://192.168.1.1"},
 		{"docker.io", Options{}, "https://registry-1.docker.io"},
 	}
 	for _, test := range tests {

@@ -95,7 +95,7 @@ func checkHost(s string) error {
 	switch {
 	case bracketed:
 		return nil
-	case !hostPattern.MatchString(host) || len(host) > 253: // RFC 1123, section 2.1; RFC 1035
+	case !hostPattern.MatchString(host) || len(host) > 253:
 		return fmt.Errorf("invalid host %q", s)
 	case port == "" && !strings.Contains(host, ".") && !strings.EqualFold(host, "localhost"):
 		return fmt.Errorf("%q is no registry's host: that has a dot or a port, or is localhost", s)
@@ -103,7 +103,9 @@ func checkHost(s string) error {
 	return nil
 }
 
-var hostPattern = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
+// hostPattern is what RFC 1123, section 2.1 has for a host's name, and underscores,
+// which the names of services in Docker's and Kubernetes' networks have.
+var hostPattern = regexp.MustCompile(`^\w([\w-]*\w)?(\.\w([\w-]*\w)?)*$`)
 
 // maxComponent is the length of the longest file name: a component of a
 // repository's name becomes a directory.

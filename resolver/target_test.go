@@ -28,6 +28,8 @@ func TestParseTarget(t *testing.T) {
 		{"ghcr.io/org/app@" + sha256Digest, Target{"ghcr.io", "org/app", sha256Digest}},
 		{"ghcr.io/org/app@" + sha512Digest, Target{"ghcr.io", "org/app", sha512Digest}},
 		{"ghcr.io/org/app:v1@" + sha256Digest, Target{"ghcr.io", "org/app", sha256Digest}},
+		{"my_registry:5000/app", Target{"my_registry:5000", "app", ""}},
+		{"_a.b_c.example", Target{"_a.b_c.example", "", ""}},
 		{"[::1]", Target{"[::1]", "", ""}},
 		{"[2001:db8::1]:5000/app:v1", Target{"[2001:db8::1]:5000", "app", "v1"}},
 		{"127.0.0.1:5000/a__b/c-d.e", Target{"127.0.0.1:5000", "a__b/c-d.e", ""}},

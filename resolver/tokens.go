@@ -43,9 +43,12 @@ func (c *tokenCache) GetToken(ctx context.Context, registry string, scheme auth.
 // error of its context; wrapped, a caller's interrupt would fail all the others.
 func (c *tokenCache) Set(ctx context.Context, registry string, scheme auth.Scheme, key string, fetch func(context.Context) (string, error)) (string, error) {
 	return c.current().Set(ctx, registry, scheme, key, func(ctx context.Context) (string, error) {
-		token, err := fetch(ctx)
-		if err != nil && ctx.Err() != nil {
+		token, err := fetch(forToken(ctx))
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return "", ctx.Err()
+		case err != nil && scheme == auth.SchemeBearer:
+			return "", &tokenError{err}
 		}
 		if err == nil {
 			c.count()

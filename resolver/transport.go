@@ -21,12 +21,13 @@ import (
 // newTransport is what all connections to one host come from. It speaks HTTP/1.1
 // only: with HTTP/2 all ranges of a blob share one connection, and are as slow as
 // that. It has no timeouts, since every attempt has.
-func (t *hosts) newTransport(origin *url.URL) *http.Transport {
+func (t *hosts) newTransport(origin *url.URL, proxied bool) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	return &http.Transport{
+	transport := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            t.dialer(origin, proxied(origin)),
+		OnProxyConnectResponse: proxyAnswered,
+		DialContext:            t.dialer(origin, proxied),
 		TLSClientConfig:        t.tls,
 		Protocols:              protocols,
 		MaxIdleConnsPerHost:    4 * t.options.Concurrency,
@@ -35,31 +36,76 @@ func (t *hosts) newTransport(origin *url.URL) *http.Transport {
 		// What is asked for is stored as it comes: it has a digest.
 		DisableCompression: true,
 	}
+	if t.options.CertFile == "" || !sameOrigin(origin, t.origin) {
+		return transport
+	}
+	transport.TLSClientConfig = t.tls.Clone()
+	transport.TLSClientConfig.GetClientCertificate = t.options.clientCertificate
+	if proxied { // a proxy that talks TLS isn't the registry
+		transport.DialTLSContext = dialTLS(transport.DialContext, t.tls)
+	}
+	return transport
 }
 
-// proxied tells whether connections to a host are those to a proxy.
-func proxied(origin *url.URL) bool {
+// clientCertificate is the one that a registry is shown, read anew for each
+// connection: it is renewed while a mount goes on.
+func (o *Options) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("client certificate %s with key %s: %w", o.CertFile, o.KeyFile, err)
+	}
+	return &pair, nil
+}
+
+// dialTLS connects and talks TLS.
+func dialTLS(dial dialFunc, config *tls.Config) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		config := config.Clone()
+		if config.ServerName, _, err = net.SplitHostPort(address); err == nil {
+			secure := tls.Client(conn, config)
+			if err = secure.HandshakeContext(ctx); err == nil {
+				return secure, nil
+			}
+		}
+		_ = conn.Close()
+		return nil, err
+	}
+}
+
+// proxyOf is the proxy that a host is asked through; nil is none. Where the
+// environment names one that can't be, every request says so.
+func proxyOf(origin *url.URL) *url.URL {
 	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: origin})
-	return proxy != nil || err != nil
+	if err != nil {
+		return nil
+	}
+	return proxy
 }
 
 // dialer connects to a host, or to the proxy that stands before it. It looks at
-// the addresses that the host really has, and not at the proxy's.
-func (t *hosts) dialer(origin *url.URL, proxied bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+// the addresses that the host really has, and not at the proxy's, nor at one that
+// the user has given.
+func (t *hosts) dialer(origin *url.URL, proxied bool) dialFunc {
 	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	dial := t.options.resolving(dialer.DialContext)
 	if proxied {
-		return dialer.DialContext
+		return dial
 	}
 	own := sameOrigin(origin, t.origin)
+	_, given := t.options.resolved(hostport(origin))
 	dialer.Control = func(_, address string, _ syscall.RawConn) error {
 		addr, err := netip.ParseAddrPort(address)
-		if err != nil || own || t.isLocal.Load() || !local(addr.Addr()) {
+		if err != nil || own || given || t.isLocal.Load() || !local(addr.Addr()) {
 			return err
 		}
 		return &refusedError{t.registry, origin.Host, addr.Addr().String()}
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := dialer.DialContext(ctx, network, address)
+		conn, err := dial(ctx, network, address)
 		if err != nil || !own {
 			return conn, err
 		}
@@ -106,8 +152,14 @@ func local(addr netip.Addr) bool {
 	return slices.ContainsFunc(auth.DefaultBlockedRealmPrefixes(), func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
-// newTLS is the same for all hosts.
+// newTLS is the same for all hosts, but for the certificate that the registry is
+// shown.
 func newTLS(o Options) (*tls.Config, error) {
+	if o.CertFile != "" {
+		if _, err := o.clientCertificate(nil); err != nil {
+			return nil, err
+		}
+	}
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: o.Insecure, //nolint:gosec // what --insecure is for

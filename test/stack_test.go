@@ -80,7 +80,7 @@ func newStack(t *testing.T, host string, timeout time.Duration, o cache.Options)
 	if err := os.WriteFile(credentials, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := resolver.NewRegistry(host, resolver.Options{RegistryConfig: credentials, Timeout: timeout})
+	r, err := resolver.NewRegistry(host, resolver.Options{RegistryConfigs: []string{credentials}, Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)
 	}

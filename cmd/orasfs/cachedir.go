@@ -11,8 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaultCacheDir is below the user's cache directory; "" if there is none,
-// because HOME isn't set.
+// defaultCacheDir is below the user's cache directory; "" if there is none.
 func defaultCacheDir() string {
 	dir, err := os.UserCacheDir()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,12 +34,17 @@ const daemonGrace = 10 * time.Second
 
 // daemonFlags are the flags that a daemon is started with: the ones that have
 // been set, by whatever means, so that it needs neither -o's names nor the
-// environment. The process list shows them, but never a password.
+// environment. The process list shows them, but never a secret.
 func daemonFlags(flags *pflag.FlagSet, options mountOptions) []string {
 	var args []string
 	flags.Visit(func(f *pflag.Flag) {
+		list, repeated := f.Value.(pflag.SliceValue)
 		switch {
-		case f.Name == "options" || f.Name == "foreground" || f.Name == "password-stdin":
+		case f.Name == "options" || f.Name == "foreground" || slices.Contains(secretFlags, f.Name):
+		case repeated:
+			for _, value := range list.GetSlice() {
+				args = append(args, "--"+f.Name+"="+value)
+			}
 		case f.Value.String() == f.NoOptDefVal:
 			args = append(args, "--"+f.Name)
 		default:
@@ -58,9 +64,6 @@ func daemonFlags(flags *pflag.FlagSet, options mountOptions) []string {
 // daemonArgs are the whole arguments of the daemon, without the program.
 func (r *mountRequest) daemonArgs() []string {
 	args := append([]string{"mount"}, r.flags...)
-	if r.registry.Password != "" {
-		args = append(args, "--password-stdin")
-	}
 	return append(args, "--", r.target.text, r.mountpoint)
 }
 
@@ -119,7 +122,7 @@ func (r *mountRequest) openDaemonLog(path string, stderr io.Writer) (*os.File, e
 	return log, err
 }
 
-// startProcess starts the daemon and hands it the password.
+// startProcess starts the daemon and hands it the secrets.
 func (r *mountRequest) startProcess(log, report *os.File) (*exec.Cmd, error) {
 	executable, err := os.Executable()
 	if err != nil {
@@ -132,21 +135,22 @@ func (r *mountRequest) startProcess(log, report *os.File) (*exec.Cmd, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{report} // reportFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if r.registry.Password == "" {
-		return cmd, cmd.Start() // standard input is /dev/null
-	}
-	passwords, password, err := os.Pipe()
+	content, err := r.secrets.encode()
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stdin = passwords
-	err = errors.Join(cmd.Start(), passwords.Close())
+	theirs, ours, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(err, password.Close())
+		return nil, err
+	}
+	cmd.Stdin = theirs
+	err = errors.Join(cmd.Start(), theirs.Close())
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
 	}
 	// A daemon that is gone already reports why, or that it doesn't.
-	_, _ = password.WriteString(r.registry.Password)
-	return cmd, password.Close()
+	_, _ = ours.Write(content)
+	return cmd, ours.Close()
 }
 
 // patience is how long a daemon may take to report. It needs at most two

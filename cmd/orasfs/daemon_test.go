@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
@@ -142,6 +144,7 @@ func TestDaemonMounts(t *testing.T) {
 	const secret = "correct horse battery staple"
 	t.Setenv("ORASFS_PASSWORD", secret)
 	t.Setenv("ORASFS_TAG_TTL", "5m")
+	t.Setenv("ORASFS_HEADER", "X-Key: correct too")
 	r := daemonRequest(t, "", "-v", "-u", "me", "-o", "noexec,allow_other,max-stale=1h")
 	record, stderr, err := startFake(t.Context(), t, "mounts", r)
 	if err != nil {
@@ -163,8 +166,8 @@ func TestDaemonMounts(t *testing.T) {
 	if record.Session != record.PID || record.Directory != "/" {
 		t.Errorf("the daemon, process %d, is in session %d and directory %s", record.PID, record.Session, record.Directory)
 	}
-	if record.Stdin != secret {
-		t.Errorf("the daemon's standard input holds %q", record.Stdin)
+	if given, err := readSecrets(strings.NewReader(record.Stdin)); err != nil || string(given.Password) != secret || !slices.Equal(given.headers(), []string{"X-Key: correct too"}) {
+		t.Errorf("the daemon's standard input holds %q (%v)", record.Stdin, err)
 	}
 	for _, s := range append(record.Args, record.Environment...) {
 		if strings.Contains(s, "correct") {
@@ -178,12 +181,12 @@ func TestDaemonMounts(t *testing.T) {
 		t.Errorf("-v doesn't say where the log is: %q", stderr)
 	}
 	want := []string{
-		"mount", "--cache-dir=" + r.cache.Dir, "--max-stale=1h0m0s", "--options=allow_other,noexec", "--password-stdin",
+		"mount", "--cache-dir=" + r.cache.Dir, "--max-stale=1h0m0s", "--options=allow_other,noexec",
 		"--tag-ttl=5m0s", "--username=me", "--verbose", "--", "localhost:5000/hello", r.mountpoint,
 	}
 	got := slices.Clone(record.Args)
-	slices.Sort(got[1:8])
-	slices.Sort(want[1:8])
+	slices.Sort(got[1:7])
+	slices.Sort(want[1:7])
 	if !slices.Equal(got, want) {
 		t.Errorf("the daemon's arguments are %q, expected %q", got, want)
 	}
@@ -195,26 +198,59 @@ func TestDaemonArgs(t *testing.T) {
 	t.Setenv("ORASFS_PASSWORD", "s3cret")
 	t.Setenv("ORASFS_MEMORY", "64m")
 	t.Chdir(realDir(t))
-	r := mustRequest(t, "", "-u", "me", "--plain-http", "--insecure=false", "--ca-file=ca.pem", "--registry-config=r.json",
+	r := mustRequest(t, "", "-u", "me", "--plain-http=false", "--insecure=false", "--ca-file=ca.pem", "--registry-config=r.json",
+		"--registry-config=[a,b]", "--header=A: 1", "-H", "B: caf\xe9, \"x\"", "--resolve=localhost:5000:127.0.0.1:1", "--cert-file=c", "--key-file=k",
 		"--cache-size=1000001", "--verify=full", "--log-format=json", "--concurrency=3", "-f", "-v",
 		"-o", "ro,noexec,default_permissions,timeout=7s", "-o", "allow_other,nofail", "localhost:5000/a/b", "/mnt")
 	withoutSettings(t)
 	t.Chdir("/")
-	again := mustRequest(t, r.registry.Password, r.daemonArgs()[1:]...)
+	again := daemonsRequest(t, r)
 	if again.allowOther != r.allowOther || !slices.Equal(again.kernelOptions, r.kernelOptions) {
 		t.Errorf("mount options %t %q became %t %q", r.allowOther, r.kernelOptions, again.allowOther, again.kernelOptions)
 	}
-	if again.registry != r.registry || again.cache != r.cache || again.target != r.target || again.mountpoint != r.mountpoint ||
+	if !reflect.DeepEqual(again.registry, r.registry) || !reflect.DeepEqual(again.secrets, r.secrets) || again.cache != r.cache || again.target != r.target || again.mountpoint != r.mountpoint ||
 		again.tagTTL != r.tagTTL || again.maxStale != r.maxStale || again.verbose != r.verbose || again.logFormat != r.logFormat {
 		t.Errorf("%q became\n%+v, was\n%+v", r.daemonArgs(), again, r)
 	}
 }
 
-func TestDaemonArgsWithPasswordStdin(t *testing.T) {
+// daemonsRequest is what a daemon makes of what it is started with.
+func daemonsRequest(t *testing.T, r *mountRequest) *mountRequest {
+	t.Helper()
+	content, err := r.secrets.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := &cobra.Command{}
+	cmd.SetIn(bytes.NewReader(content))
+	var flags mountFlags
+	flags.register(cmd.Flags())
+	if err := cmd.Flags().Parse(r.daemonArgs()[1:]); err != nil {
+		t.Fatal(err)
+	}
+	again, err := flags.request(cmd, cmd.Flags().Args(), false, readSecrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again
+}
+
+// What the process list must not show isn't among the daemon's arguments, and fits
+// into the pipe that it goes through.
+func TestDaemonArgsWithSecrets(t *testing.T) {
 	withoutSettings(t)
-	r := mustRequest(t, "s3cret", "--password-stdin", "localhost:5000", "/mnt")
-	if got, want := r.daemonArgs(), []string{"mount", "--password-stdin", "--", "localhost:5000", "/mnt"}; !slices.Equal(got, want) {
-		t.Errorf("the daemon's arguments are %q, expected %q", got, want)
+	for _, flag := range []string{"--password-stdin", "--identity-token-stdin"} {
+		r := mustRequest(t, "s3cret", flag, "--header=A: s3cret", "localhost:5000", "/mnt")
+		if got, want := r.daemonArgs(), []string{"mount", "--", "localhost:5000", "/mnt"}; !slices.Equal(got, want) {
+			t.Errorf("the daemon's arguments are %q, expected %q", got, want)
+		}
+	}
+	most := secrets{Password: bytes.Repeat([]byte{0xff}, maxSecrets-2*maxHeaders)}
+	for range maxHeaders {
+		most.Headers = append(most.Headers, []byte("a:"))
+	}
+	if content, err := most.encode(); err != nil || len(content) > 64<<10 {
+		t.Errorf("the most that there can be has %d bytes (%v)", len(content), err)
 	}
 }
 

@@ -18,7 +18,13 @@
 //
 // A flag's value is the first of: the flag itself, its name in -o, the
 // environment (--cache-size is ORASFS_CACHE_SIZE), its name in ORASFS_OPTIONS,
-// the default.
+// the default. One that can be repeated has all of its values from the first of
+// these; in the environment each is a line.
+//
+// What the process list must not show comes from standard input or the
+// environment: a password or token, and headers (ORASFS_HEADER). The daemon is
+// given them through a pipe. HOME is the user's own also where it isn't set, or is
+// root's (home.go).
 //
 // mount(8) and fstab work with the type fuse.orasfs: what mount.fuse3 runs,
 // "orasfs TARGET MOUNTPOINT -o OPTIONS", mounts too.

@@ -17,7 +17,8 @@ func environmentName(flag string) string {
 }
 
 // applyEnvironment sets the flags that aren't set yet and have a variable. An
-// empty variable is as good as none.
+// empty variable is as good as none. That of a flag that can be repeated has a
+// value in each line.
 func applyEnvironment(flags *pflag.FlagSet) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -26,16 +27,22 @@ func applyEnvironment(flags *pflag.FlagSet) error {
 		if failed != nil || f.Changed || f.Name == "help" || value == "" {
 			return
 		}
-		if err := flags.Set(f.Name, value); err != nil {
-			failed = fmt.Errorf("%s in the environment: %w", name, err)
+		values := []string{value}
+		if _, repeated := f.Value.(pflag.SliceValue); repeated {
+			values = strings.Split(strings.Trim(value, "\n"), "\n")
+		}
+		for _, value := range values {
+			if err := flags.Set(f.Name, value); err != nil {
+				failed = fmt.Errorf("%s in the environment: %w", name, err)
+			}
 		}
 	})
 	return failed
 }
 
 // withoutOwnEnvironment leaves out the variables of orasfs. The daemon gets
-// its flags as arguments and the password through a pipe, so that no process
-// it starts (a credential helper, fusermount3) inherits a password.
+// its flags as arguments and the secrets through a pipe, so that no process
+// it starts (a credential helper, fusermount3) inherits one.
 func withoutOwnEnvironment(environ []string) []string {
 	var kept []string
 	for _, v := range environ {

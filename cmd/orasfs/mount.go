@@ -89,7 +89,11 @@ func addMount(cmd *cobra.Command, helper bool) {
 // mount serves what the command line asks for: as the daemon that owes a
 // report, in the foreground, or by starting a daemon.
 func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, report *reportPipe) error {
-	request, err := f.request(cmd, args, helper)
+	given := f.secrets
+	if report != nil {
+		given = readSecrets
+	}
+	request, err := f.request(cmd, args, helper, given)
 	if errors.Is(err, os.ErrNotExist) {
 		return err // a layout that isn't there
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -15,22 +16,26 @@ import (
 // mountFlags are the flags of mount. Names that oras has mean what they mean
 // there.
 type mountFlags struct {
-	ociLayout              bool
-	plainHTTP, insecure    bool
-	caFile, registryConfig string
-	username               string
-	passwordStdin          bool
-	concurrency            int
-	cacheDir               string
-	cacheSize, memory      byteSize
-	tagTTL, maxStale       time.Duration
-	timeout                time.Duration
-	verify, logFormat      choice
-	passthrough            choice
-	view                   choice
-	platform               platform
-	options                []string
-	foreground, verbose    bool
+	ociLayout           bool
+	plainHTTP, insecure bool
+	caFile              string
+	certFile, keyFile   string
+	headers, resolve    []string
+	registryConfigs     []string
+	username            string
+	passwordStdin       bool
+	identityTokenStdin  bool
+	concurrency         int
+	cacheDir            string
+	cacheSize, memory   byteSize
+	tagTTL, maxStale    time.Duration
+	timeout             time.Duration
+	verify, logFormat   choice
+	passthrough         choice
+	view                choice
+	platform            platform
+	options             []string
+	foreground, verbose bool
 }
 
 func (f *mountFlags) register(flags *pflag.FlagSet) {
@@ -45,12 +50,17 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.SortFlags = false
 
 	flags.BoolVar(&f.ociLayout, "oci-layout", false, "TARGET is a local OCI image layout, a folder or a tar: PATH[:TAG|@DIGEST]")
-	flags.BoolVar(&f.plainHTTP, "plain-http", false, "talk HTTP to the registry (automatic for localhost)")
+	flags.BoolVar(&f.plainHTTP, "plain-http", false, "talk HTTP to the registry (automatic for localhost, where =false is TLS)")
 	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
 	flags.StringVar(&f.caFile, "ca-file", "", "trust the certificate authorities in `FILE` (PEM) too")
+	flags.StringVar(&f.certFile, "cert-file", "", "show the registry the client certificate in `FILE` (PEM)")
+	flags.StringVar(&f.keyFile, "key-file", "", "private key `FILE` of the client certificate (PEM)")
+	flags.StringArrayVar(&f.resolve, "resolve", nil, "connect to the address for the host: `HOST:PORT:ADDRESS[:ADDRESS_PORT]`; can be repeated")
+	flags.StringArrayVarP(&f.headers, "header", "H", nil, "send the registry a header, `'NAME: VALUE'`; can be repeated")
 	flags.StringVarP(&f.username, "username", "u", "", "log in to the registry as `USER`")
 	flags.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password or token from standard input")
-	flags.StringVar(&f.registryConfig, "registry-config", "", "credentials `FILE` (default ORAS's and Docker's)")
+	flags.BoolVar(&f.identityTokenStdin, "identity-token-stdin", false, "read an identity token from standard input")
+	flags.StringArrayVar(&f.registryConfigs, "registry-config", nil, "credentials `FILE` (default ORAS's and Docker's); can be repeated: the first with a login counts")
 	flags.Var(&f.platform, "platform", "the `OS/ARCH[/VARIANT]` that an index shows as its own (default the host's)")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "`N` fetches at once, 1 to 256")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a connection without progress for this long; what a program waits for ends within twice as long")
@@ -92,6 +102,9 @@ func (f *mountFlags) settle(flags *pflag.FlagSet, helper bool) (mountOptions, er
 			return mountOptions{}, fmt.Errorf("%s in the environment: %w", environmentName("options"), err)
 		}
 	}
+	if err := f.checkTogether(); err != nil {
+		return mountOptions{}, err
+	}
 	return options, f.check()
 }
 
@@ -114,7 +127,8 @@ func (f *mountFlags) check() error {
 	case f.tagTTL < 0 || f.maxStale < 0:
 		return errors.New("--tag-ttl and --max-stale can't be negative")
 	case f.cacheDir == "":
-		return errors.New("--cache-dir is needed: there is no user's cache directory, because HOME isn't set")
+		_, err := os.UserCacheDir()
+		return fmt.Errorf("--cache-dir is needed: there is no user's cache directory (%w)", err)
 	case strings.Contains(f.username, ":"):
 		return errors.New("--username can't contain a colon (RFC 7617, section 2)")
 	}
@@ -124,7 +138,14 @@ func (f *mountFlags) check() error {
 // absolute makes paths independent of the working directory, which is / in
 // the daemon.
 func (f *mountFlags) absolute() error {
-	for _, path := range []*string{&f.cacheDir, &f.caFile, &f.registryConfig} {
+	if err := absoluteEnvironment(); err != nil {
+		return err
+	}
+	paths := []*string{&f.cacheDir, &f.caFile, &f.certFile, &f.keyFile}
+	for i := range f.registryConfigs {
+		paths = append(paths, &f.registryConfigs[i])
+	}
+	for _, path := range paths {
 		if *path == "" {
 			continue
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/http"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -29,7 +31,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("tag-ttl %s, max-stale %s", r.tagTTL, r.maxStale)
 	}
 	wantRegistry := resolver.Options{Timeout: 30 * time.Second, Concurrency: 8, UserAgent: "orasfs/" + buildVersion()}
-	if r.registry != wantRegistry {
+	if !reflect.DeepEqual(r.registry, wantRegistry) {
 		t.Errorf("registry options %+v, expected %+v", r.registry, wantRegistry)
 	}
 	if r.target.Host != "localhost:5000" || r.target.Name != "hello" {
@@ -77,7 +79,11 @@ func TestEveryFlagInEnvironment(t *testing.T) {
 		"PLAIN_HTTP":      "true",
 		"INSECURE":        "1",
 		"CA_FILE":         dir + "/ca.pem",
-		"REGISTRY_CONFIG": dir + "/config.json",
+		"CERT_FILE":       dir + "/cert.pem",
+		"KEY_FILE":        dir + "/key.pem",
+		"HEADER":          "X-One: 1, 2\nx-two:3\n",
+		"RESOLVE":         "localhost:5000:127.0.0.2\nA.example:443:[::1]:5001",
+		"REGISTRY_CONFIG": dir + "/config.json\n" + dir + "/other.json",
 		"USERNAME":        "me",
 		"PASSWORD":        "secret",
 		"CONCURRENCY":     "3",
@@ -96,13 +102,21 @@ func TestEveryFlagInEnvironment(t *testing.T) {
 		t.Setenv("ORASFS_"+name, value)
 	}
 	got := mustRequest(t, "", "localhost:5000", "/mnt")
-	got.flags = nil
+	got.flags, got.secrets = nil, secrets{}
+	for _, name := range []string{"ORASFS_PASSWORD", "ORASFS_HEADER", "ORASFS_OPTIONS"} {
+		if _, ok := os.LookupEnv(name); ok {
+			t.Errorf("%s is still in the environment", name)
+		}
+	}
 	want := &mountRequest{
 		target:     target{Target: resolver.Target{Host: "localhost:5000"}, text: "localhost:5000"},
 		mountpoint: "/mnt",
 		registry: resolver.Options{
-			PlainHTTP: true, Insecure: true, CAFile: dir + "/ca.pem", RegistryConfig: dir + "/config.json",
-			Username: "me", Password: "secret", Concurrency: 3, Timeout: 7 * time.Second, UserAgent: "orasfs/" + buildVersion(),
+			PlainHTTP: new(true), Insecure: true, CAFile: dir + "/ca.pem", CertFile: dir + "/cert.pem", KeyFile: dir + "/key.pem",
+			RegistryConfigs: []string{dir + "/config.json", dir + "/other.json"},
+			Header:          http.Header{"X-One": {"1, 2"}, "X-Two": {"3"}},
+			Resolve:         map[string]string{"localhost:5000": "127.0.0.2:5000", "a.example:443": "[::1]:5001"},
+			Username:        "me", Password: "secret", Concurrency: 3, Timeout: 7 * time.Second, UserAgent: "orasfs/" + buildVersion(),
 		},
 		cache: cache.Options{
 			Dir: dir + "/cache", Size: 1 << 30, Memory: 64 << 20, Verify: cache.VerifyFull, Concurrency: 3, Timeout: 7 * time.Second,
@@ -139,6 +153,15 @@ func TestUsageErrors(t *testing.T) {
 		{"options in the environment", "ORASFS_OPTIONS=nope", nil, []string{"ORASFS_OPTIONS", "nope"}},
 		{"username alone", "", []string{"-u", "me"}, []string{"--username", "--password-stdin"}},
 		{"username with a colon", "", []string{"-u", "me:too", "--password-stdin"}, []string{"--username", "colon"}},
+		{"two secrets", "", []string{"--password-stdin", "--identity-token-stdin"}, []string{"--identity-token-stdin", "give one"}},
+		{"identity token of a user", "", []string{"--identity-token-stdin", "-u", "me"}, []string{"--username"}},
+		{"certificate alone", "", []string{"--cert-file=x"}, []string{"--key-file", "both"}},
+		{"key in the environment alone", "ORASFS_KEY_FILE=x", nil, []string{"--cert-file", "both"}},
+		{"resolve", "", []string{"--resolve=localhost:5000"}, []string{"--resolve", "localhost:5000", "no address"}},
+		{"header without a colon", "", []string{"-H", "A: b", "--header", "s3cret"}, []string{"--header", "header 2", "colon"}},
+		{"header of the connection", "", []string{"-H", "Host: s3cret"}, []string{"--header", "Host"}},
+		{"many headers", "ORASFS_HEADER=" + strings.Repeat("A: s3cret\n", maxHeaders+1), nil, []string{"headers"}},
+		{"header cut at a comma", "", []string{"-o", "header=A: s3,s3cret"}, []string{"-o header", "comma"}},
 		{"no password", "", []string{"--password-stdin"}, []string{"--password-stdin", "nothing"}},
 	}
 	for _, test := range tests {
@@ -149,7 +172,51 @@ func TestUsageErrors(t *testing.T) {
 			}
 			_, err := request(t, "", append(test.args, "localhost:5000", "/mnt")...)
 			wantError(t, err, test.words...)
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("a value is shown: %v", err)
+			}
 		})
+	}
+}
+
+// A flag that can be repeated has all of its values, wherever they are given.
+func TestRepeatedFlags(t *testing.T) {
+	for name, args := range map[string][]string{
+		"flags":   {"--registry-config=/a", "--registry-config=/b", "-H", "X: 1", "--header=X: 2"},
+		"options": {"-o", "registry-config=/a,header=X:1,ro", "-o", "header=X:2,registry-config=/b"},
+	} {
+		withoutSettings(t)
+		t.Setenv("ORASFS_HEADER", "X: 3") // not used
+		r := mustRequest(t, "", append(args, "localhost:5000", "/mnt")...)
+		if got, want := r.registry.RegistryConfigs, []string{"/a", "/b"}; !slices.Equal(got, want) {
+			t.Errorf("%s: the files are %q, not %q", name, got, want)
+		}
+		if got, want := r.registry.Header["X"], []string{"1", "2"}; !slices.Equal(got, want) {
+			t.Errorf("%s: the headers are %q, not %q", name, got, want)
+		}
+	}
+}
+
+// Whether HTTP or TLS is talked is what the user says, if he says it.
+func TestPlainHTTP(t *testing.T) {
+	for _, test := range []struct {
+		variable string
+		args     []string
+		want     *bool
+	}{
+		{"", nil, nil},
+		{"", []string{"--plain-http"}, new(true)},
+		{"", []string{"--plain-http=false"}, new(false)},
+		{"", []string{"-o", "plain-http"}, new(true)},
+		{"", []string{"-o", "plain-http=false"}, new(false)},
+		{"false", nil, new(false)},
+		{"true", []string{"--plain-http=false"}, new(false)},
+	} {
+		withoutSettings(t)
+		t.Setenv("ORASFS_PLAIN_HTTP", test.variable)
+		if got := mustRequest(t, "", append(test.args, "localhost:5000", "/mnt")...).registry.PlainHTTP; !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%q %q: %v, want %v", test.variable, test.args, got, test.want)
+		}
 	}
 }
 
@@ -178,17 +245,23 @@ func TestRelativePaths(t *testing.T) {
 	withoutSettings(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
-	r := mustRequest(t, "", "--cache-dir=c", "--ca-file=./ca.pem", "--registry-config=../x.json", "localhost:5000", "m")
+	r := mustRequest(t, "", "--cache-dir=c", "--ca-file=./ca.pem", "--cert-file=c.pem", "--key-file=k.pem",
+		"--registry-config=../x.json", "--registry-config=y.json", "localhost:5000", "m")
 	for got, want := range map[string]string{
-		r.cache.Dir:               dir + "/c",
-		r.registry.CAFile:         dir + "/ca.pem",
-		r.registry.RegistryConfig: filepath.Dir(dir) + "/x.json",
+		r.cache.Dir:                   dir + "/c",
+		r.registry.CAFile:             dir + "/ca.pem",
+		r.registry.CertFile:           dir + "/c.pem",
+		r.registry.KeyFile:            dir + "/k.pem",
+		r.registry.RegistryConfigs[0]: filepath.Dir(dir) + "/x.json",
+		r.registry.RegistryConfigs[1]: dir + "/y.json",
 	} {
 		if got != want {
 			t.Errorf("path %s, expected %s", got, want)
 		}
 	}
-	if !slices.Contains(r.daemonArgs(), "--cache-dir="+dir+"/c") {
-		t.Errorf("the daemon, which runs in /, gets %q", r.daemonArgs())
+	for _, flag := range []string{"--cache-dir=" + dir + "/c", "--key-file=" + dir + "/k.pem", "--registry-config=" + dir + "/y.json"} {
+		if !slices.Contains(r.daemonArgs(), flag) {
+			t.Errorf("the daemon, which runs in /, gets %q and not %s", r.daemonArgs(), flag)
+		}
 	}
 }

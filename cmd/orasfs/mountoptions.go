@@ -59,7 +59,10 @@ func parseMountOptions(values []string, flags *pflag.FlagSet, helper bool) (moun
 				}
 			default:
 				f, err := parseFlagOption(option, flags)
-				if err != nil {
+				switch {
+				case err != nil && o.hasHeader(): // it may be a part of the value
+					return mountOptions{}, errors.New("-o header=…: what follows is no option, and a header with a comma can't be one: use --header or ORASFS_HEADER")
+				case err != nil:
 					return mountOptions{}, fmt.Errorf("-o %s: %w", option, err)
 				}
 				o.flags = append(o.flags, f)
@@ -67,6 +70,11 @@ func parseMountOptions(values []string, flags *pflag.FlagSet, helper bool) (moun
 		}
 	}
 	return o, nil
+}
+
+// hasHeader tells whether a header has been given so far.
+func (o *mountOptions) hasHeader() bool {
+	return slices.ContainsFunc(o.flags, func(f flagOption) bool { return f.name == "header" })
 }
 
 // isIgnoredOption tells whether an option is for others; x-… and comment=…
@@ -92,10 +100,12 @@ func parseFlagOption(option string, flags *pflag.FlagSet) (flagOption, error) {
 }
 
 // applyFlagOptions sets the flags that aren't set yet. Of two options with one
-// name the last holds, hence backward.
+// name the last holds, but all do for a flag that can be repeated.
 func applyFlagOptions(options []flagOption, flags *pflag.FlagSet) error {
-	for _, o := range slices.Backward(options) {
-		if flags.Changed(o.name) {
+	given := map[string]bool{}
+	flags.Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	for _, o := range options {
+		if given[o.name] {
 			continue
 		}
 		if err := flags.Set(o.name, o.value); err != nil {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs"
@@ -17,6 +20,7 @@ type mountRequest struct {
 	target     target
 	mountpoint string // as given, until check has resolved it
 	registry   resolver.Options
+	loggedIn   bool // the registry has let us in with a credential
 	cache      cache.Options
 
 	platform         ocispec.Platform
@@ -26,13 +30,15 @@ type mountRequest struct {
 	allowOther       bool
 	kernelOptions    []string
 
+	secrets   secrets
 	verbose   bool
 	logFormat string
 	flags     []string // those of the daemon
 }
 
-// request turns the command line into what to mount.
-func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*mountRequest, error) {
+// request turns the command line into what to mount. The secrets come from what
+// given reads of the standard input.
+func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, given func(stdin io.Reader) (secrets, error)) (*mountRequest, error) {
 	options, err := f.settle(cmd.Flags(), helper)
 	if err != nil {
 		return nil, err
@@ -48,12 +54,20 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	if err != nil {
 		return nil, err
 	}
-	password, err := f.password(cmd.InOrStdin())
+	secrets, err := given(cmd.InOrStdin())
 	if err != nil {
 		return nil, err
 	}
-	if target.Host == "" && (f.username != "" || password != "") {
-		return nil, errors.New("a user and a password (--username, ORASFS_USERNAME, ORASFS_PASSWORD) are for one registry: give a TARGET of one")
+	registry, err := f.registryOptions(cmd.Flags(), secrets)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case target.Host != "":
+	case registry.Username != "" || registry.Password != "":
+		return nil, errors.New("a user and a password or token (--username, ORASFS_USERNAME, ORASFS_PASSWORD) are for one registry: give a TARGET of one")
+	case registry.Header.Get("Authorization") != "":
+		return nil, errors.New("a header Authorization is for one registry: give a TARGET of one")
 	}
 	verify := cache.VerifyLazy
 	if f.verify.value == "full" {
@@ -62,17 +76,8 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 	return &mountRequest{
 		target:     target,
 		mountpoint: mountpoint,
-		registry: resolver.Options{
-			PlainHTTP:      f.plainHTTP,
-			Insecure:       f.insecure,
-			CAFile:         f.caFile,
-			Username:       f.username,
-			Password:       password,
-			RegistryConfig: f.registryConfig,
-			Timeout:        f.timeout,
-			Concurrency:    f.concurrency,
-			UserAgent:      "orasfs/" + buildVersion(),
-		},
+		registry:   registry,
+		secrets:    secrets,
 		cache: cache.Options{
 			Dir:         f.cacheDir,
 			Size:        int64(f.cacheSize),
@@ -92,6 +97,32 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool) (*m
 		logFormat:     f.logFormat.value,
 		flags:         daemonFlags(cmd.Flags(), options),
 	}, nil
+}
+
+// registryOptions are how a registry is reached.
+func (f *mountFlags) registryOptions(flags *pflag.FlagSet, secrets secrets) (o resolver.Options, err error) {
+	o = resolver.Options{
+		Insecure:        f.insecure,
+		CAFile:          f.caFile,
+		CertFile:        f.certFile,
+		KeyFile:         f.keyFile,
+		Username:        f.username,
+		Password:        string(secrets.Password),
+		RegistryConfigs: f.registryConfigs,
+		Timeout:         f.timeout,
+		Concurrency:     f.concurrency,
+		UserAgent:       "orasfs/" + buildVersion(),
+	}
+	if flags.Changed("plain-http") {
+		o.PlainHTTP = &f.plainHTTP
+	}
+	if o.Header, err = resolver.ParseHeader(secrets.headers()); err != nil {
+		return o, fmt.Errorf("--header: %w", err)
+	}
+	if o.Resolve, err = resolver.ParseResolve(f.resolve); err != nil {
+		return o, fmt.Errorf("--resolve %w", err)
+	}
+	return o, nil
 }
 
 // orAtOnce keeps 0 from being taken for the default in fs.Options.

@@ -65,7 +65,7 @@ func requestFor(t *testing.T, helper bool, stdin string, args ...string) (*mount
 	if err := cmd.Flags().Parse(args); err != nil {
 		return nil, err
 	}
-	return flags.request(cmd, cmd.Flags().Args(), helper)
+	return flags.request(cmd, cmd.Flags().Args(), helper, flags.secrets)
 }
 
 // mustRequest is request for arguments that are right.

@@ -12,10 +12,6 @@ import (
 // flag for a password: the process list would show it.
 const passwordVariable = environmentPrefix + "PASSWORD"
 
-// maxPassword bounds a password or token, in bytes. It is below what a pipe
-// holds (64 KiB, pipe(7)), so that handing it to the daemon never blocks.
-const maxPassword = 32 << 10
-
 // password reads the password from stdin if asked to, otherwise it takes it
 // out of the environment, where the processes started later would find it. It
 // is "" if none is given.
@@ -25,9 +21,12 @@ func (f *mountFlags) password(stdin io.Reader) (string, error) {
 		return "", fmt.Errorf("%s in the environment: %w", passwordVariable, err)
 	}
 	source := passwordVariable
-	if f.passwordStdin {
+	if f.passwordStdin || f.identityTokenStdin {
 		source = "--password-stdin"
-		text, err := io.ReadAll(io.LimitReader(stdin, maxPassword+2))
+		if f.identityTokenStdin {
+			source = "--identity-token-stdin"
+		}
+		text, err := io.ReadAll(io.LimitReader(stdin, maxSecrets+2))
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", source, err)
 		}
@@ -37,8 +36,8 @@ func (f *mountFlags) password(stdin io.Reader) (string, error) {
 			return "", fmt.Errorf("%s: nothing on the standard input", source)
 		}
 	}
-	if len(password) > maxPassword {
-		return "", fmt.Errorf("%s: more than %d bytes", source, maxPassword)
+	if len(password) > maxSecrets {
+		return "", fmt.Errorf("%s: more than %d bytes", source, maxSecrets)
 	}
 	if f.username != "" && password == "" {
 		return "", errors.New("--username needs a password: --password-stdin, or ORASFS_PASSWORD in the environment")

@@ -19,6 +19,7 @@ func TestPassword(t *testing.T) {
 		{"spaces and breaks within", " a b\nc \n", "", []string{"--password-stdin"}, " a b\nc "},
 		{"environment", "", "s3cret", nil, "s3cret"},
 		{"stdin before environment", "one", "two", []string{"--password-stdin"}, "one"},
+		{"an identity token", "t0ken\n", "", []string{"--identity-token-stdin"}, "t0ken"},
 		{"with a username", "s3cret", "", []string{"-u", "me", "--password-stdin"}, "s3cret"},
 	}
 	for _, test := range tests {
@@ -38,10 +39,10 @@ func TestPassword(t *testing.T) {
 
 func TestPasswordBound(t *testing.T) {
 	withoutSettings(t)
-	longest := strings.Repeat("x", maxPassword)
+	longest := strings.Repeat("x", maxSecrets)
 	r := mustRequest(t, longest+"\r\n", "--password-stdin", "localhost:5000", "/mnt")
 	if r.registry.Password != longest {
-		t.Errorf("a password of %d bytes became one of %d", maxPassword, len(r.registry.Password))
+		t.Errorf("a password of %d bytes became one of %d", maxSecrets, len(r.registry.Password))
 	}
 	_, err := request(t, longest+"x", "--password-stdin", "localhost:5000", "/mnt")
 	wantError(t, err, "--password-stdin", "more than")

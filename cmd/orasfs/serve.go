@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -10,8 +11,8 @@ import (
 	"github.com/orasfs/orasfs/resolver"
 )
 
-// serve mounts, calls mounted with a remark for the user ("" is none), and serves until ctx ends or somebody else
-// unmounts. If mounted fails, nobody waits for the mount and it ends at once.
+// serve mounts, calls mounted with a remark for the user ("" is none), and serves
+// until ctx ends or somebody else unmounts. If mounted fails, nobody waits for the mount and it ends at once.
 func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func(remark string) error) (err error) {
 	limitMemory(r.cache)
 	r.registry.Log, r.cache.Log = log, log
@@ -37,6 +38,10 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	o.Cache = content
 	server, err := fs.Mount(ctx, o)
 	if err != nil {
+		if o.Registry != nil {
+			credential, unknown := o.Registry.Credential(ctx)
+			r.loggedIn = unknown == nil && credential != "" && !errors.Is(err, resolver.ErrCredential)
+		}
 		return r.explain(err)
 	}
 	log.Info("mounted", "target", r.target.text, "mountpoint", r.mountpoint)
@@ -76,12 +81,21 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 	return o, err
 }
 
-// connect makes the client of one of every registry. An authority or --insecure is
-// for those that talk TLS: without a TARGET it doesn't say that localhost does.
-func (r *mountRequest) connect(host string) (*resolver.Registry, error) {
+// connect makes the client of one of every registry. An authority, say, is for those
+// that talk TLS, and without a TARGET it doesn't say that localhost does: that is
+// asked, and HTTP is talked if what is there can't be talked to in TLS.
+func (r *mountRequest) connect(ctx context.Context, host string) (*resolver.Registry, error) {
+	registry, err := resolver.NewRegistry(host, r.registry)
+	if err != nil || r.registry.PlainHTTP != nil || !resolver.IsLoopback(host) || !r.registry.MeansTLS() {
+		return registry, err
+	}
+	if !resolver.NoTLS(registry.Ping(ctx)) {
+		return registry, nil // whoever uses it sees what is wrong
+	}
 	o := r.registry
-	if resolver.IsLoopback(host) {
-		o.CAFile, o.Insecure = "", false
+	o.PlainHTTP = new(true)
+	if err := registry.Close(); err != nil {
+		return nil, err
 	}
 	return resolver.NewRegistry(host, o)
 }

@@ -17,9 +17,9 @@ import (
 
 // A Manifests gives manifests. It is asked by several goroutines at a time.
 type Manifests interface {
-	// Manifest reads the manifest or the index with that digest. None and no error
-	// is that the registry doesn't have it.
-	Manifest(ctx context.Context, d digest.Digest) (*resolver.Manifest, error)
+	// Manifest reads the manifest or the index that a descriptor is of. None and no
+	// error is that the registry doesn't have it, as a manifest.
+	Manifest(ctx context.Context, desc ocispec.Descriptor) (*resolver.Manifest, error)
 }
 
 // Options say what a layout is of.
@@ -109,8 +109,12 @@ func (w *walk) level(ctx context.Context, list []ocispec.Descriptor) (next []oci
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range manifests {
-		if m == nil {
+	for i, m := range manifests {
+		switch {
+		case m == nil && list[i].MediaType == "":
+			w.addBlob(list[i])
+			continue
+		case m == nil:
 			w.closure.Incomplete = true
 			continue
 		}
@@ -133,7 +137,7 @@ func (w *walk) read(ctx context.Context, list []ocispec.Descriptor) ([]*resolver
 			if ctx.Err() != nil {
 				return ctx.Err() // one has failed: the others needn't be asked for
 			}
-			m, err := w.Manifests.Manifest(ctx, desc.Digest)
+			m, err := w.Manifests.Manifest(ctx, desc)
 			if m == nil || err != nil {
 				return err
 			}
@@ -168,7 +172,8 @@ func (w *walk) add(m *resolver.Manifest) (needed []ocispec.Descriptor, err error
 		}
 	}
 	for _, desc := range m.Manifests {
-		if resolver.IsManifest(desc.MediaType) {
+		// What has no media type is whatever the registry gives it as.
+		if desc.MediaType == "" || resolver.IsManifest(desc.MediaType) {
 			needed = append(needed, desc)
 		} else {
 			blobs = append(blobs, desc) // BuildKit's cache lists layers
@@ -179,17 +184,21 @@ func (w *walk) add(m *resolver.Manifest) (needed []ocispec.Descriptor, err error
 	}
 	for _, desc := range blobs {
 		if w.isNew(desc) {
-			blob := Member{Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType}
-			if len(desc.Data) <= maxMemberData {
-				blob.Data = desc.Data
-			}
-			w.addMember(blob)
+			w.addBlob(desc)
 		}
 	}
 	if len(w.closure.Members) > maxMembers {
 		return nil, fmt.Errorf("more than %d blobs: %w", maxMembers, errdef.ErrSizeExceedsLimit)
 	}
 	return slices.DeleteFunc(needed, func(desc ocispec.Descriptor) bool { return !w.isNew(desc) }), nil
+}
+
+func (w *walk) addBlob(desc ocispec.Descriptor) {
+	blob := Member{Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType}
+	if len(desc.Data) <= maxMemberData {
+		blob.Data = desc.Data
+	}
+	w.addMember(blob)
 }
 
 func (w *walk) addMember(m Member) { w.closure.Members = append(w.closure.Members, m) }

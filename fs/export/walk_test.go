@@ -25,11 +25,11 @@ type shelf struct {
 }
 
 // Manifest implements Manifests.
-func (s *shelf) Manifest(_ context.Context, d digest.Digest) (*resolver.Manifest, error) {
+func (s *shelf) Manifest(_ context.Context, desc ocispec.Descriptor) (*resolver.Manifest, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = append(s.asked, d)
-	return s.manifests[d], s.err
+	s.asked = append(s.asked, desc.Digest)
+	return s.manifests[desc.Digest], s.err
 }
 
 // add puts a manifest on the shelf, with the digest of its name.
@@ -113,6 +113,25 @@ func TestClosure(t *testing.T) {
 	}
 	if first.Content == nil {
 		t.Error("a manifest that somebody else has lost its content")
+	}
+}
+
+// TestClosureOfWhatHasNoMediaType has an index that says of a manifest and of a blob
+// nothing but their digests.
+func TestClosureOfWhatHasNoMediaType(t *testing.T) {
+	s := &shelf{}
+	child := resolver.Subject(s.add("child", resolver.Manifest{Layers: []ocispec.Descriptor{blob("layer")}}))
+	content := blob("content")
+	child.MediaType, content.MediaType = "", ""
+	index := s.add("index", resolver.Manifest{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{content, child}})
+	c, err := s.closure(t, index)
+	if err != nil || c.Incomplete {
+		t.Fatalf("incomplete: %v, %v", c != nil && c.Incomplete, err)
+	}
+	for name, manifest := range map[string]bool{"index": true, "child": true, "layer": false, "content": false} {
+		if m, ok := c.Find(digest.FromString(name)); !ok || m.Manifest != manifest {
+			t.Errorf("%s is a member: %v, a manifest: %v", name, ok, m.Manifest)
+		}
 	}
 }
 

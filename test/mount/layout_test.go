@@ -128,6 +128,27 @@ func TestLayoutLeavesOut(t *testing.T) {
 	}
 }
 
+// TestLayoutOfWhatHasNoMediaType has an index that says of a manifest and of a blob
+// nothing but their digests: the layout holds them, and what the manifest needs.
+func TestLayoutOfWhatHasNoMediaType(t *testing.T) {
+	f := serveFake(t)
+	layer, content := f.AddBlob("app", []byte("layer")), f.AddBlob("app", []byte("content"))
+	child := f.AddArtifact("app", "", "application/vnd.example", nil, layer)
+	f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"digest":%q,"size":%d},{"digest":%q,"size":%d}]}`,
+		child.Digest, child.Size, content.Digest, content.Size))
+	m := mountRegistry(t, f.host)
+	listed := output(t, "tar", "-tf", m.path("app/_tags/v1/layout.tar"))
+	for _, d := range []digest.Digest{child.Digest, layer.Digest, content.Digest} {
+		if !strings.Contains(listed, d.Encoded()) {
+			t.Errorf("layout.tar lacks %s:\n%s", d, listed)
+		}
+	}
+	if got := m.cat(t, "app/_tags/v1/layout/blobs/sha256", content.Digest.Encoded()); got != "content" {
+		t.Errorf("the blob is %q", got)
+	}
+	orasIn(t, t.TempDir(), "pull", "--oci-layout", m.path("app/_tags/v1/layout.tar")+"@"+child.Digest.String())
+}
+
 // TestLayoutBounds has an index of more manifests than a layout may have: none of
 // them is asked for.
 func TestLayoutBounds(t *testing.T) {
