@@ -36,7 +36,7 @@ func TestDenialsAreRemembered(t *testing.T) {
 		for range 20 {
 			_, err := r.Resolve(t.Context(), "v1")
 			wantStatus(t, err, test.status)
-			_, _, err = r.Manifest(t.Context(), missing.Digest)
+			_, err = r.Manifest(t.Context(), missing.Digest)
 			wantStatus(t, err, test.status)
 			if test.status == 404 {
 				wantIs(t, err, errdef.ErrNotFound)

@@ -317,7 +317,7 @@ func TestRedirectedManifest(t *testing.T) {
 		Status: 307, Header: map[string]string{"Location": storage.URL + "/x?sig=hidden"},
 	})
 	r := repo(t, fake, Options{Username: "alice", Password: "secret"})
-	_, _, manifestErr := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	_, manifestErr := r.Manifest(t.Context(), digest.FromBytes(alphabet))
 	tagsErr := r.Tags(t.Context(), func([]string) error { return nil })
 	for _, err := range []error{manifestErr, tagsErr} {
 		wantStatus(t, err, http.StatusTeapot)
@@ -334,7 +334,7 @@ func TestRedirectedManifest(t *testing.T) {
 		}
 	}
 	storage.Close()
-	_, _, err := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	_, err := r.Manifest(t.Context(), digest.FromBytes(alphabet))
 	if err == nil || strings.Contains(err.Error(), "hidden") {
 		t.Errorf("unreachable target: error %v", err)
 	}

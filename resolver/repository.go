@@ -120,46 +120,46 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 	default:
 		want = digest.FromBytes(content)
 	}
-	if err := verify(content, want); err != nil {
+	if err := checkDocument(resp, content, want); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return ocispec.Descriptor{
-		MediaType: documentType(mediaTypeOf(resp), content),
-		Digest:    want,
-		Size:      int64(len(content)),
-		Data:      content,
-	}, nil
+	return ocispec.Descriptor{MediaType: DocumentType(content), Digest: want, Size: int64(len(content)), Data: content}, nil
 }
 
 // Manifest fetches a manifest or an index by its digest, at most MaxManifest
-// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
-// is the registry's, without parameters; where that says nothing
-// (text/plain, application/json) it is the document's own.
-func (r *Repository) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
-	mediaType, content, err = r.manifest(ctx, d)
+// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. An answer whose
+// media type is that of another kind of document is an error, whatever the bytes:
+// see [Contradiction].
+func (r *Repository) Manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	content, err := r.manifest(ctx, d)
 	if err != nil {
-		return "", nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
+		return nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
 	}
-	return mediaType, content, nil
+	return content, nil
 }
 
-func (r *Repository) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+func (r *Repository) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 	if err := checkDigest(d); err != nil {
-		return "", nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 	}
 	resp, err := r.askManifest(ctx, http.MethodGet, d.String())
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	content, err = io.ReadAll(resp.Body)
+	content, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
+	return content, checkDocument(resp, content, d)
+}
+
+// checkDocument says why an answer's content isn't the document with that digest.
+func checkDocument(resp *http.Response, content []byte, d digest.Digest) error {
 	if err := verify(content, d); err != nil {
-		return "", nil, err
+		return err
 	}
-	return documentType(mediaTypeOf(resp), content), content, nil
+	return Contradiction(mediaTypeOf(resp), content)
 }
 
 func (r *Repository) askManifest(ctx context.Context, method, reference string) (*http.Response, error) {

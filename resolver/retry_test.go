@@ -40,7 +40,7 @@ func TestRetries(t *testing.T) {
 			desc := fake.AddArtifact("app", "v1", "", nil)
 			fake.Inject(test.fault)
 			r := repo(t, fake, Options{})
-			_, content, err := r.Manifest(t.Context(), desc.Digest)
+			content, err := r.Manifest(t.Context(), desc.Digest)
 			if (err != nil) != test.fails || (err == nil && int64(len(content)) != desc.Size) {
 				t.Errorf("%d bytes, %v", len(content), err)
 			}
@@ -153,7 +153,7 @@ func TestRetryAfterOfOneKind(t *testing.T) {
 	fake.Inject(fakeregistry.Fault{Method: "GET", Path: "/manifests/", Status: 429, Header: map[string]string{"Retry-After": "3600"}})
 	r := repo(t, fake, Options{})
 	for range 3 {
-		_, _, err := r.Manifest(t.Context(), desc.Digest)
+		_, err := r.Manifest(t.Context(), desc.Digest)
 		wantStatus(t, err, 429)
 	}
 	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
@@ -238,7 +238,7 @@ func TestOperationIsBounded(t *testing.T) {
 	desc := fake.AddArtifact("app", "v1", "", nil)
 	fake.Inject(fakeregistry.Fault{Drip: 20 * time.Millisecond}) // some 400 bytes
 	r := repo(t, fake, Options{Timeout: shortTimeout})
-	_, _, err := r.Manifest(t.Context(), desc.Digest)
+	_, err := r.Manifest(t.Context(), desc.Digest)
 	wantIs(t, err, context.DeadlineExceeded)
 	if !strings.Contains(fmt.Sprint(err), (2 * shortTimeout).String()) {
 		t.Errorf("error %v doesn't say how long it took", err)
