@@ -163,6 +163,7 @@ func (h *host) probe(ctx context.Context) bool {
 		return false
 	}
 	req.Header.Set("User-Agent", h.table.options.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity")
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
 		return false

@@ -45,7 +45,8 @@ func TestFetchPromises(t *testing.T) {
 		{name: "429 for no time", fault: fakeregistry.Fault{Status: 429, Header: after("0"), Times: 1}, most: 2},
 		{name: "500 once", fault: fakeregistry.Fault{Status: 500, Times: 1}, most: 2},
 		{name: "502", fault: fakeregistry.Fault{Status: 502}, err: errStatus, most: 6},
-		{name: "wrong range", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 1-2/100000"}, Body: []byte("xx")}, err: errAny, most: 1},
+		{name: "wrong range", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 1-2/100000"}, Body: []byte("xx")}, err: errAny, most: 2},
+		{name: "500", fault: fakeregistry.Fault{Status: 500}, err: errStatus, most: 7},
 		{name: "another size", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 30000-89999/100001"}}, err: errSize, most: 1},
 		{name: "wrong bytes", fault: fakeregistry.Fault{Flip: true, FlipAt: off + 1}, most: 1},
 	}

@@ -104,7 +104,8 @@ func TestRedirectExpires(t *testing.T) {
 	}
 }
 
-// A CDN that refuses what the registry has just signed is asked once.
+// A CDN that refuses what the registry has just signed is asked once for the range,
+// and once for the whole.
 func TestRedirectTargetRefuses(t *testing.T) {
 	r := redirect(t)
 	desc := r.fake.AddBlob("app", alphabet)
@@ -116,14 +117,14 @@ func TestRedirectTargetRefuses(t *testing.T) {
 	r.cdn.Inject(fakeregistry.Fault{Status: 403})
 	_, _, err := fetch(r.repo.Blob(desc), 4, 4)
 	wantStatus(t, err, 403)
-	if n, m := r.fake.Count("GET", ""), r.cdn.Count("GET", ""); n != 1 || m != 2 {
-		t.Errorf("the registry was asked %d times, the CDN %d, want 1 and 2", n, m)
+	if n, m := r.fake.Count("GET", ""), r.cdn.Count("GET", ""); n != 2 || m != 3 {
+		t.Errorf("the registry was asked %d times, the CDN %d, want 2 and 3", n, m)
 	}
 	r.noSecrets(t, err)
 }
 
 func TestRedirectTargetFails(t *testing.T) {
-	for _, fault := range []fakeregistry.Fault{{Status: 500}, {Reset: true}} {
+	for _, fault := range []fakeregistry.Fault{{Status: 502}, {Reset: true}} {
 		r := redirect(t)
 		desc := r.fake.AddBlob("app", alphabet)
 		r.cdn.Inject(fault)

@@ -98,7 +98,7 @@ func describe(resp *http.Response, want digest.Digest) (desc ocispec.Descriptor,
 		return desc, false, fmt.Errorf("the registry answers with %s", d)
 	}
 	desc = ocispec.Descriptor{MediaType: mediaTypeOf(resp), Digest: d, Size: resp.ContentLength}
-	return desc, d != "" && desc.Size > 0, nil
+	return desc, d != "" && desc.Size > 0 && !saysGzip(resp), nil
 }
 
 // resolveByContent asks for the document itself.
