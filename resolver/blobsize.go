@@ -66,8 +66,8 @@ func sizeOf(resp *http.Response) (int64, error) {
 	return size, nil
 }
 
-// blobSizeByHead returns -1 where the answer says nothing: HEAD isn't allowed,
-// or is redirected, and an address that was signed for GET refuses it.
+// blobSizeByHead returns -1 where the answer says nothing: HEAD isn't allowed, or
+// fails, or is redirected, and an address that was signed for GET refuses it.
 func (r *Repository) blobSizeByHead(ctx context.Context, d digest.Digest) (int64, error) {
 	req, err := http.NewRequestWithContext(r.withScope(ctx), http.MethodHead, r.url("blobs", d.String()).String(), nil)
 	if err != nil {
@@ -85,7 +85,8 @@ func (r *Repository) blobSizeByHead(ctx context.Context, d digest.Digest) (int64
 		return -1, nil
 	}
 	switch resp.StatusCode {
-	case http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusForbidden, http.StatusBadRequest:
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusForbidden, http.StatusBadRequest,
+		http.StatusNotAcceptable, http.StatusInternalServerError:
 		return -1, nil
 	}
 	return 0, statusError(resp)

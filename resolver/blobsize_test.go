@@ -19,6 +19,9 @@ func TestBlobSize(t *testing.T) {
 		{"no HEAD", func(r *fakeregistry.Registry) {
 			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
 		}, map[string]int{"HEAD": 1, "GET": 1}},
+		{"a HEAD that fails", func(r *fakeregistry.Registry) {
+			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 500})
+		}, map[string]int{"HEAD": 1, "GET": 1}},
 		{"HEAD without length", func(r *fakeregistry.Registry) {
 			r.Inject(fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Length": ""}})
 		}, map[string]int{"HEAD": 1, "GET": 1}},

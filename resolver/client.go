@@ -69,6 +69,8 @@ func (c *metadataClient) once(ctx context.Context, req *http.Request) (*http.Res
 	switch {
 	case err != nil:
 		return nil, requestError(ctx, req, err)
+	case resp.StatusCode == http.StatusInternalServerError && req.Method == http.MethodHead:
+		return resp, nil // GET is the better second attempt
 	case passing(resp.StatusCode):
 		return nil, statusError(resp)
 	case req.Method == http.MethodHead:

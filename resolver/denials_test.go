@@ -20,8 +20,8 @@ func TestDenialsAreRemembered(t *testing.T) {
 		status   int
 		requests int // for all of Resolve, Manifest, BlobSize and Fetch
 	}{
-		{"missing", func(*fakeregistry.Registry) {}, Options{}, 404, 5},
-		{"forbidden", func(r *fakeregistry.Registry) { r.Inject(fakeregistry.Fault{Status: 403}) }, Options{}, 403, 5},
+		{"missing", func(*fakeregistry.Registry) {}, Options{}, 404, 6},
+		{"forbidden", func(r *fakeregistry.Registry) { r.Inject(fakeregistry.Fault{Status: 403}) }, Options{}, 403, 6},
 		{"no credential", func(r *fakeregistry.Registry) { r.RequireBasic("alice", "secret") }, Options{}, 401, 4},
 		{"wrong credential", func(r *fakeregistry.Registry) { r.RequireBasic("alice", "secret") }, Options{Username: "alice", Password: "x"}, 401, 8},
 		{"no token", func(r *fakeregistry.Registry) { r.RequireBearer("alice", "secret", "", false) }, Options{}, 401, 8},

@@ -66,10 +66,12 @@ type Registry struct {
 
 	documents *metadataClient
 	listings  *metadataClient
-	heads     *metadataClient  // of blobs; follows no redirect
-	api       *remote.Registry // lists with the client listings
-	blobs     *auth.Client     // follows no redirect
-	storage   *http.Client     // for where blobs are redirected to; knows no credential, follows no redirect
+	heads     *metadataClient // of blobs; follows no redirect
+	// manifestHeads is which answers to HEAD of a manifest are doubted.
+	manifestHeads *headMemory
+	api           *remote.Registry // lists with the client listings
+	blobs         *auth.Client     // follows no redirect
+	storage       *http.Client     // for where blobs are redirected to; knows no credential, follows no redirect
 
 	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
 	refused refusal                      // of the catalog
@@ -102,6 +104,10 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	manifestHeads, err := newHeadMemory()
+	if err != nil {
+		return nil, err
+	}
 	targets, err := lru.New[string, *url.URL](maxTargets)
 	if err != nil {
 		return nil, err
@@ -112,6 +118,8 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 		tokens:      newTokenCache(),
 		denials:     denials,
 		targets:     targets,
+
+		manifestHeads: manifestHeads,
 	}
 	return r, r.connect(o)
 }

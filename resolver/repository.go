@@ -51,8 +51,9 @@ var acceptManifests = strings.Join([]string{
 }, ", ")
 
 // Resolve asks what a tag or a digest is. It sends HEAD, which Docker Hub
-// doesn't count. Where that isn't allowed or doesn't tell the digest or the
-// size it sends GET, and the descriptor's Data holds the content. A tag that
+// doesn't count. Where that is refused, as far as that may be wrong, or doesn't
+// tell the digest or the size it sends GET, and the descriptor's Data holds the
+// content. A tag that
 // isn't there is errdef.ErrNotFound, a reference that isn't one
 // errdef.ErrInvalidReference.
 func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
@@ -73,18 +74,27 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 			return ocispec.Descriptor{}, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 		}
 	}
-	resp, err := r.askManifest(ctx, http.MethodHead, reference)
-	switch {
-	case err == nil:
-		resp.Body.Close()
-		desc, complete, err := describe(resp, want)
-		if complete || err != nil {
-			return desc, err
+	manifestHeads, whole := r.registry.manifestHeads, r.name+" "+reference
+	var refused error
+	if !manifestHeads.wrong() {
+		resp, err := r.askManifest(ctx, http.MethodHead, reference)
+		switch {
+		case err == nil:
+			resp.Body.Close()
+			desc, complete, err := describe(resp, want)
+			if complete || err != nil {
+				return desc, err
+			}
+		case !manifestHeads.doubt(whole, err):
+			return ocispec.Descriptor{}, err
 		}
-	case !hasStatus(err, http.StatusMethodNotAllowed, http.StatusNotImplemented):
-		return ocispec.Descriptor{}, err
+		refused = err
 	}
-	return r.resolveByContent(ctx, reference, want)
+	desc, err := r.resolveByContent(ctx, reference, want)
+	if refused != nil {
+		manifestHeads.settle(whole, err)
+	}
+	return desc, err
 }
 
 // describe makes a descriptor of the answer to HEAD. It isn't complete where

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -27,8 +28,6 @@ func TestResolve(t *testing.T) {
 		{name: "no digest", fault: fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": ""}}, head: 1, get: 1},
 		{name: "invalid digest", fault: fakeregistry.Fault{Header: map[string]string{"Docker-Content-Digest": "sha256:x"}}, head: 1, get: 1},
 		{name: "no length", fault: fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Length": ""}}, head: 1, get: 1, byDigest: 1},
-		{name: "405 to HEAD", fault: fakeregistry.Fault{Method: "HEAD", Status: 405}, head: 1, get: 1, byDigest: 1},
-		{name: "501 to HEAD", fault: fakeregistry.Fault{Method: "HEAD", Status: 501}, head: 1, get: 1, byDigest: 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -53,6 +52,66 @@ func TestResolve(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHeadIsWrong has HEAD refused where GET answers: GET is asked then, and from
+// then on at once.
+func TestHeadIsWrong(t *testing.T) {
+	for _, status := range []int{400, 403, 404, 405, 406, 500, 501} {
+		fake := fakeregistry.New()
+		want := fake.AddArtifact("app", "v1", "", nil)
+		fake.Tag("app", want.Digest, "v2")
+		fake.Inject(fakeregistry.Fault{Method: "HEAD", Status: status})
+		r := repo(t, fake, Options{})
+		for i, reference := range []string{"v1", "v1", "v2", want.Digest.String()} {
+			got, err := r.Resolve(t.Context(), reference)
+			if err != nil || got.Digest != want.Digest || got.Size != want.Size || verify(got.Data, want.Digest) != nil {
+				t.Errorf("%d: %s: %+v, %v", status, reference, got, err)
+			}
+			if n, m := fake.Count("HEAD", ""), fake.Count("GET", ""); n != 1 || m != i+1 {
+				t.Errorf("%d: after %d questions: %d HEADs, %d GETs", status, i+1, n, m)
+			}
+		}
+		r.registry.manifestHeads.wrongUntil = time.Now()
+		fake.Reset()
+		if _, err := r.Resolve(t.Context(), "v1"); err != nil || fake.Count("HEAD", "") != 1 {
+			t.Errorf("%d: later: %v, %d HEADs", status, err, fake.Count("HEAD", ""))
+		}
+	}
+}
+
+// TestHeadIsRight has what isn't there, or is denied: that costs a GET once for each
+// reference, and says nothing of others.
+func TestHeadIsRight(t *testing.T) {
+	for _, status := range []int{403, 404} {
+		fake := fakeregistry.New()
+		fake.AddArtifact("app", "v1", "", nil)
+		fake.Inject(fakeregistry.Fault{Path: "gone", Status: status})
+		r := repo(t, fake, Options{})
+		r.registry.denials.lasts = 0
+		for i, want := range []struct{ head, get int }{{1, 1}, {2, 1}, {3, 2}, {4, 2}} {
+			reference := []string{"gone1", "gone2"}[i/2]
+			_, err := r.Resolve(t.Context(), reference)
+			wantStatus(t, err, status)
+			if n, m := fake.Count("HEAD", ""), fake.Count("GET", ""); n != want.head || m != want.get {
+				t.Errorf("%d: after %d questions: %d HEADs, %d GETs, want %+v", status, i+1, n, m, want)
+			}
+		}
+		fake.Reset()
+		if _, err := r.Resolve(t.Context(), "v1"); err != nil || fake.Count("GET", "") != 0 {
+			t.Errorf("%d: what is there: %v, %d GETs", status, err, fake.Count("GET", ""))
+		}
+	}
+	// A failure of both is that of GET, which is tried again, and HEAD isn't.
+	fake := fakeregistry.New()
+	fake.Inject(fakeregistry.Fault{Status: 500})
+	r := repo(t, fake, Options{})
+	r.registry.backoff = time.Millisecond
+	_, err := r.Resolve(t.Context(), "v1")
+	wantStatus(t, err, 500)
+	if n, m := fake.Count("HEAD", ""), fake.Count("GET", ""); n != 1 || m != maxRetries+1 {
+		t.Errorf("%d HEADs, %d GETs", n, m)
 	}
 }
 

@@ -58,14 +58,14 @@ func TestRetryIsLogged(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", alphabet)
 	fake.Inject(fakeregistry.Fault{Reset: true, Times: 1})
-	fake.Inject(fakeregistry.Fault{Status: 500, Times: 1})
+	fake.Inject(fakeregistry.Fault{Status: 502, Times: 1})
 	var log bytes.Buffer
 	if _, err := repo(t, fake, Options{Log: debugLog(&log)}).BlobSize(t.Context(), desc.Digest); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "reset") ||
-		!strings.Contains(lines[1], "status code 500") || !strings.Contains(lines[1], desc.Digest.String()) {
+		!strings.Contains(lines[1], "status code 502") || !strings.Contains(lines[1], desc.Digest.String()) {
 		t.Errorf("log:\n%s", &log)
 	}
 }
