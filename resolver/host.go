@@ -84,6 +84,7 @@ func (h *host) roundTrip(req *http.Request, left func()) (*http.Response, error)
 	}
 	h.heard()
 	h.heed(resp)
+	chooseChallenge(resp)
 	if !asksBlob(req) {
 		undo(resp)
 	}
