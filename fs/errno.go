@@ -13,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/orasfs/orasfs/fs/images"
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // This file is the only place where errors become errno values.
@@ -117,11 +118,8 @@ func noRegistry(err error) bool {
 // outage tells whether an error is that of the whole registry, and not of what it
 // was asked: it gave no answer, or what stands before it did.
 func outage(err error) bool {
-	switch status(err) {
-	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return unreachable(err)
-	}
-	return false
+	code := status(err)
+	return (code == 0 || resolver.Unavailable(code)) && unreachable(err)
 }
 
 // unreachable tells whether an error leaves open what the registry would have

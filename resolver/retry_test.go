@@ -27,6 +27,11 @@ func TestRetries(t *testing.T) {
 		{"504", fakeregistry.Fault{Status: 504, Times: 1}, false, 2},
 		{"408", fakeregistry.Fault{Status: 408, Times: 1}, false, 2},
 		{"429", fakeregistry.Fault{Status: 429, Times: 1}, false, 2},
+		{"520", fakeregistry.Fault{Status: 520, Times: 1}, false, 2},
+		{"524", fakeregistry.Fault{Status: 524, Times: 1}, false, 2},
+		{"530", fakeregistry.Fault{Status: 530, Times: 1}, false, 2},
+		{"525", fakeregistry.Fault{Status: 525, Times: 1}, true, 1}, // its certificate is wrong
+		{"closed before any header", fakeregistry.Fault{Close: true, Times: 2}, false, 3},
 		{"reset", fakeregistry.Fault{Reset: true, Times: 2}, false, 3},
 		{"body breaks off", fakeregistry.Fault{Cut: true, CutAt: 10, Times: 2}, false, 3},
 		{"500 for ever", fakeregistry.Fault{Status: 500}, true, 6},
@@ -54,6 +59,38 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestConnectionIsReusedAndClosed has a server that closes a connection which it had
+// kept open, once a request is on its way: what was sent is sent again on another.
+func TestConnectionIsReusedAndClosed(t *testing.T) {
+	for _, fault := range []fakeregistry.Fault{{Close: true, Times: 1}, {Reset: true, Times: 1}} {
+		fake := fakeregistry.New()
+		fake.RequireBearer("alice", "secret", "identity", false)
+		desc := fake.AddArtifact("app", "v1", "", nil)
+		blob := fake.AddBlob("app", alphabet)
+		r := repo(t, fake, Options{Password: "identity"})
+		ask := map[string]func() error{
+			"/manifests/v1":     func() error { _, err := r.Resolve(t.Context(), "v1"); return err },
+			"/manifests/sha256": func() error { _, err := r.Manifest(t.Context(), desc.Digest); return err },
+			"/blobs/":           func() error { _, _, err := fetch(r.Blob(blob), 0, 4); return err },
+			"/token":            func() error { fake.ExpireTokens(); _, err := r.Resolve(t.Context(), "v1"); return err },
+		}
+		for path, question := range ask {
+			if err := question(); err != nil {
+				t.Fatal(err)
+			}
+			remove := fake.Inject(fakeregistry.Fault{Path: path, Close: fault.Close, Reset: fault.Reset, Times: 1})
+			before := fake.Count("", path)
+			if err := question(); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			if n := fake.Count("", path) - before; n != 2 {
+				t.Errorf("%s: %d requests, want 2", path, n)
+			}
+			remove()
+		}
+	}
+}
+
 func TestRetryIsLogged(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", alphabet)
@@ -77,7 +114,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		"seconds": func() string { return "1" },
 		"date":    func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
-		for _, status := range []int{429, 503} {
+		for _, status := range []int{429, 503, 522} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
 				t.Parallel()
 				fake := fakeregistry.New()
