@@ -120,7 +120,7 @@ func (r *Repository) follow(ctx context.Context, address *url.URL, b blobRequest
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: redirect without a target: %w", http.MethodGet, withoutQuery(address), err)
 		}
-		if err := checkRedirect(address, target); err != nil {
+		if err := r.checkBlobRedirect(address, target); err != nil {
 			return nil, err
 		}
 		if !sameOrigin(target, r.registry.origin) {
@@ -159,6 +159,18 @@ func checkRedirect(from, to *url.URL) error {
 		return fmt.Errorf("redirect to %q refused: it names a user", withoutQuery(to))
 	}
 	return nil
+}
+
+// checkBlobRedirect is checkRedirect for a blob. Where TLS proves nothing anyway, by
+// Options.Insecure, it may go on without, as with oras: there is no credential on the
+// way outside of the registry's origin.
+func (r *Repository) checkBlobRedirect(from, to *url.URL) error {
+	if r.registry.hosts.options.Insecure && to.Scheme == "http" {
+		plain := *from
+		plain.Scheme = to.Scheme
+		from = &plain
+	}
+	return checkRedirect(from, to)
 }
 
 // askRegistry sends a request with the registry's credentials.
