@@ -138,8 +138,8 @@ func (r *Registry) connect(o Options) error {
 	if r.hosts, err = newHosts(r.host, r.origin, o); err != nil {
 		return err
 	}
-	r.documents = r.newMetadataClient(MaxManifest)
-	r.listings = r.newMetadataClient(maxPage)
+	r.documents = r.newMetadataClient(MaxManifest, MaxManifest) // one is decoded by ParseManifest, which counts
+	r.listings = r.newMetadataClient(maxPage, maxElements)
 	api.Client, api.PlainHTTP = r.listings, plain
 	api.RepositoryListPageSize, api.MaxMetadataBytes = pageSize, maxPage
 	r.api = api
@@ -153,7 +153,7 @@ func (r *Registry) connect(o Options) error {
 			return followRedirect(req, via) // a token service may be elsewhere
 		},
 	})
-	r.heads = &metadataClient{registry: r, limit: maxErrorBytes, bound: r.bound(), auth: r.blobs}
+	r.heads = &metadataClient{registry: r, limit: maxErrorBytes, values: maxErrorBytes, bound: r.bound(), auth: r.blobs}
 	r.storage = &http.Client{
 		Transport:     r.hosts,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -51,6 +51,6 @@ func TestImageWithAnOddLayer(t *testing.T) {
 		t.Errorf("layers/ lists %q", got)
 	}
 	fails(t, ioError, "ls", m.path(dir, "rootfs"))
-	m.logs(t, "level=ERROR", "rootfs", "layer 1: its size is -1")
+	m.logs(t, "level=ERROR", "applied", "app@", "layer 1: its size is -1")
 	m.logs(t, "level=WARN", "app@", "layer 1: its size is -1")
 }
