@@ -41,6 +41,11 @@
 // Where oras gives up, since one is a file and the other a directory, what the
 // manifest names is shown, or else the later layer's.
 //
+// A document that can't be parsed, or is of a kind that isn't known, has its
+// manifest.json and nothing more to show. A layer that the manifest doesn't describe
+// so that it could be had is left out with a line in the log: the others keep their
+// numbers, and what they would make together is an error.
+//
 // An index has its manifest.json, its platforms, and links to what the manifest
 // for the host has. Names that aren't listed but resolve:
 // NAME:TAG and NAME@DIGEST beside NAME, TAG and ALGORITHM:HEX in _manifests,

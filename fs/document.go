@@ -38,8 +38,7 @@ func (n *documentNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 		return nil, 0, syscall.EROFS
 	}
 	content, err := ask(ctx, n.tree, "document "+n.repo.name+"@"+n.digest.String(), func(ctx context.Context) ([]byte, error) {
-		content, _, err := n.repo.document(ctx, n.digest)
-		return content, err
+		return n.repo.document(ctx, n.digest)
 	})
 	if err != nil {
 		return nil, 0, n.tree.errno(ctx, "read manifest", n.repo.reference(n.digest.String()), err)

@@ -118,11 +118,8 @@ func noRegistry(err error) bool {
 // outage tells whether an error is that of the whole registry, and not of what it
 // was asked: it gave no answer, or what stands before it did.
 func outage(err error) bool {
-	switch status(err) {
-	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return unreachable(err)
-	}
-	return false
+	code := status(err)
+	return (code == 0 || resolver.Unavailable(code)) && unreachable(err)
 }
 
 // gone tells whether an error is that a registry can't be reached at all, so that

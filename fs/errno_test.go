@@ -82,6 +82,8 @@ func TestNoRegistryAndOutage(t *testing.T) {
 		"401":             {response(401), false, false},
 		"500":             {response(500), false, false},
 		"503":             {response(503), false, true},
+		"522":             {response(522), false, true},
+		"530":             {response(530), false, true},
 	} {
 		if none, away := noRegistry(test.err), outage(test.err); none != test.none || away != test.away {
 			t.Errorf("%s: no registry %v, outage %v", name, none, away)

@@ -85,7 +85,7 @@ func TestPanicInGoroutine(t *testing.T) {
 func TestPanicInOpening(t *testing.T) {
 	for name, a := range map[string]*repositoryArtifact{
 		"imageLayers.Sources": {},
-		"(*layer).open":       {Manifest: &resolver.Manifest{Layers: make([]ocispec.Descriptor, 2)}, Artifact: &artifact.Artifact{}},
+		"(*layer).open":       {Manifest: &resolver.Manifest{Layers: []ocispec.Descriptor{{Digest: "sha256:a"}, {Digest: "sha256:b"}}}, Artifact: &artifact.Artifact{}},
 	} {
 		tree, log := loggedTree(t)
 		r, d := &repository{tree: tree, name: "app"}, digest.FromString("")

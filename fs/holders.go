@@ -36,7 +36,7 @@ func hold(d *cache.Directory, holders map[digest.Digest][]string, dg digest.Dige
 	if content == nil {
 		return
 	}
-	m, err := resolver.ParseManifest(dg, "", content)
+	m, err := resolver.ParseManifest(dg, content)
 	if err != nil {
 		return // a blob, or a manifest of which only the document is shown
 	}

@@ -41,6 +41,10 @@ func (l imageLayers) Sources(ctx context.Context) ([]*images.Source, error) {
 	}
 	sources := make([]*images.Source, len(a.Layers))
 	for i := range sources {
+		if a.Layers[i].Digest == "" {
+			// Without one of them it would be another image.
+			return nil, fmt.Errorf("layers of %s can't be applied: %w", a.Digest, a.LeftOut)
+		}
 		sources[i] = a.source(i)
 	}
 	return sources, nil

@@ -13,7 +13,8 @@ import (
 )
 
 // A layersNode is layers/ of a manifest: every layer in order, raw, and beside
-// it, where it is an archive, opened.
+// it, where it is an archive, opened. What the manifest lists that is no layer has a
+// number all the same, and no name.
 type layersNode struct{ manifestPart }
 
 var (
@@ -55,6 +56,9 @@ func (n *layersNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHa
 	}
 	var list []fuse.DirEntry
 	for i, l := range a.LayerNames {
+		if l.Raw == "" {
+			continue
+		}
 		list = append(list, entry(l.Raw, layerIdentity(n.repo, n.digest, i)))
 		if l.Archive == artifact.IsArchive {
 			list = append(list, entry(l.Opened, openedIdentity(n.repo, n.digest, i)))

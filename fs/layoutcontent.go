@@ -115,7 +115,7 @@ type memberManifest struct {
 
 // ReadAt implements export.Content.
 func (m memberManifest) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	content, _, err := m.repo.document(ctx, m.member.Digest)
+	content, err := m.repo.document(ctx, m.member.Digest)
 	if err == nil && int64(len(content)) != m.member.Size {
 		err = fmt.Errorf("manifest %s has %d bytes, not %d", m.member.Digest, len(content), m.member.Size)
 	}

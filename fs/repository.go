@@ -2,15 +2,14 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/resolver"
@@ -97,65 +96,62 @@ func (r *repository) artifact(ctx context.Context, d digest.Digest) (*repository
 }
 
 // manifest reads and parses the manifest with that digest; what it lists has been
-// met then. One of another kind (Docker's schema 1, say) lists nothing: the
-// document is all there is to show.
+// met then. Of one that can't be parsed, or is of another kind (Docker's schema 1,
+// say), the document is all there is to show, and of one that lists what is no
+// descriptor, all but that.
 func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.Manifest, error) {
-	content, mediaType, err := r.document(ctx, d)
+	content, err := r.document(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	m, err := resolver.ParseManifest(d, mediaType, content)
-	if errors.Is(err, errdef.ErrUnsupported) {
+	m, err := resolver.ParseManifest(d, content)
+	if err != nil {
 		r.tree.log.Warn("manifest shown without its parts", "reference", r.reference(d.String()), "error", err)
-		m, err = &resolver.Manifest{Digest: d, MediaType: mediaType, Size: int64(len(content))}, nil
+		m = &resolver.Manifest{Digest: d, MediaType: resolver.DocumentType(content), Size: int64(len(content))}
 	}
-	if err != nil {
-		return nil, err
+	if m.LeftOut != nil {
+		r.tree.log.Warn("parts of a manifest left out: no descriptors", "reference", r.reference(d.String()), "which", m.LeftOut)
 	}
 	r.meet(m)
 	r.reached(d)
 	return m, nil
 }
 
-// document returns a manifest's bytes, and its media type as the registry gave
-// it if the registry was asked.
-func (r *repository) document(ctx context.Context, d digest.Digest) (content []byte, mediaType string, err error) {
+// document returns a manifest's bytes. A source that calls them another kind of
+// document than they are is refused, and so are bytes that the cache had before.
+func (r *repository) document(ctx context.Context, d digest.Digest) ([]byte, error) {
 	if r.local { // what it has is what it has, and near
-		mediaType, content, err = r.source.Manifest(ctx, d)
-		return content, mediaType, err
+		return r.source.Manifest(ctx, d)
 	}
-	content, mediaType, own, err := r.cachedDocument(ctx, d)
+	content, own, err := r.cachedDocument(ctx, d)
 	if !own && (missing(err) || denied(err)) {
 		// That was said to another repository, which asked at the same time.
-		content, mediaType, own, err = r.cachedDocument(ctx, d)
+		content, own, err = r.cachedDocument(ctx, d)
 	}
 	if err == nil && !own {
 		err = r.has(ctx, d, func(ctx context.Context) error {
-			_, err := r.source.Resolve(ctx, d.String())
+			told, err := r.source.Resolve(ctx, d.String())
+			if err == nil {
+				err = resolver.Contradiction(told.MediaType, content)
+			}
 			return err
 		})
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return content, mediaType, nil
+	return content, nil
 }
 
 // cachedDocument is a document as the cache holds it, or this repository's source
 // gives it; own is that the source was asked.
-func (r *repository) cachedDocument(ctx context.Context, d digest.Digest) (content []byte, mediaType string, own bool, err error) {
-	told := make(chan string, 1) // who waits may be gone before it is told
+func (r *repository) cachedDocument(ctx context.Context, d digest.Digest) (content []byte, own bool, err error) {
+	var asked atomic.Bool // who waits may be gone before it is asked
 	content, err = r.tree.cache.Document(ctx, r.origin, d, func(ctx context.Context) ([]byte, error) {
-		mediaType, content, err := r.source.Manifest(ctx, d)
-		told <- mediaType
-		return content, err
+		defer asked.Store(true)
+		return r.source.Manifest(ctx, d)
 	})
-	select {
-	case mediaType = <-told:
-		return content, mediaType, true, err
-	default:
-		return content, "", false, err
-	}
+	return content, asked.Load(), err
 }
 
 // meet remembers what a manifest shows to exist.
@@ -165,7 +161,9 @@ func (r *repository) meet(m *resolver.Manifest) {
 		r.meetBlob(metBlob{Descriptor: *m.Config})
 	}
 	for _, layer := range m.Layers {
-		r.meetBlob(metBlob{Descriptor: layer})
+		if layer.Digest != "" {
+			r.meetBlob(metBlob{Descriptor: layer})
+		}
 	}
 	for _, desc := range m.Manifests {
 		r.announce(desc.Digest)

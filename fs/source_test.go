@@ -29,6 +29,7 @@ type source struct {
 	blobs      map[digest.Digest]int64
 	referrers  []ocispec.Descriptor
 	content    string // of every blob
+	mediaType  string // that Resolve tells of a digest
 	credential string
 	down       bool
 	asked      []string
@@ -57,10 +58,10 @@ func (s *source) Resolve(_ context.Context, reference string) (ocispec.Descripto
 	}
 	d = digest.Digest(reference)
 	content, ok := s.manifests[d]
-	return ocispec.Descriptor{Digest: d, Size: int64(len(content))}, s.ask("resolve", ok)
+	return ocispec.Descriptor{MediaType: s.mediaType, Digest: d, Size: int64(len(content))}, s.ask("resolve", ok)
 }
 
-func (s *source) Manifest(_ context.Context, d digest.Digest) (string, []byte, error) {
+func (s *source) Manifest(_ context.Context, d digest.Digest) ([]byte, error) {
 	s.mu.Lock()
 	s.waits = s.wait != nil
 	s.mu.Unlock()
@@ -70,7 +71,7 @@ func (s *source) Manifest(_ context.Context, d digest.Digest) (string, []byte, e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	content, ok := s.manifests[d]
-	return "application/json", []byte(content), s.ask("manifest", ok)
+	return []byte(content), s.ask("manifest", ok)
 }
 
 func (s *source) BlobSize(_ context.Context, d digest.Digest) (int64, error) {

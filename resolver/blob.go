@@ -34,7 +34,8 @@ func (r *Repository) Blob(desc ocispec.Descriptor) Fetcher {
 // have them by its descriptor. What it promises:
 //
 //   - The body begins at byte at: off where the source serves ranges. Where it
-//     doesn't, at is 0 and the body is the whole blob.
+//     doesn't, or not this one, at is 0 and the body is the whole blob: that is
+//     asked for once where a range is refused or answered with something else.
 //   - The body gives exactly those bytes or an error, neither more nor less. It
 //     repairs itself: a connection that breaks off or stalls is replaced by one
 //     that goes on at the byte it had come to.
@@ -88,48 +89,6 @@ type SizeError struct {
 
 func (e *SizeError) Error() string {
 	return fmt.Sprintf("the blob %s has %d bytes: the descriptor's size, %d, is wrong", e.Digest, e.Told, e.Size)
-}
-
-// accept takes an answer that is exactly the range, or the whole blob, and tells
-// where it begins.
-func (b *Blob) accept(resp *http.Response, off, n int64) (at int64, err error) {
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return 0, fmt.Errorf("the answer has content encoding %q", encoding)
-	}
-	contentRange := resp.Header.Get("Content-Range")
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return 0, b.checkSize(resp.ContentLength)
-	case http.StatusPartialContent:
-		got, err := parseContentRange(contentRange)
-		if err != nil {
-			return 0, err
-		}
-		if err := b.checkSize(got.total); err != nil {
-			return 0, err
-		}
-		if got.off != off || got.n != n || (resp.ContentLength >= 0 && resp.ContentLength != n) {
-			return 0, fmt.Errorf("the answer is another range: Content-Range %q with %d bytes", contentRange, resp.ContentLength)
-		}
-		return off, nil
-	case http.StatusRequestedRangeNotSatisfiable:
-		if got, err := parseContentRange(contentRange); err == nil {
-			if err := b.checkSize(got.total); err != nil {
-				return 0, err
-			}
-		}
-		return 0, fmt.Errorf("the registry hasn't these bytes: the descriptor's size, %d, is wrong", b.desc.Size)
-	default:
-		return 0, statusError(resp)
-	}
-}
-
-// checkSize compares what a source tells, -1 if nothing, with the descriptor.
-func (b *Blob) checkSize(told int64) error {
-	if told >= 0 && told != b.desc.Size {
-		return &SizeError{Digest: b.desc.Digest, Size: b.desc.Size, Told: told}
-	}
-	return nil
 }
 
 var errClosed = errors.New("the body is closed")

@@ -105,64 +105,7 @@ func TestFetchEmbedded(t *testing.T) {
 	}
 }
 
-func TestFetchFromServerWithoutRanges(t *testing.T) {
-	for _, fault := range []fakeregistry.Fault{
-		{IgnoreRange: true},
-		{Status: http.StatusBadRequest, If: ranged}, // Artifactory
-		{Status: http.StatusNotImplemented, If: ranged},
-	} {
-		fake := fakeregistry.New()
-		desc := fake.AddBlob("app", alphabet)
-		fake.Inject(fault)
-		got, at, err := fetch(repo(t, fake, Options{}).Blob(desc), 3, 4)
-		if err != nil || got != string(alphabet) || at != 0 {
-			t.Errorf("status %d: %q from %d, %v; want the whole blob from 0", fault.Status, got, at, err)
-		}
-	}
-}
-
 func ranged(req *http.Request) bool { return req.Header.Get("Range") != "" }
-
-func TestFetchRefusesAnswers(t *testing.T) {
-	tests := []struct {
-		name  string
-		fault fakeregistry.Fault
-		size  int64 // in the descriptor; 0 is the blob's
-		says  []string
-	}{
-		{"another range", fakeregistry.Fault{Header: map[string]string{"Content-Range": "bytes 4-7/26"}}, 0, []string{"3-6", "4-7"}},
-		{"a longer range", fakeregistry.Fault{Header: map[string]string{"Content-Range": "bytes 3-7/26"}}, 0, []string{"3-6", "3-7"}},
-		{"no range", fakeregistry.Fault{Header: map[string]string{"Content-Range": ""}}, 0, []string{"Content-Range"}},
-		{"two ranges", fakeregistry.Fault{Header: map[string]string{"Content-Range": "", "Content-Type": "multipart/byteranges"}}, 0, []string{"Content-Range"}},
-		{"another length", fakeregistry.Fault{Body: []byte("xx")}, 0, []string{"3-6", "2 bytes"}},
-		{"another total", fakeregistry.Fault{Header: map[string]string{"Content-Range": "bytes 3-6/27"}}, 0, []string{"27", "size", "26"}},
-		{"encoding", fakeregistry.Fault{Header: map[string]string{"Content-Encoding": "gzip"}}, 0, []string{"gzip"}},
-		{"whole of another size", fakeregistry.Fault{IgnoreRange: true}, 100, []string{"26", "size", "100"}},
-		{"size that lies", fakeregistry.Fault{}, 100, []string{"26", "size", "100"}},
-		{"unsatisfiable", fakeregistry.Fault{Status: 416, Header: map[string]string{"Content-Range": "bytes */2"}}, 0, []string{"2", "size", "26"}},
-		{"unsatisfiable, nothing said", fakeregistry.Fault{Status: 416}, 0, []string{"size", "26"}},
-		{"no content", fakeregistry.Fault{Status: 204}, 0, []string{"204"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			fake := fakeregistry.New()
-			desc := fake.AddBlob("app", alphabet)
-			if test.size != 0 {
-				desc.Size = test.size
-			}
-			fake.Inject(test.fault)
-			_, _, err := fetch(repo(t, fake, Options{}).Blob(desc), 3, 4)
-			if err == nil {
-				t.Fatal("no error")
-			}
-			for _, word := range append(test.says, desc.Digest.String(), "app") {
-				if !strings.Contains(err.Error(), word) {
-					t.Errorf("error %v doesn't say %q", err, word)
-				}
-			}
-		})
-	}
-}
 
 func TestFetchAcceptsUnknownTotal(t *testing.T) {
 	fake := fakeregistry.New()

@@ -19,12 +19,29 @@ func TestBlobSize(t *testing.T) {
 		{"no HEAD", func(r *fakeregistry.Registry) {
 			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
 		}, map[string]int{"HEAD": 1, "GET": 1}},
+		{"a HEAD that fails", func(r *fakeregistry.Registry) {
+			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 500})
+		}, map[string]int{"HEAD": 1, "GET": 1}},
 		{"HEAD without length", func(r *fakeregistry.Registry) {
 			r.Inject(fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Length": ""}})
 		}, map[string]int{"HEAD": 1, "GET": 1}},
 		{"no HEAD, no ranges", func(r *fakeregistry.Registry) {
 			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
 			r.Inject(fakeregistry.Fault{Method: "GET", IgnoreRange: true})
+		}, map[string]int{"HEAD": 1, "GET": 1}},
+		{"no HEAD, ranges refused", func(r *fakeregistry.Registry) {
+			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
+			r.Inject(fakeregistry.Fault{Status: 403, If: ranged})
+		}, map[string]int{"HEAD": 1, "GET": 2}},
+		{"no HEAD, a range that says nothing", func(r *fakeregistry.Registry) {
+			r.Inject(fakeregistry.Fault{Method: "HEAD", Status: 405})
+			r.Inject(fakeregistry.Fault{Status: 206, Body: []byte("a"), If: ranged})
+		}, map[string]int{"HEAD": 1, "GET": 2}},
+		{"a label", func(r *fakeregistry.Registry) {
+			r.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Encoding": "aws-chunked"}})
+		}, map[string]int{"HEAD": 1, "GET": 0}},
+		{"HEAD that may tell the size of something else", func(r *fakeregistry.Registry) {
+			r.Inject(fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Encoding": "gzip", "Content-Length": "40"}})
 		}, map[string]int{"HEAD": 1, "GET": 1}},
 		{"redirect to where HEAD is refused", func(r *fakeregistry.Registry) {
 			cdn := r.NewCDN()

@@ -19,6 +19,7 @@ type blobBody struct {
 
 	mu       sync.Mutex // guards everything below; held during a Read
 	begun    bool       // an answer has come: the body's first byte is settled
+	whole    bool       // a range can't be had
 	pos, end int64
 	answer   io.ReadCloser // begins at pos; nil if it has to be asked for
 	broken   error         // why the last answer ended, until it is replaced
@@ -70,9 +71,13 @@ func (b *blobBody) advance(p []byte) (n int, err error) {
 		if err == nil {
 			return 0, nil
 		}
-		if err = b.retries.next(b.ctx, err); err != nil {
+		if err = b.retries.next(b.ctx, err); err == nil {
+			continue
+		}
+		if b.whole || !hasStatus(err, http.StatusInternalServerError) {
 			return 0, bare(err)
 		}
+		b.askWhole(err) // once: no retry is left
 	}
 }
 
@@ -98,25 +103,35 @@ func (b *blobBody) take(p []byte) (int, error) {
 	return n, err
 }
 
-// ask makes one attempt to have an answer that begins at pos.
+// ask makes one attempt to have an answer that begins at pos. Where a range can't be
+// had the whole blob is asked for, from then on.
 func (b *blobBody) ask() error {
-	request := blobRequest{digest: b.blob.desc.Digest, turn: &b.turn}
-	if b.end-b.pos < b.blob.desc.Size { // small blobs; and some servers take no Range at all
-		request.byteRange = fmt.Sprintf("bytes=%d-%d", b.pos, b.end-1)
+	if !b.whole && b.end-b.pos < b.blob.desc.Size { // small blobs; and some servers take no Range at all
+		request := blobRequest{digest: b.blob.desc.Digest, turn: &b.turn, byteRange: fmt.Sprintf("bytes=%d-%d", b.pos, b.end-1)}
+		err := b.blob.repo.askBlob(b.ctx, request, b.accept)
+		if !errors.As(err, new(*rangeError)) {
+			return err
+		}
+		b.askWhole(err)
 	}
-	err := b.blob.repo.askBlob(b.ctx, request, b.accept)
-	if request.byteRange != "" && hasStatus(err, http.StatusBadRequest, http.StatusNotImplemented) {
-		// Artifactory answers 400 to a Range.
-		request.byteRange = ""
-		err = b.blob.repo.askBlob(b.ctx, request, b.accept)
-	}
-	return err
+	request := blobRequest{digest: b.blob.desc.Digest, turn: &b.turn, anew: b.whole}
+	return b.blob.repo.askBlob(b.ctx, request, b.accept)
+}
+
+// askWhole gives up ranges.
+func (b *blobBody) askWhole(why error) {
+	b.blob.repo.registry.log.Debug("a range can't be had, the whole blob is asked for", "repository", b.blob.repo.String(), "digest", b.blob.desc.Digest, "error", redact(why))
+	b.whole = true
 }
 
 // accept makes the body one of this answer, or lets the answer take over from
 // another that broke off.
 func (b *blobBody) accept(resp *http.Response) error {
-	at, err := b.blob.accept(resp, b.pos, b.end-b.pos)
+	asked, ranged := span{b.pos, b.end - b.pos}, resp.Request.Header.Get("Range") != ""
+	if !ranged {
+		asked = span{0, b.blob.desc.Size}
+	}
+	at, err := b.blob.accept(resp, asked, ranged)
 	if err != nil {
 		return err
 	}

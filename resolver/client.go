@@ -23,11 +23,12 @@ type metadataClient struct {
 	registry *Registry
 	auth     *auth.Client
 	limit    int64         // bytes; a longer answer is errdef.ErrSizeExceedsLimit
+	values   int           // of an answer, at most, by its commas; likewise
 	bound    time.Duration // of all that one request needs: tokens, retries, redirects
 }
 
-func (r *Registry) newMetadataClient(limit int64) *metadataClient {
-	return &metadataClient{registry: r, limit: limit, bound: r.bound(), auth: r.newAuthClient(&http.Client{
+func (r *Registry) newMetadataClient(limit int64, values int) *metadataClient {
+	return &metadataClient{registry: r, limit: limit, values: values, bound: r.bound(), auth: r.newAuthClient(&http.Client{
 		Transport:     r.hosts,
 		CheckRedirect: followRedirect,
 	})}
@@ -69,12 +70,14 @@ func (c *metadataClient) once(ctx context.Context, req *http.Request) (*http.Res
 	switch {
 	case err != nil:
 		return nil, requestError(ctx, req, err)
+	case resp.StatusCode == http.StatusInternalServerError && req.Method == http.MethodHead:
+		return resp, nil // GET is the better second attempt
 	case passing(resp.StatusCode):
 		return nil, statusError(resp)
 	case req.Method == http.MethodHead:
 		return resp, nil
 	}
-	if err := readWhole(resp, c.limit); err != nil {
+	if err := readWhole(resp, c.limit, c.values); err != nil {
 		return nil, fmt.Errorf("%s %q: %w", req.Method, withoutQuery(req.URL), err)
 	}
 	return resp, nil
@@ -86,14 +89,14 @@ const maxElements = 1 << 20
 
 // readWhole brings an answer's body into memory, within the attempt, so that one
 // that breaks off is retried as any other failure.
-func readWhole(resp *http.Response, limit int64) error {
+func readWhole(resp *http.Response, limit int64, values int) error {
 	defer resp.Body.Close()
 	var content bytes.Buffer
 	if _, err := content.ReadFrom(io.LimitReader(resp.Body, limit+1)); err != nil {
 		return err
 	}
-	if int64(content.Len()) > limit || bytes.Count(content.Bytes(), []byte(",")) > maxElements {
-		return fmt.Errorf("the answer has more than %d bytes or %d values: %w", limit, maxElements, errdef.ErrSizeExceedsLimit)
+	if int64(content.Len()) > limit || bytes.Count(content.Bytes(), []byte(",")) > values {
+		return fmt.Errorf("the answer has more than %d bytes or %d values: %w", limit, values, errdef.ErrSizeExceedsLimit)
 	}
 	resp.Body = io.NopCloser(&content)
 	resp.ContentLength = int64(content.Len())

@@ -8,13 +8,15 @@ import (
 	"strings"
 )
 
-// A contentRange is what an answer says it holds (RFC 9110, section 14.4).
+// A contentRange is what an answer says it holds (RFC 9110, section 14.4). Servers
+// spell it in other ways too: without the unit, with "bytes=" as in a request, or
+// without the total.
 type contentRange struct {
 	off, n int64 // n is 0 where the range was unsatisfiable
 	total  int64 // -1 where the server doesn't know
 }
 
-var contentRangePattern = regexp.MustCompile(`^(?i:bytes) (?:(\d+)-(\d+)|\*)/(\d+|\*)$`)
+var contentRangePattern = regexp.MustCompile(`^(?:(?i:bytes)[\s=:]+)?(?:(\d+)\s*-\s*(\d+)|\*)\s*(?:/\s*(\d+|\*))?$`)
 
 func parseContentRange(s string) (contentRange, error) {
 	m := contentRangePattern.FindStringSubmatch(strings.TrimSpace(s))
@@ -23,7 +25,7 @@ func parseContentRange(s string) (contentRange, error) {
 	}
 	r := contentRange{total: -1}
 	var err error
-	if m[3] != "*" {
+	if m[3] != "*" && m[3] != "" {
 		if r.total, err = strconv.ParseInt(m[3], 10, 64); err != nil {
 			return contentRange{}, fmt.Errorf("invalid Content-Range %q: %w", s, err)
 		}

@@ -11,6 +11,10 @@ func TestParseContentRange(t *testing.T) {
 		{"bytes 3-6/26", contentRange{3, 4, 26}},
 		{"Bytes 3-6/26", contentRange{3, 4, 26}},
 		{"bytes 3-6/*", contentRange{3, 4, -1}},
+		{"bytes=3-6/26", contentRange{3, 4, 26}},
+		{"bytes 3-6", contentRange{3, 4, -1}},
+		{"3-6/26", contentRange{3, 4, 26}},
+		{"BYTES: 3 - 6 / 26 ", contentRange{3, 4, 26}},
 		{"bytes */26", contentRange{0, 0, 26}},
 		{"bytes */0", contentRange{0, 0, 0}},
 		{"bytes 0-9223372036854775806/9223372036854775807", contentRange{0, 1<<63 - 1, 1<<63 - 1}},
@@ -21,8 +25,8 @@ func TestParseContentRange(t *testing.T) {
 		}
 	}
 	for _, header := range []string{
-		"", "bytes", "bytes 3-6", "3-6/26", "bytes 6-3/26", "bytes 3-26/26", "bytes -6/26", "bytes 3-/26", "bytes */*",
-		"bytes=3-6/26", "bytes +3-6/26", "lines 3-6/26", "bytes 0-9223372036854775807/*", "bytes 0-9223372036854775808/*",
+		"", "bytes", "bytes */", "*", "bytes 6-3/26", "bytes6-3/26", "bytes 3-26/26", "bytes -6/26", "bytes 3-/26", "bytes */*",
+		"bytes +3-6/26", "bytes 3 6/26", "lines 3-6/26", "bytes 0-9223372036854775807/*", "bytes 0-9223372036854775808/*",
 		"bytes 3-6/26, bytes 8-9/26", "bytes 3-6/-1",
 	} {
 		if got, err := parseContentRange(header); err == nil {
@@ -32,7 +36,7 @@ func TestParseContentRange(t *testing.T) {
 }
 
 func FuzzParseContentRange(f *testing.F) {
-	for _, seed := range []string{"bytes 0-0/1", "bytes 3-6/*", "bytes */26", "bytes 0-9223372036854775807/*", "bytes 4-9223372036854775807/*", "x"} {
+	for _, seed := range []string{"bytes 0-0/1", "bytes 3-6/*", "bytes */26", "bytes 0-9223372036854775807/*", "bytes 4-9223372036854775807/*", "bytes=3-6/26", "3-6", "x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {

@@ -18,8 +18,8 @@ const (
 	maxDenials  = 1024
 )
 
-// denials are the last answers 401, 403 and 404, each that of one method and
-// address once all credentials had been tried.
+// denials are the last answers 401, 403 and 404, each that of one question (a
+// method, or GET of a range) and address once all credentials had been tried.
 type denials struct {
 	known *lru.Cache[string, denial]
 	lasts time.Duration
@@ -42,7 +42,7 @@ func denies(status int) bool {
 }
 
 // remember keeps the outcome of a request where it is a denial.
-func (d *denials) remember(method string, u *url.URL, resp *http.Response, err error) {
+func (d *denials) remember(question string, u *url.URL, resp *http.Response, err error) {
 	denied := denial{err: err, until: time.Now().Add(d.lasts)}
 	switch {
 	case err != nil && denies(statusOf(err)):
@@ -54,12 +54,12 @@ func (d *denials) remember(method string, u *url.URL, resp *http.Response, err e
 	default:
 		return
 	}
-	d.known.Add(method+" "+u.String(), denied)
+	d.known.Add(question+" "+u.String(), denied)
 }
 
 // recall returns the outcome of the same request a moment ago.
-func (d *denials) recall(method string, u *url.URL) (resp *http.Response, err error, ok bool) { //nolint:revive,staticcheck // the error is what is recalled
-	denied, ok := d.known.Get(method + " " + u.String())
+func (d *denials) recall(question string, u *url.URL) (resp *http.Response, err error, ok bool) { //nolint:revive,staticcheck // the error is what is recalled
+	denied, ok := d.known.Get(question + " " + u.String())
 	if !ok || time.Now().After(denied.until) {
 		return nil, nil, false
 	}

@@ -20,8 +20,8 @@ func TestDenialsAreRemembered(t *testing.T) {
 		status   int
 		requests int // for all of Resolve, Manifest, BlobSize and Fetch
 	}{
-		{"missing", func(*fakeregistry.Registry) {}, Options{}, 404, 4},
-		{"forbidden", func(r *fakeregistry.Registry) { r.Inject(fakeregistry.Fault{Status: 403}) }, Options{}, 403, 4},
+		{"missing", func(*fakeregistry.Registry) {}, Options{}, 404, 6},
+		{"forbidden", func(r *fakeregistry.Registry) { r.Inject(fakeregistry.Fault{Status: 403}) }, Options{}, 403, 6},
 		{"no credential", func(r *fakeregistry.Registry) { r.RequireBasic("alice", "secret") }, Options{}, 401, 4},
 		{"wrong credential", func(r *fakeregistry.Registry) { r.RequireBasic("alice", "secret") }, Options{Username: "alice", Password: "x"}, 401, 8},
 		{"no token", func(r *fakeregistry.Registry) { r.RequireBearer("alice", "secret", "", false) }, Options{}, 401, 8},
@@ -36,7 +36,7 @@ func TestDenialsAreRemembered(t *testing.T) {
 		for range 20 {
 			_, err := r.Resolve(t.Context(), "v1")
 			wantStatus(t, err, test.status)
-			_, _, err = r.Manifest(t.Context(), missing.Digest)
+			_, err = r.Manifest(t.Context(), missing.Digest)
 			wantStatus(t, err, test.status)
 			if test.status == 404 {
 				wantIs(t, err, errdef.ErrNotFound)

@@ -18,6 +18,12 @@
 //
 // What is there is decided by evidence: evidence.go has the table.
 //
+// An answer is judged by its bytes, and once: what kind a document is (kind.go),
+// which of its descriptors are any (part.go), which bytes of a blob came
+// (answer.go), and whether a document, list or token came compressed (inflate.go).
+// Headers can only contradict them. Where a range can't be had the whole blob is
+// asked for, and where HEAD of a manifest is refused, GET (heads.go).
+//
 // A host is a scheme, name and port: the registry's, one that it redirects to,
 // or its token service. Each has its own connections and slots, so that none
 // holds up another. What it asks for with Retry-After is kept, for five minutes
@@ -30,7 +36,8 @@
 // failure that may pass: at most five times, once after a stall. Credentials go
 // to the registry's origin and its token service, never along a redirect to
 // another, and no redirect leads to this machine or its network's own addresses
-// unless the registry is there.
+// unless the registry is there. None leads from https to http, but for blobs with
+// Options.Insecure.
 //
 // A Layout is a folder or a tar, what docker save writes included. It is
 // believed as little as a registry: no link leads out of it, what isn't a

@@ -45,11 +45,11 @@ func imageOf(t *testing.T, l *Layout, tag string) *Manifest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mediaType, content, err := l.Manifest(t.Context(), desc.Digest)
+	content, err := l.Manifest(t.Context(), desc.Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := ParseManifest(desc.Digest, mediaType, content)
+	m, err := ParseManifest(desc.Digest, content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestDockerArchiveWrongLayer(t *testing.T) {
 	if size, err := l.BlobSize(t.Context(), d); err != nil || size != 5 {
 		t.Errorf("%d, %v", size, err)
 	}
-	if _, content, err := l.Manifest(t.Context(), d); err == nil || !strings.Contains(err.Error(), "match its digest") {
+	if content, err := l.Manifest(t.Context(), d); err == nil || !strings.Contains(err.Error(), "match its digest") {
 		t.Errorf("%q, %v", content, err)
 	}
 }

@@ -168,6 +168,7 @@ func (h *host) probe(ctx context.Context) bool {
 		return false
 	}
 	req.Header.Set("User-Agent", h.table.options.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity")
 	if own {
 		req = h.table.withHeader(req)
 	}

@@ -197,7 +197,7 @@ func TestMetIsDenied(t *testing.T) {
 		t.Errorf("%q, %t", tags, known)
 	}
 	fake.Inject(fakeregistry.Fault{Path: "/manifests/", Status: 404, Body: []byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`)})
-	if _, _, err := repo.Manifest(t.Context(), sha256Digest); !errors.Is(err, errdef.ErrNotFound) {
+	if _, err := repo.Manifest(t.Context(), sha256Digest); !errors.Is(err, errdef.ErrNotFound) {
 		t.Fatal(err)
 	}
 	if _, known := repo.MetTags(); known {

@@ -45,7 +45,8 @@ func TestFetchPromises(t *testing.T) {
 		{name: "429 for no time", fault: fakeregistry.Fault{Status: 429, Header: after("0"), Times: 1}, most: 2},
 		{name: "500 once", fault: fakeregistry.Fault{Status: 500, Times: 1}, most: 2},
 		{name: "502", fault: fakeregistry.Fault{Status: 502}, err: errStatus, most: 6},
-		{name: "wrong range", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 1-2/100000"}, Body: []byte("xx")}, err: errAny, most: 1},
+		{name: "wrong range", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 1-2/100000"}, Body: []byte("xx")}, err: errAny, most: 2},
+		{name: "500", fault: fakeregistry.Fault{Status: 500}, err: errStatus, most: 7},
 		{name: "another size", fault: fakeregistry.Fault{Status: 206, Header: map[string]string{"Content-Range": "bytes 30000-89999/100001"}}, err: errSize, most: 1},
 		{name: "wrong bytes", fault: fakeregistry.Fault{Flip: true, FlipAt: off + 1}, most: 1},
 	}
@@ -185,6 +186,23 @@ func TestFetchClosedInARead(t *testing.T) {
 	}
 }
 
+// A body that breaks off more often than a request is sent again goes on, as long as
+// each brings it further.
+func TestFetchGoesOnWithProgress(t *testing.T) {
+	fake := fakeregistry.New()
+	desc := fake.AddGenerated("app", 5, 10*(minProgress+100))
+	fake.Inject(fakeregistry.Fault{Cut: true, CutAt: minProgress + 100})
+	r := repo(t, fake, Options{})
+	r.registry.backoff = time.Millisecond
+	got, _, err := fetch(r.Blob(desc), 0, desc.Size)
+	if digest.FromString(got) != desc.Digest || err != nil {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if n := fake.Count("", ""); n != 10 {
+		t.Errorf("%d requests, want 10", n)
+	}
+}
+
 // A target that breaks off in the body isn't asked for the rest: the registry
 // may know a better one.
 func TestFetchResumesAtTheRegistry(t *testing.T) {
@@ -195,6 +213,7 @@ func TestFetchResumesAtTheRegistry(t *testing.T) {
 	}
 	r.cdn.Inject(fakeregistry.Fault{Cut: true, CutAt: 500_000, Times: 1})
 	r.fake.Reset()
+	r.cdn.Reset()
 	body, _, err := r.repo.Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -207,6 +226,9 @@ func TestFetchResumesAtTheRegistry(t *testing.T) {
 	}
 	if n, m := r.fake.Count("GET", "/blobs/"), other.Count("", ""); n != 1 || m != 1 {
 		t.Errorf("the registry was asked %d times, the other target %d, want 1 and 1", n, m)
+	}
+	if n := r.cdn.Count("", ""); n != 1 {
+		t.Errorf("the target that broke off was asked %d times, want 1", n)
 	}
 	r.noSecrets(t, nil)
 }

@@ -48,7 +48,7 @@ func TestHeader(t *testing.T) {
 		if _, err := r.Resolve(t.Context(), "v1"); err != nil {
 			t.Error(err)
 		}
-		if _, _, err := r.Manifest(t.Context(), manifest.Digest); err != nil {
+		if _, err := r.Manifest(t.Context(), manifest.Digest); err != nil {
 			t.Error(err)
 		}
 		if got, _, err := fetch(r.Blob(desc), 0, 4); got != "abcd" || err != nil {
@@ -87,7 +87,7 @@ func TestHeaderOfAnothersRequest(t *testing.T) {
 	if got, _, err := fetch(r.Blob(desc), 0, 4); got != "abcd" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	_, _, _ = r.Manifest(t.Context(), desc.Digest) // by another way
+	_, _ = r.Manifest(t.Context(), desc.Digest) // by another way
 	if n := len(outside.Requests()); n != 2 {
 		t.Errorf("%d requests are sent elsewhere: the test shows nothing", n)
 	}

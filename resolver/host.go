@@ -62,7 +62,9 @@ func (f *failure) Timeout() bool {
 	return errors.As(f.err, &network) && network.Timeout()
 }
 
-// roundTrip waits for the request's turn and sends it once.
+// roundTrip waits for the request's turn and sends it once. It asks for an answer
+// that isn't compressed: what comes is judged by its bytes. What comes so all the
+// same is undone here, but for blobs, whose bytes may be compressed themselves.
 func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Response, error) {
 	release, err := h.admit(req)
 	if err != nil {
@@ -72,7 +74,10 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 		}
 		return nil, &failure{host: h, role: role, err: err}
 	}
-	resp, err := attempt(h.transport, req, h.table.options.Timeout, func() {
+	sent := req.WithContext(req.Context())
+	sent.Header = sent.Header.Clone()
+	sent.Header.Set("Accept-Encoding", "identity")
+	resp, err := attempt(h.transport, sent, h.table.options.Timeout, func() {
 		release()
 		left()
 	})
@@ -81,6 +86,10 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 	}
 	h.heard()
 	h.heed(resp)
+	chooseChallenge(resp)
+	if !asksBlob(req) {
+		undo(resp)
+	}
 	return resp, nil
 }
 
@@ -181,19 +190,23 @@ func sleep(ctx context.Context, d time.Duration, stop <-chan struct{}) error {
 // turnKey is the key of a request's turn in its context.
 type turnKey struct{}
 
-// A turnAt is the turn of the request for one address. The request for a token
+// A turnAt is the turn of the request for one address, of a blob; nil where it takes
+// no slot. The request for a token
 // that it may need has the same context and isn't meant.
 type turnAt struct {
 	*turn
 	address string
 }
 
-// withTurn makes a request a blob's. A nil turn changes nothing.
+// withTurn makes a request a blob's.
 func withTurn(ctx context.Context, t *turn, address *url.URL) context.Context {
-	if t == nil {
-		return ctx
-	}
 	return context.WithValue(ctx, turnKey{}, turnAt{t, address.String()})
+}
+
+// asksBlob tells whether a request is one for a blob's bytes.
+func asksBlob(req *http.Request) bool {
+	t, ok := req.Context().Value(turnKey{}).(turnAt)
+	return ok && t.address == req.URL.String()
 }
 
 // turnOf is the turn of a request for a blob, nil for any other.

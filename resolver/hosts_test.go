@@ -106,7 +106,7 @@ func TestPlaces(t *testing.T) {
 	}
 	close(until)
 	all.Wait()
-	if n := fake.Count("", "/v2-"); n != 20 {
+	if n := fake.Count("HEAD", "/v2-"); n != 20 {
 		t.Errorf("%d lookups, want 20", n)
 	}
 }

@@ -149,50 +149,40 @@ func (l *Layout) resolve(ctx context.Context, reference string) (ocispec.Descrip
 
 // describe makes a descriptor of a manifest.
 func (l *Layout) describe(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
-	mediaType, content, err := l.manifest(ctx, d)
+	content, err := l.manifest(ctx, d)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}, nil
+	return ocispec.Descriptor{MediaType: DocumentType(content), Digest: d, Size: int64(len(content))}, nil
 }
 
 // Manifest reads a manifest or an index by its digest, at most MaxManifest
-// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
-// is the document's own; where it says none, index.json's, else that of the fields
-// that it has. A layout keeps manifests and blobs in one place: what can't be read
-// as a manifest, and isn't listed as one, is errdef.ErrNotFound.
-func (l *Layout) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
-	mediaType, content, err = l.manifest(ctx, d)
+// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. One that index.json
+// lists as another kind of document is an error, see [Contradiction]. A layout keeps
+// manifests and blobs in one place: what is no manifest by its bytes, and isn't
+// listed as one, is errdef.ErrNotFound.
+func (l *Layout) Manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	content, err := l.manifest(ctx, d)
 	if err != nil {
-		return "", nil, fmt.Errorf("read manifest %s of %s: %w", d, l.path, err)
+		return nil, fmt.Errorf("read manifest %s of %s: %w", d, l.path, err)
 	}
-	return mediaType, content, nil
+	return content, nil
 }
 
-func (l *Layout) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
-	content, err = l.document(ctx, d)
+func (l *Layout) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	content, err := l.document(ctx, d)
 	if err != nil {
-		return "", nil, err
-	}
-	var own struct {
-		MediaType string `json:"mediaType"`
-	}
-	if json.Unmarshal(content, &own) == nil && kindOf(own.MediaType) != kindUnknown {
-		return own.MediaType, content, nil
+		return nil, err
 	}
 	index, err := l.index(ctx)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	listed, ok := index.mediaType(d)
-	if ok && listed != "" {
-		return listed, content, nil
+	if !ok && kindOf(DocumentType(content)) == kindUnknown {
+		return nil, fmt.Errorf("%w: a blob, and no manifest", errdef.ErrNotFound)
 	}
-	mediaType = documentType("", content)
-	if _, err := ParseManifest(d, mediaType, content); err != nil && !ok {
-		return "", nil, fmt.Errorf("%w: a blob, and no manifest", errdef.ErrNotFound)
-	}
-	return mediaType, content, nil
+	return content, Contradiction(listed, content)
 }
 
 // document reads and verifies a blob of at most MaxManifest bytes.

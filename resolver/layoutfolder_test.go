@@ -47,7 +47,7 @@ func TestLayoutFolderWithoutFiles(t *testing.T) {
 			if size, err := l.BlobSize(t.Context(), d); err == nil {
 				t.Errorf("%d bytes", size)
 			}
-			if _, content, err := l.Manifest(t.Context(), d); err == nil {
+			if content, err := l.Manifest(t.Context(), d); err == nil {
 				t.Errorf("%q", content)
 			}
 		})

@@ -61,9 +61,12 @@ func (l *Layout) readIndex(ctx context.Context) (*layoutIndex, error) {
 	if known := l.known.Load(); known != nil && known.digest == d {
 		return known, nil
 	}
-	manifests, err := parseLayoutIndex(content)
+	manifests, leftOut, err := parseLayoutIndex(content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	if leftOut != nil {
+		l.log.Warn("left out: no descriptors", "layout", l.path, "file", ocispec.ImageIndexFile, "which", leftOut)
 	}
 	index := &layoutIndex{digest: d, manifests: manifests}
 	index.tag(l)
@@ -76,19 +79,19 @@ func (l *Layout) readIndex(ctx context.Context) (*layoutIndex, error) {
 const maxIndexAnnotations = 4 * maxDescriptors
 
 // parseLayoutIndex reads index.json. It is an index, of as many images as one may
-// have; other tools take it without its schema version.
-func parseLayoutIndex(content []byte) ([]ocispec.Descriptor, error) {
+// have, whatever it says it is; what it lists that is no descriptor is left out.
+func parseLayoutIndex(content []byte) (manifests []ocispec.Descriptor, leftOut, err error) {
 	if bytes.Count(content, []byte(",")) > maxElements {
-		return nil, fmt.Errorf("more than %d values: %w", maxElements, errdef.ErrSizeExceedsLimit)
+		return nil, nil, fmt.Errorf("more than %d values: %w", maxElements, errdef.ErrSizeExceedsLimit)
 	}
 	var doc document
 	if err := json.Unmarshal(content, &doc); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if doc.SchemaVersion == 0 {
-		doc.SchemaVersion = 2
+	if doc.MediaType != "" && kindOf(doc.MediaType) != kindIndex {
+		return nil, nil, fmt.Errorf("it says it is %q", doc.MediaType)
 	}
-	return doc.Manifests, doc.check(kindIndex, maxIndexAnnotations)
+	return doc.Manifests.good(), doc.leftOut(), doc.check(kindIndex, maxIndexAnnotations)
 }
 
 // annotationImageName is where containerd and docker write an image's whole

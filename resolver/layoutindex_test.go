@@ -226,7 +226,7 @@ func walkLayout(t *testing.T, l *Layout) {
 		if err != nil {
 			continue
 		}
-		mediaType, content, err := l.Manifest(t.Context(), desc.Digest)
+		content, err := l.Manifest(t.Context(), desc.Digest)
 		if err != nil || int64(len(content)) != desc.Size || verify(content, desc.Digest) != nil {
 			t.Fatalf("%s is %+v: %d bytes, %v", tag, desc, len(content), err)
 		}
@@ -234,7 +234,7 @@ func walkLayout(t *testing.T, l *Layout) {
 		if err == nil && slices.ContainsFunc(found, func(desc ocispec.Descriptor) bool { return checkDigest(desc.Digest) != nil }) {
 			t.Fatalf("referrers %v", found)
 		}
-		m, err := ParseManifest(desc.Digest, mediaType, content)
+		m, err := ParseManifest(desc.Digest, content)
 		if err != nil {
 			continue
 		}

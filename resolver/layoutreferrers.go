@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +101,7 @@ func (l *Layout) parse(ctx context.Context, desc ocispec.Descriptor) (*Manifest,
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	return ParseManifest(desc.Digest, cmp.Or(documentType("", content), desc.MediaType), content)
+	return ParseManifest(desc.Digest, content)
 }
 
 // subjects returns the referrers of all manifests. They are found once for each
@@ -204,7 +203,7 @@ func (w *subjectWalk) visit(ctx context.Context, desc ocispec.Descriptor) ([]oci
 		w.skip(desc, err)
 		return nil, nil
 	}
-	m, err := ParseManifest(desc.Digest, cmp.Or(documentType("", content), desc.MediaType), content)
+	m, err := ParseManifest(desc.Digest, content)
 	if err != nil {
 		w.skip(desc, err)
 		return nil, nil

@@ -93,7 +93,7 @@ func tagReferrers(subject string) string {
 // What is broken, missing or no manifest doesn't hide the others.
 func TestLayoutReferrersBesideBroken(t *testing.T) {
 	a, b, gone, wrong := refers("application/a", plainManifest), refers("application/b", plainManifest), refers("application/gone", plainManifest), refers("application/wrong", plainManifest)
-	invalid := `{"schemaVersion":2,"layers":[{}],"subject":` + described(typeManifest, plainManifest) + `}`
+	invalid := `{"schemaVersion":2,"layers":{},"subject":` + described(typeManifest, plainManifest) + `}`
 	inner := indexOf(described(typeManifest, b), described(typeManifest, gone), described(typeManifest, a))
 	dir := layoutOf(t, []string{
 		described(typeManifest, plainManifest, named("v1")), described(typeManifest, wrong), described(typeManifest, invalid),

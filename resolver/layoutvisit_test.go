@@ -44,7 +44,8 @@ func (v *visit) manifest(t *testing.T, desc ocispec.Descriptor, missing bool) {
 	if _, ok := v.manifests[desc.Digest]; ok {
 		return
 	}
-	mediaType, content, err := v.source.Manifest(t.Context(), desc.Digest)
+	content, err := v.source.Manifest(t.Context(), desc.Digest)
+	mediaType := DocumentType(content)
 	if missing && errors.Is(err, errdef.ErrNotFound) {
 		return
 	}
@@ -57,7 +58,7 @@ func (v *visit) manifest(t *testing.T, desc ocispec.Descriptor, missing bool) {
 	if err != nil || again.MediaType != desc.MediaType || again.Size != desc.Size || again.Digest != desc.Digest {
 		t.Errorf("%s by digest: %+v, %v", desc.Digest, again, err)
 	}
-	m, err := ParseManifest(desc.Digest, mediaType, content)
+	m, err := ParseManifest(desc.Digest, content)
 	if err != nil {
 		t.Error(err)
 		return

@@ -14,7 +14,7 @@ import (
 // end a mount.
 const maxHold = 5 * time.Minute
 
-// everything is what a 503 is about.
+// everything is what an answer is about that is Unavailable.
 const everything = ""
 
 // A hold is that a host isn't asked before some time, because it said so. It is
@@ -45,13 +45,13 @@ func limitedAs(req *http.Request) string {
 	return "other"
 }
 
-// heed keeps what an answer says about the next request: 503 is about the whole
-// host, 429 about requests of this kind.
+// heed keeps what an answer says about the next request: 503 and its like are about
+// the whole host, 429 about requests of this kind.
 func (h *host) heed(resp *http.Response) {
 	limited := everything
-	switch resp.StatusCode {
-	case http.StatusServiceUnavailable:
-	case http.StatusTooManyRequests:
+	switch {
+	case Unavailable(resp.StatusCode):
+	case resp.StatusCode == http.StatusTooManyRequests:
 		limited = limitedAs(resp.Request)
 	default:
 		return

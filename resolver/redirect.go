@@ -23,7 +23,17 @@ const (
 type blobRequest struct {
 	digest    digest.Digest
 	byteRange string // of the header; "" is all
+	anew      bool   // the registry is asked, wherever it redirected to last time
 	turn      *turn  // nil where it takes no slot
+}
+
+// question is what is asked for, for who remembers a denial: that of a range is
+// none of the whole.
+func (b blobRequest) question() string {
+	if b.byteRange != "" {
+		return http.MethodGet + " Range"
+	}
+	return http.MethodGet
 }
 
 // askBlob asks once for a blob: where its registry redirected to last time, or
@@ -37,7 +47,7 @@ func (r *Repository) askBlob(ctx context.Context, b blobRequest, accept func(*ht
 	began := time.Now()
 	target, remembered := r.registry.targets.Get(address.Path)
 	var failed error
-	if remembered {
+	if remembered = remembered && !b.anew; remembered {
 		resp, err := r.askStorage(ctx, target, b)
 		if err == nil {
 			err = taken(resp, accept)
@@ -59,7 +69,7 @@ func (r *Repository) askBlob(ctx context.Context, b blobRequest, accept func(*ht
 
 // askAnew asks the registry, and remembers where it redirects to.
 func (r *Repository) askAnew(ctx context.Context, address *url.URL, b blobRequest, accept func(*http.Response) error) (final *url.URL, err error) {
-	if _, err, ok := r.registry.denials.recall(http.MethodGet, address); ok { //nolint:bodyclose // there is none
+	if _, err, ok := r.registry.denials.recall(b.question(), address); ok { //nolint:bodyclose // there is none
 		return nil, err
 	}
 	resp, err := r.follow(ctx, address, b)
@@ -67,7 +77,7 @@ func (r *Repository) askAnew(ctx context.Context, address *url.URL, b blobReques
 		final = resp.Request.URL
 		err = taken(resp, accept)
 	}
-	r.registry.denials.remember(http.MethodGet, address, nil, err)
+	r.registry.denials.remember(b.question(), address, nil, err)
 	if err == nil && !sameOrigin(final, r.registry.origin) {
 		r.registry.targets.Add(address.Path, final)
 	}
@@ -81,7 +91,11 @@ func (r *Repository) forgetTarget(d digest.Digest) {
 
 // taken gives a success to accept.
 func taken(resp *http.Response, accept func(*http.Response) error) error {
-	if resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusRequestedRangeNotSatisfiable {
+	switch status := resp.StatusCode; {
+	case status/100 == 2, status == http.StatusRequestedRangeNotSatisfiable:
+	case refusesRange(status) && resp.Request.Header.Get("Range") != "":
+		return &rangeError{statusError(resp)}
+	default:
 		return statusError(resp)
 	}
 	err := accept(resp)
@@ -106,7 +120,7 @@ func (r *Repository) follow(ctx context.Context, address *url.URL, b blobRequest
 		if err != nil {
 			return nil, fmt.Errorf("%s %q: redirect without a target: %w", http.MethodGet, withoutQuery(address), err)
 		}
-		if err := checkRedirect(address, target); err != nil {
+		if err := r.checkBlobRedirect(address, target); err != nil {
 			return nil, err
 		}
 		if !sameOrigin(target, r.registry.origin) {
@@ -147,6 +161,18 @@ func checkRedirect(from, to *url.URL) error {
 	return nil
 }
 
+// checkBlobRedirect is checkRedirect for a blob. Where TLS proves nothing anyway, by
+// Options.Insecure, it may go on without, as with oras: there is no credential on the
+// way outside of the registry's origin.
+func (r *Repository) checkBlobRedirect(from, to *url.URL) error {
+	if r.registry.hosts.options.Insecure && to.Scheme == "http" {
+		plain := *from
+		plain.Scheme = to.Scheme
+		from = &plain
+	}
+	return checkRedirect(from, to)
+}
+
 // askRegistry sends a request with the registry's credentials.
 func (r *Repository) askRegistry(ctx context.Context, address *url.URL, b blobRequest) (*http.Response, error) {
 	return b.send(r.withScope(ctx), r.registry.blobs.Do, address)
@@ -165,7 +191,6 @@ func (b blobRequest) send(ctx context.Context, do func(*http.Request) (*http.Res
 	if err != nil {
 		return nil, redact(err)
 	}
-	req.Header.Set("Accept-Encoding", "identity")
 	if b.byteRange != "" {
 		req.Header.Set("Range", b.byteRange)
 	}

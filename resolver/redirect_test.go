@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -104,7 +105,8 @@ func TestRedirectExpires(t *testing.T) {
 	}
 }
 
-// A CDN that refuses what the registry has just signed is asked once.
+// A CDN that refuses what the registry has just signed is asked once for the range,
+// and once for the whole.
 func TestRedirectTargetRefuses(t *testing.T) {
 	r := redirect(t)
 	desc := r.fake.AddBlob("app", alphabet)
@@ -116,14 +118,14 @@ func TestRedirectTargetRefuses(t *testing.T) {
 	r.cdn.Inject(fakeregistry.Fault{Status: 403})
 	_, _, err := fetch(r.repo.Blob(desc), 4, 4)
 	wantStatus(t, err, 403)
-	if n, m := r.fake.Count("GET", ""), r.cdn.Count("GET", ""); n != 1 || m != 2 {
-		t.Errorf("the registry was asked %d times, the CDN %d, want 1 and 2", n, m)
+	if n, m := r.fake.Count("GET", ""), r.cdn.Count("GET", ""); n != 2 || m != 3 {
+		t.Errorf("the registry was asked %d times, the CDN %d, want 2 and 3", n, m)
 	}
 	r.noSecrets(t, err)
 }
 
 func TestRedirectTargetFails(t *testing.T) {
-	for _, fault := range []fakeregistry.Fault{{Status: 500}, {Reset: true}} {
+	for _, fault := range []fakeregistry.Fault{{Status: 502}, {Reset: true}} {
 		r := redirect(t)
 		desc := r.fake.AddBlob("app", alphabet)
 		r.cdn.Inject(fault)
@@ -317,7 +319,7 @@ func TestRedirectedManifest(t *testing.T) {
 		Status: 307, Header: map[string]string{"Location": storage.URL + "/x?sig=hidden"},
 	})
 	r := repo(t, fake, Options{Username: "alice", Password: "secret"})
-	_, _, manifestErr := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	_, manifestErr := r.Manifest(t.Context(), digest.FromBytes(alphabet))
 	tagsErr := r.Tags(t.Context(), func([]string) error { return nil })
 	for _, err := range []error{manifestErr, tagsErr} {
 		wantStatus(t, err, http.StatusTeapot)
@@ -334,7 +336,7 @@ func TestRedirectedManifest(t *testing.T) {
 		}
 	}
 	storage.Close()
-	_, _, err := r.Manifest(t.Context(), digest.FromBytes(alphabet))
+	_, err := r.Manifest(t.Context(), digest.FromBytes(alphabet))
 	if err == nil || strings.Contains(err.Error(), "hidden") {
 		t.Errorf("unreachable target: error %v", err)
 	}
@@ -350,5 +352,58 @@ func TestRedirectMemoryIsBounded(t *testing.T) {
 	}
 	if n := r.repo.registry.targets.Len(); n != maxTargets {
 		t.Errorf("%d targets are remembered, want %d", n, maxTargets)
+	}
+}
+
+// TestRedirectToPlainHTTP has a registry with TLS that redirects to where there is
+// none: blobs go there where any certificate is good enough, without a credential,
+// and nothing else does.
+func TestRedirectToPlainHTTP(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBasic("alice", "secret")
+	blob, manifest := fake.AddBlob("app", alphabet), fake.AddArtifact("app", "v1", "", nil)
+	cdn := fake.NewCDN()
+	fake.RedirectBlobs(cdn, "http://"+serve(t, cdn))
+	host, caFile := tlsServer(t, fake)
+	login := Options{Username: "alice", Password: "secret"}
+
+	strict := login
+	strict.CAFile = caFile
+	_, _, err := fetch(repoOf(t, dial(t, host, strict), "app").Blob(blob), 0, 4)
+	if err == nil || !strings.Contains(err.Error(), "from https to http") || cdn.Count("", "") != 0 {
+		t.Errorf("with a certificate: %v, %d requests", err, cdn.Count("", ""))
+	}
+
+	insecure := login
+	insecure.Insecure = true
+	r := repoOf(t, dial(t, host, insecure), "app")
+	got, _, err := fetch(r.Blob(blob), 0, 4)
+	if err != nil || got != "abcd" || cdn.Count("", "") != 1 {
+		t.Errorf("insecure: %q, %v, %d requests", got, err, cdn.Count("", ""))
+	}
+	redirected{cdn: cdn, log: new(bytes.Buffer)}.noSecrets(t, err)
+	fake.Inject(fakeregistry.Fault{Path: "/manifests/", Status: http.StatusFound, Header: map[string]string{"Location": "http://" + serve(t, fake) + "/v2/app/manifests/v1"}})
+	if _, err := r.Manifest(t.Context(), manifest.Digest); err == nil || !strings.Contains(err.Error(), "from https to http") {
+		t.Errorf("a manifest: %v", err)
+	}
+	fake.RedirectBlobs(cdn, "ftp://example.com")
+	other := fake.AddBlob("app", []byte("other"))
+	if _, _, err := fetch(r.Blob(other), 0, 4); err == nil || !strings.Contains(err.Error(), "neither http nor https") {
+		t.Errorf("another scheme: %v", err)
+	}
+}
+
+// TestRedirectToItselfInTheClear has a registry that redirects a blob to its own name
+// without TLS: the credential stays behind.
+func TestRedirectToItselfInTheClear(t *testing.T) {
+	r := repo(t, fakeregistry.New(), Options{Insecure: true, Username: "alice", Password: "secret"})
+	from, to := *r.registry.origin, *r.registry.origin
+	from.Scheme, to.Scheme = "https", "http"
+	if err := r.checkBlobRedirect(&from, &to); err != nil || sameOrigin(&from, &to) {
+		t.Errorf("%v, and the same origin: %v", err, sameOrigin(&from, &to))
+	}
+	to.User = url.User("alice")
+	if err := r.checkBlobRedirect(&from, &to); err == nil {
+		t.Error("an address that names a user is taken")
 	}
 }

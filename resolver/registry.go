@@ -78,8 +78,10 @@ type Registry struct {
 	documents *metadataClient
 	listings  *metadataClient
 	heads     *metadataClient // of blobs; follows no redirect
-	blobs     *auth.Client    // follows no redirect
-	storage   *http.Client    // for where blobs are redirected to; knows no credential, follows no redirect
+	// manifestHeads is which answers to HEAD of a manifest are doubted.
+	manifestHeads *headMemory
+	blobs         *auth.Client // follows no redirect
+	storage       *http.Client // for where blobs are redirected to; knows no credential, follows no redirect
 
 	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
 	refused refusal                      // of the catalog
@@ -113,6 +115,10 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	manifestHeads, err := newHeadMemory()
+	if err != nil {
+		return nil, err
+	}
 	targets, err := lru.New[string, *url.URL](maxTargets)
 	if err != nil {
 		return nil, err
@@ -128,6 +134,8 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 		denials:     denials,
 		targets:     targets,
 		met:         met,
+
+		manifestHeads: manifestHeads,
 	}
 	return r, r.connect(o)
 }
@@ -146,8 +154,8 @@ func (r *Registry) connect(o Options) error {
 	if r.hosts, err = newHosts(r.host, r.origin, o); err != nil {
 		return err
 	}
-	r.documents = r.newMetadataClient(MaxManifest)
-	r.listings = r.newMetadataClient(maxPage)
+	r.documents = r.newMetadataClient(MaxManifest, MaxManifest) // one is decoded by ParseManifest, which counts
+	r.listings = r.newMetadataClient(maxPage, maxElements)
 
 	r.blobs = r.newAuthClient(&http.Client{
 		Transport: r.hosts,
@@ -158,7 +166,7 @@ func (r *Registry) connect(o Options) error {
 			return followRedirect(req, via) // a token service may be elsewhere
 		},
 	})
-	r.heads = &metadataClient{registry: r, limit: maxErrorBytes, bound: r.bound(), auth: r.blobs}
+	r.heads = &metadataClient{registry: r, limit: maxErrorBytes, values: maxErrorBytes, bound: r.bound(), auth: r.blobs}
 	r.storage = &http.Client{
 		Transport:     storage{r.hosts},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

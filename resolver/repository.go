@@ -51,8 +51,9 @@ var acceptManifests = strings.Join([]string{
 }, ", ")
 
 // Resolve asks what a tag or a digest is. It sends HEAD, which Docker Hub
-// doesn't count. Where that isn't allowed or doesn't tell the digest or the
-// size it sends GET, and the descriptor's Data holds the content. A tag that
+// doesn't count. Where that is refused, as far as that may be wrong, or doesn't
+// tell the digest or the size it sends GET, and the descriptor's Data holds the
+// content. A tag that
 // isn't there is errdef.ErrNotFound, a reference that isn't one
 // errdef.ErrInvalidReference.
 func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
@@ -74,18 +75,27 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 			return ocispec.Descriptor{}, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 		}
 	}
-	resp, err := r.askManifest(ctx, http.MethodHead, reference)
-	switch {
-	case err == nil:
-		resp.Body.Close()
-		desc, complete, err := describe(resp, want)
-		if complete || err != nil {
-			return desc, err
+	manifestHeads, whole := r.registry.manifestHeads, r.name+" "+reference
+	var refused error
+	if !manifestHeads.wrong() {
+		resp, err := r.askManifest(ctx, http.MethodHead, reference)
+		switch {
+		case err == nil:
+			resp.Body.Close()
+			desc, complete, err := describe(resp, want)
+			if complete || err != nil {
+				return desc, err
+			}
+		case !manifestHeads.doubt(whole, err):
+			return ocispec.Descriptor{}, err
 		}
-	case !hasStatus(err, http.StatusMethodNotAllowed, http.StatusNotImplemented):
-		return ocispec.Descriptor{}, err
+		refused = err
 	}
-	return r.resolveByContent(ctx, reference, want)
+	desc, err := r.resolveByContent(ctx, reference, want)
+	if refused != nil {
+		manifestHeads.settle(whole, err)
+	}
+	return desc, err
 }
 
 // note remembers what the outcome of asking for a tag or a digest shows to be
@@ -112,7 +122,7 @@ func describe(resp *http.Response, want digest.Digest) (desc ocispec.Descriptor,
 		return desc, false, fmt.Errorf("the registry answers with %s", d)
 	}
 	desc = ocispec.Descriptor{MediaType: mediaTypeOf(resp), Digest: d, Size: resp.ContentLength}
-	return desc, d != "" && desc.Size > 0, nil
+	return desc, d != "" && desc.Size > 0 && !saysGzip(resp), nil
 }
 
 // resolveByContent asks for the document itself.
@@ -134,47 +144,47 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 	default:
 		want = digest.FromBytes(content)
 	}
-	if err := verify(content, want); err != nil {
+	if err := checkDocument(resp, content, want); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return ocispec.Descriptor{
-		MediaType: documentType(mediaTypeOf(resp), content),
-		Digest:    want,
-		Size:      int64(len(content)),
-		Data:      content,
-	}, nil
+	return ocispec.Descriptor{MediaType: DocumentType(content), Digest: want, Size: int64(len(content)), Data: content}, nil
 }
 
 // Manifest fetches a manifest or an index by its digest, at most MaxManifest
-// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. The media type
-// is the registry's, without parameters; where that says nothing
-// (text/plain, application/json) it is the document's own.
-func (r *Repository) Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
-	mediaType, content, err = r.manifest(ctx, d)
+// bytes (more is errdef.ErrSizeExceedsLimit), and verifies it. An answer whose
+// media type is that of another kind of document is an error, whatever the bytes:
+// see [Contradiction].
+func (r *Repository) Manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
+	content, err := r.manifest(ctx, d)
 	r.note(d.String(), err)
 	if err != nil {
-		return "", nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
+		return nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
 	}
-	return mediaType, content, nil
+	return content, nil
 }
 
-func (r *Repository) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+func (r *Repository) manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
 	if err := checkDigest(d); err != nil {
-		return "", nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 	}
 	resp, err := r.askManifest(ctx, http.MethodGet, d.String())
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	content, err = io.ReadAll(resp.Body)
+	content, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
+	return content, checkDocument(resp, content, d)
+}
+
+// checkDocument says why an answer's content isn't the document with that digest.
+func checkDocument(resp *http.Response, content []byte, d digest.Digest) error {
 	if err := verify(content, d); err != nil {
-		return "", nil, err
+		return err
 	}
-	return documentType(mediaTypeOf(resp), content), content, nil
+	return Contradiction(mediaTypeOf(resp), content)
 }
 
 func (r *Repository) askManifest(ctx context.Context, method, reference string) (*http.Response, error) {

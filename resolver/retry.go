@@ -121,12 +121,21 @@ func (t *retries) again(err error) bool {
 	return transient(err)
 }
 
-// passing tells whether a status is one that may pass. What is above 511 stands
-// for a gateway's failure at CDNs.
+// passing tells whether a status is one that may pass.
 func passing(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError:
+		return true
+	}
+	return Unavailable(status)
+}
+
+// Unavailable tells whether a status is that of the whole server, and not of what
+// it was asked: it can't answer at the moment, or what stands before it has no answer
+// from it. What is above 511 stands for that at CDNs.
+func Unavailable(status int) bool {
+	switch status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout,
 		520, 521, 522, 523, 524, 530:
 		return true
 	}

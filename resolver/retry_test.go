@@ -27,6 +27,11 @@ func TestRetries(t *testing.T) {
 		{"504", fakeregistry.Fault{Status: 504, Times: 1}, false, 2},
 		{"408", fakeregistry.Fault{Status: 408, Times: 1}, false, 2},
 		{"429", fakeregistry.Fault{Status: 429, Times: 1}, false, 2},
+		{"520", fakeregistry.Fault{Status: 520, Times: 1}, false, 2},
+		{"524", fakeregistry.Fault{Status: 524, Times: 1}, false, 2},
+		{"530", fakeregistry.Fault{Status: 530, Times: 1}, false, 2},
+		{"525", fakeregistry.Fault{Status: 525, Times: 1}, true, 1}, // its certificate is wrong
+		{"closed before any header", fakeregistry.Fault{Close: true, Times: 2}, false, 3},
 		{"reset", fakeregistry.Fault{Reset: true, Times: 2}, false, 3},
 		{"body breaks off", fakeregistry.Fault{Cut: true, CutAt: 10, Times: 2}, false, 3},
 		{"500 for ever", fakeregistry.Fault{Status: 500}, true, 6},
@@ -40,7 +45,7 @@ func TestRetries(t *testing.T) {
 			desc := fake.AddArtifact("app", "v1", "", nil)
 			fake.Inject(test.fault)
 			r := repo(t, fake, Options{})
-			_, content, err := r.Manifest(t.Context(), desc.Digest)
+			content, err := r.Manifest(t.Context(), desc.Digest)
 			if (err != nil) != test.fails || (err == nil && int64(len(content)) != desc.Size) {
 				t.Errorf("%d bytes, %v", len(content), err)
 			}
@@ -54,18 +59,50 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestConnectionIsReusedAndClosed has a server that closes a connection which it had
+// kept open, once a request is on its way: what was sent is sent again on another.
+func TestConnectionIsReusedAndClosed(t *testing.T) {
+	for _, fault := range []fakeregistry.Fault{{Close: true, Times: 1}, {Reset: true, Times: 1}} {
+		fake := fakeregistry.New()
+		fake.RequireBearer("alice", "secret", "identity", false)
+		desc := fake.AddArtifact("app", "v1", "", nil)
+		blob := fake.AddBlob("app", alphabet)
+		r := repo(t, fake, Options{Password: "identity"})
+		ask := map[string]func() error{
+			"/manifests/v1":     func() error { _, err := r.Resolve(t.Context(), "v1"); return err },
+			"/manifests/sha256": func() error { _, err := r.Manifest(t.Context(), desc.Digest); return err },
+			"/blobs/":           func() error { _, _, err := fetch(r.Blob(blob), 0, 4); return err },
+			"/token":            func() error { fake.ExpireTokens(); _, err := r.Resolve(t.Context(), "v1"); return err },
+		}
+		for path, question := range ask {
+			if err := question(); err != nil {
+				t.Fatal(err)
+			}
+			remove := fake.Inject(fakeregistry.Fault{Path: path, Close: fault.Close, Reset: fault.Reset, Times: 1})
+			before := fake.Count("", path)
+			if err := question(); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+			if n := fake.Count("", path) - before; n != 2 {
+				t.Errorf("%s: %d requests, want 2", path, n)
+			}
+			remove()
+		}
+	}
+}
+
 func TestRetryIsLogged(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", alphabet)
 	fake.Inject(fakeregistry.Fault{Reset: true, Times: 1})
-	fake.Inject(fakeregistry.Fault{Status: 500, Times: 1})
+	fake.Inject(fakeregistry.Fault{Status: 502, Times: 1})
 	var log bytes.Buffer
 	if _, err := repo(t, fake, Options{Log: debugLog(&log)}).BlobSize(t.Context(), desc.Digest); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
 	if len(lines) != 2 || !strings.Contains(lines[0], "reset") ||
-		!strings.Contains(lines[1], "status code 500") || !strings.Contains(lines[1], desc.Digest.String()) {
+		!strings.Contains(lines[1], "status code 502") || !strings.Contains(lines[1], desc.Digest.String()) {
 		t.Errorf("log:\n%s", &log)
 	}
 }
@@ -77,7 +114,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		"seconds": func() string { return "1" },
 		"date":    func() string { return time.Now().Add(2 * time.Second).UTC().Format(http.TimeFormat) },
 	} {
-		for _, status := range []int{429, 503} {
+		for _, status := range []int{429, 503, 522} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
 				t.Parallel()
 				fake := fakeregistry.New()
@@ -153,7 +190,7 @@ func TestRetryAfterOfOneKind(t *testing.T) {
 	fake.Inject(fakeregistry.Fault{Method: "GET", Path: "/manifests/", Status: 429, Header: map[string]string{"Retry-After": "3600"}})
 	r := repo(t, fake, Options{})
 	for range 3 {
-		_, _, err := r.Manifest(t.Context(), desc.Digest)
+		_, err := r.Manifest(t.Context(), desc.Digest)
 		wantStatus(t, err, 429)
 	}
 	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
@@ -238,7 +275,7 @@ func TestOperationIsBounded(t *testing.T) {
 	desc := fake.AddArtifact("app", "v1", "", nil)
 	fake.Inject(fakeregistry.Fault{Drip: 20 * time.Millisecond}) // some 400 bytes
 	r := repo(t, fake, Options{Timeout: shortTimeout})
-	_, _, err := r.Manifest(t.Context(), desc.Digest)
+	_, err := r.Manifest(t.Context(), desc.Digest)
 	wantIs(t, err, context.DeadlineExceeded)
 	if !strings.Contains(fmt.Sprint(err), (2 * shortTimeout).String()) {
 		t.Errorf("error %v doesn't say how long it took", err)

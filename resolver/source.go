@@ -16,8 +16,9 @@ type Source interface {
 	// is errdef.ErrNotFound, what is no reference errdef.ErrInvalidReference.
 	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
 	// Manifest reads a manifest or an index of at most MaxManifest bytes (more
-	// is errdef.ErrSizeExceedsLimit). Its content matches the digest.
-	Manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error)
+	// is errdef.ErrSizeExceedsLimit). Its content matches the digest, and isn't
+	// another kind of document than the source says that it is.
+	Manifest(ctx context.Context, d digest.Digest) (content []byte, err error)
 	// BlobSize tells how many bytes a blob has. One that isn't there is
 	// errdef.ErrNotFound.
 	BlobSize(ctx context.Context, d digest.Digest) (int64, error)

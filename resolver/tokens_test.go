@@ -22,7 +22,7 @@ func TestTokensAreReused(t *testing.T) {
 		if _, err := r.Resolve(t.Context(), "v1"); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := r.Manifest(t.Context(), desc.Digest); err != nil {
+		if _, err := r.Manifest(t.Context(), desc.Digest); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := r.BlobSize(t.Context(), "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"); err != nil {

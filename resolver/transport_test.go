@@ -28,7 +28,7 @@ func TestRedirectToLocalAddressIsRefused(t *testing.T) {
 		r.registry.hosts.isLocal.Store(false) // as if the registry were elsewhere
 		pretend(r.registry)
 		_, _, fetchErr := fetch(r.Blob(desc), 0, 4)
-		_, _, manifestErr := r.Manifest(t.Context(), desc.Digest)
+		_, manifestErr := r.Manifest(t.Context(), desc.Digest)
 		for _, err := range []error{fetchErr, manifestErr} {
 			var refused *refusedError
 			if !errors.As(err, &refused) || !strings.Contains(err.Error(), r.registry.host+" redirects to ") || strings.Contains(err.Error(), "hidden") {

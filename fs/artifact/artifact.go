@@ -10,7 +10,9 @@ import (
 )
 
 // A Manifest is what of a manifest or an index decides what its directory shows.
-// Its descriptors have valid digests.
+// Its descriptors have valid digests, but for holes: a layer without one, which the
+// document doesn't describe so that it could be had. It is nowhere, and the layers
+// after it keep their numbers.
 type Manifest struct {
 	Config      *ocispec.Descriptor
 	Layers      []ocispec.Descriptor
@@ -32,7 +34,7 @@ type Artifact struct {
 	DiffIDs  []digest.Digest // of an image, as its config gives them
 
 	Files      *Folder
-	LayerNames []LayerName // one for each layer
+	LayerNames []LayerName // one for each layer; none of a hole
 
 	// PlatformNames are those of an index's manifests; "" is one that was there
 	// before. Platforms are the places of the manifests by those names.
@@ -83,18 +85,21 @@ func parseTime(s string) time.Time {
 
 // IsImage tells whether a manifest with that config and those layers is an
 // image's, so that its layers can be applied: the config says so, and every layer
-// is of a kind that layers are.
+// that is known is of a kind that layers are.
 func IsImage(config *ocispec.Descriptor, layers []ocispec.Descriptor) bool {
 	if config == nil || !isImageConfig(config.MediaType) {
 		return false
 	}
 	for _, desc := range layers {
-		if !isTar(desc.MediaType) {
+		if !isHole(desc) && !isTar(desc.MediaType) {
 			return false
 		}
 	}
 	return true
 }
+
+// isHole tells whether there is no layer at its place.
+func isHole(layer ocispec.Descriptor) bool { return layer.Digest == "" }
 
 // ConfigName is the name of the config in the manifest's directory.
 func ConfigName(mediaType string) string {

@@ -29,11 +29,15 @@ const (
 
 // nameLayers numbers the layers from 0, with two digits or as many as the last
 // needs, and names each by the last element of its title, or, where it has
-// none that can be used, by its digest and media type.
+// none that can be used, by its digest and media type. A hole has a number and no
+// name.
 func nameLayers(layers []ocispec.Descriptor, image bool) []LayerName {
 	width := max(2, len(strconv.Itoa(len(layers)-1)))
 	names := make([]LayerName, len(layers))
 	for i, desc := range layers {
+		if isHole(desc) {
+			continue
+		}
 		number := fmt.Sprintf("%0*d", width, i)
 		title := desc.Annotations[ocispec.AnnotationTitle]
 		last := title[strings.LastIndexByte(title, '/')+1:]

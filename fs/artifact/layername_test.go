@@ -50,6 +50,10 @@ func TestNameLayers(t *testing.T) {
 	if many[0].Raw != "000-x" || many[999].Raw != "999-x" {
 		t.Errorf("of 1000 layers the first is %s, the last %s", many[0].Raw, many[999].Raw)
 	}
+	holed := nameLayers([]ocispec.Descriptor{descs[0], {}, descs[1]}, true)
+	if holed[0].Raw != "00-artifact.txt" || holed[1] != (LayerName{}) || holed[2].Raw != "02-readme.md" {
+		t.Errorf("beside a hole the names are %+v", holed)
+	}
 	if len(nameLayers(nil, false)) != 0 {
 		t.Error("no layers have names")
 	}

@@ -29,7 +29,7 @@ func (m Manifest) isModelKit() bool {
 		return false
 	}
 	for _, desc := range m.Layers {
-		if !saysTar(desc.MediaType) || desc.Annotations[ocispec.AnnotationTitle] != "" {
+		if !isHole(desc) && !saysTar(desc.MediaType) || desc.Annotations[ocispec.AnnotationTitle] != "" {
 			return false
 		}
 	}

@@ -16,6 +16,7 @@ func TestModelKit(t *testing.T) {
 		want   bool
 	}{
 		{"archives", mediaTypeKitConfig, tars, true},
+		{"a hole, which is no reason to show nothing", mediaTypeKitConfig, append(tars[:3:3], ocispec.Descriptor{}), true},
 		{"no config", "", tars, false},
 		{"another config", "application/vnd.cncf.model.config.v1+json", tars, false},
 		{"no layers", mediaTypeKitConfig, nil, false},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // annotated makes a layer of annotations, given as pairs.
 func annotated(mediaType string, pairs ...string) ocispec.Descriptor {
-	desc := ocispec.Descriptor{MediaType: mediaType, Annotations: map[string]string{}}
+	desc := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(mediaType), Annotations: map[string]string{}}
 	for pair := range slices.Chunk(pairs, 2) {
 		desc.Annotations[pair[0]] = pair[1]
 	}

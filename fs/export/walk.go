@@ -146,9 +146,6 @@ func (w *walk) read(ctx context.Context, list []ocispec.Descriptor) ([]*resolver
 			}
 			needed := *m
 			needed.Content, needed.Annotations = nil, nil
-			if needed.MediaType == "" {
-				needed.MediaType = desc.MediaType // of a kind that isn't known, out of the cache
-			}
 			manifests[i] = &needed
 			return nil
 		})
@@ -158,7 +155,8 @@ func (w *walk) read(ctx context.Context, list []ocispec.Descriptor) ([]*resolver
 
 // add adds a manifest and the blobs that it lists, and gives the manifests that it
 // needs. What isn't distributed with the image (image specification,
-// "Non-distributable layers") is left out, as other clients do.
+// "Non-distributable layers") is left out, as other clients do, and so is what the
+// manifest doesn't describe.
 func (w *walk) add(m *resolver.Manifest) (needed []ocispec.Descriptor, err error) {
 	w.manifests[m.Digest] = m
 	w.addMember(Member{Digest: m.Digest, Size: m.Size, MediaType: m.MediaType, Manifest: true})
@@ -167,7 +165,7 @@ func (w *walk) add(m *resolver.Manifest) (needed []ocispec.Descriptor, err error
 		blobs = append(blobs, *m.Config)
 	}
 	for _, desc := range m.Layers {
-		if !resolver.IsForeign(desc.MediaType) {
+		if desc.Digest != "" && !resolver.IsForeign(desc.MediaType) {
 			blobs = append(blobs, desc)
 		}
 	}
@@ -221,8 +219,8 @@ func (w *walk) imageForHost() *resolver.Manifest {
 		}
 		m = w.manifests[m.Manifests[i].Digest]
 	}
-	foreign := func(desc ocispec.Descriptor) bool { return resolver.IsForeign(desc.MediaType) }
-	if m == nil || !w.IsImage(m) || slices.ContainsFunc(m.Layers, foreign) {
+	absent := func(desc ocispec.Descriptor) bool { return desc.Digest == "" || resolver.IsForeign(desc.MediaType) }
+	if m == nil || !w.IsImage(m) || slices.ContainsFunc(m.Layers, absent) {
 		return nil
 	}
 	return m

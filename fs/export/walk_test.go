@@ -178,6 +178,19 @@ func TestClosureOfForeignLayer(t *testing.T) {
 	}
 }
 
+// TestClosureBesideAHole has an image that lists what is no layer: the others are
+// members, and Docker, which would want all, isn't told of the image.
+func TestClosureBesideAHole(t *testing.T) {
+	s, config := &shelf{}, blob("config")
+	c, err := s.closure(t, s.add("image", resolver.Manifest{Config: &config, Layers: []ocispec.Descriptor{{}, blob("layer")}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.names(), []string{"oci-layout", "index.json"}; len(c.Members) != 3 || !slices.Equal(got, want) {
+		t.Errorf("the files are %q, want %q, and the members %v", got, want, c.Members)
+	}
+}
+
 // TestBounds has closures as large as they may be, and by one too large.
 func TestBounds(t *testing.T) {
 	s := &shelf{}

@@ -1,10 +1,14 @@
 package fakeregistry
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"time"
@@ -21,9 +25,12 @@ type Fault struct {
 	Status      int               // answers with this status and Body instead of what was asked for
 	Body        []byte            // of the answer; alone it replaces the content and leaves the headers
 	Header      map[string]string // headers set on the answer; "" removes one
+	Code        int               // answers with this status, and what was asked for
 	IgnoreRange bool              // answers 200 with everything
+	Gzip        bool              // compresses the body, whatever was asked for
 	Range       string            // answers this range, as a request has it, instead of the one that was asked for
 	Reset       bool              // resets the connection before any answer
+	Close       bool              // closes it before any answer
 
 	Delay  time.Duration   // waits before the answer
 	Stall  bool            // sends no header, until Until or until the client is gone
@@ -82,8 +89,8 @@ func (f *faults) take(req *http.Request) Fault {
 // disturb lets next answer, with the fault that meets the request.
 func (f *faults) disturb(w http.ResponseWriter, req *http.Request, next http.HandlerFunc) {
 	fault := f.take(req)
-	if fault.Reset {
-		reset(w)
+	if fault.Reset || fault.Close {
+		hangUp(w, fault.Reset)
 		return
 	}
 	if fault.Delay > 0 {
@@ -113,7 +120,28 @@ func (f *faults) disturb(w http.ResponseWriter, req *http.Request, next http.Han
 		}
 		return
 	}
+	if fault.Gzip {
+		compress(writer, req, next)
+		return
+	}
 	next(writer, req)
+}
+
+// compress sends what next answers compressed, with the length that it has then.
+func compress(w http.ResponseWriter, req *http.Request, next http.HandlerFunc) {
+	plain := httptest.NewRecorder()
+	next(plain, req)
+	var body bytes.Buffer
+	compressor := gzip.NewWriter(&body)
+	_, _ = plain.Body.WriteTo(compressor)
+	_ = compressor.Close()
+	maps.Copy(w.Header(), plain.Header())
+	w.Header().Set("Content-Encoding", "gzip")
+	w.Header().Set("Content-Length", fmt.Sprint(body.Len()))
+	w.WriteHeader(plain.Code)
+	if req.Method != http.MethodHead {
+		_, _ = body.WriteTo(w)
+	}
 }
 
 // wait tells whether to go on.
@@ -126,13 +154,13 @@ func (f *Fault) wait(req *http.Request) bool {
 	}
 }
 
-// reset ends the connection with a TCP reset.
-func reset(w http.ResponseWriter) {
+// hangUp ends the connection, with a TCP reset or without.
+func hangUp(w http.ResponseWriter, reset bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler) // HTTP/2: resets the stream
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(*net.TCPConn); ok && reset {
 		_ = tcp.SetLinger(0)
 	}
 	_ = conn.Close()
@@ -161,6 +189,9 @@ func (w *faultWriter) WriteHeader(status int) {
 		} else {
 			h.Set(key, value)
 		}
+	}
+	if w.fault.Code != 0 {
+		status = w.fault.Code
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -12,15 +12,17 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// TestHostileManifests serves documents that are no manifests, or lie about
-// being one: each gives an error with a line in the log, and what is beside it
-// goes on working.
+// TestHostileManifests serves documents that are no manifests, or lie about being
+// one: each has a line in the log, and what is beside it goes on working. The
+// document is there where the bytes are the digest's and the registry doesn't say
+// that they are something else; else there is an error.
 func TestHostileManifests(t *testing.T) {
 	f := serveFake(t)
 	f.AddArtifact("hostile", "good", "application/vnd.example", nil, titled(f.AddBlob("hostile", []byte("good\n")), "good.txt"))
 	layers := `"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:` + strings.Repeat("0", 64) + `","size":2},"layers":[`
 	const kind = ocispec.MediaTypeImageManifest
-	for tag, c := range map[string]struct{ mediaType, content string }{
+	refused := []string{"huge", "contradicts", "wrongdigest", "dangling"}
+	documents := map[string]struct{ mediaType, content string }{
 		"huge":         {kind, `{"schemaVersion":2,"annotations":{"a":"` + strings.Repeat("a", 5*mib) + `"}}`},
 		"nojson":       {kind, "this is no manifest"},
 		"halfjson":     {kind, `{"schemaVersion":2,"layers":[`},
@@ -33,7 +35,8 @@ func TestHostileManifests(t *testing.T) {
 		"badalgorithm": {kind, `{"schemaVersion":2,` + layers + `{"mediaType":"a/b","digest":"md5:` + strings.Repeat("0", 32) + `","size":1}]}`},
 		"updigest":     {kind, `{"schemaVersion":2,` + layers + `{"mediaType":"a/b","digest":"sha256:../../../../etc/passwd","size":1}]}`},
 		"negative":     {kind, `{"schemaVersion":2,` + layers + `{"mediaType":"a/b","digest":"sha256:` + strings.Repeat("0", 64) + `","size":-1}]}`},
-	} {
+	}
+	for tag, c := range documents {
 		f.AddManifest("hostile", tag, c.mediaType, []byte(c.content))
 	}
 	lie := digest.FromString("what the digest is of")
@@ -54,8 +57,13 @@ func TestHostileManifests(t *testing.T) {
 		}
 		t.Run(tag, func(t *testing.T) {
 			r := try(t, "find", m.path("hostile/_tags", tag)+"/", "-type", "f")
+			if (r.code != 0) != slices.Contains(refused, tag) {
+				t.Errorf("exit code %d, and it is shown as %q", r.code, clip(r.stdout))
+			}
 			if r.code == 0 {
-				t.Errorf("it is shown as %q", r.stdout)
+				if got := m.cat(t, "hostile/_tags", tag, "manifest.json"); got != documents[tag].content {
+					t.Errorf("the document has %d bytes", len(got))
+				}
 			}
 			if link := try(t, "readlink", m.path("hostile/_tags", tag)); link.code == 0 && tag != "dangling" {
 				m.logs(t, filepath.Base(strings.TrimSpace(link.stdout)))

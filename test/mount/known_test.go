@@ -33,8 +33,9 @@ func TestOtherRepository(t *testing.T) {
 		fails(t, notThere, "cat", m.path(name))
 	}
 	manifests, blobs := f.Count(http.MethodHead, "/b/public/manifests/"+manifest), f.Count(http.MethodHead, "/b/public/blobs/"+layer.Digest.String())
-	if n := f.Count("", "/b/public/"); manifests == 0 || blobs == 0 || manifests+blobs != n {
-		t.Errorf("%d requests, HEAD for the manifest %d and for the blob %d", n, manifests, blobs)
+	doubts := f.Count(http.MethodGet, "/b/public/manifests/"+manifest)
+	if n := f.Count("", "/b/public/"); manifests == 0 || blobs == 0 || doubts != 1 || manifests+doubts+blobs != n {
+		t.Errorf("%d requests, HEAD for the manifest %d and for the blob %d, GET for the manifest %d, want 1", n, manifests, blobs, doubts)
 	}
 
 	f.Reset()

@@ -1,0 +1,134 @@
+package resolver
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Which bytes of a blob an answer holds is decided here, for every answer: by its
+// Content-Range, and by its length where it tells one. What isn't clear isn't
+// taken: the whole blob is asked for then.
+//
+//	200, no Content-Range              the whole, if the length is the blob's size
+//	206 or 200, a Content-Range        that range, if it is ours, or holds ours and
+//	                                   little else, and the length is the range's
+//	gzip by its label, another length  the same, once it is inflated
+//	any other label                    as without it: the digest decides
+//	206 without Content-Range, several
+//	ranges, another range, 416, 4xx    nothing: the range can't be had
+
+// maxAligned is how many bytes more than was asked for a range may have on either
+// side: some caches answer with the blocks of theirs that hold it.
+const maxAligned = 1 << 20
+
+// A span is a range of a blob.
+type span struct{ off, n int64 }
+
+// A rangeError is that a range can't be had, for a reason that says nothing of the
+// whole blob.
+type rangeError struct{ err error }
+
+func (e *rangeError) Error() string { return e.err.Error() }
+
+func (e *rangeError) Unwrap() error { return e.err }
+
+// refusesRange tells whether a status, as the answer to a range, may be about that
+// it is one.
+func refusesRange(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed,
+		http.StatusNotAcceptable, http.StatusGone, http.StatusNotImplemented:
+		return true
+	}
+	return false
+}
+
+// accept makes the answer's body the bytes that were asked for, or the whole blob,
+// and tells where it begins. ranged is that a range was asked for.
+func (b *Blob) accept(resp *http.Response, asked span, ranged bool) (at int64, err error) {
+	got, err := parseContentRange(resp.Header.Get("Content-Range"))
+	part := err == nil && got.n > 0
+	switch status := resp.StatusCode; {
+	case status == http.StatusRequestedRangeNotSatisfiable:
+		if err == nil && got.total >= 0 {
+			if err := b.checkSize(got.total); err != nil {
+				return 0, err
+			}
+		}
+		return 0, &rangeError{fmt.Errorf("the registry hasn't these bytes, and doesn't say that the descriptor's size, %d, is wrong: %w", b.desc.Size, statusError(resp))}
+	case status == http.StatusOK && (!part || resp.ContentLength == b.desc.Size):
+		return 0, b.acceptWhole(resp, asked, ranged)
+	case status == http.StatusPartialContent && !part:
+		if err == nil {
+			err = fmt.Errorf("invalid Content-Range %q", resp.Header.Get("Content-Range"))
+		}
+		return 0, &rangeError{err}
+	case status == http.StatusOK && resp.ContentLength != got.n:
+		// It may hold anything.
+		return 0, &rangeError{fmt.Errorf("the answer is 200, has Content-Range %q, and %d bytes", resp.Header.Get("Content-Range"), resp.ContentLength)}
+	case status == http.StatusOK || status == http.StatusPartialContent:
+		return b.acceptPart(resp, got, asked)
+	}
+	return 0, statusError(resp)
+}
+
+// acceptWhole takes an answer that is the whole blob.
+func (b *Blob) acceptWhole(resp *http.Response, asked span, ranged bool) error {
+	switch length := resp.ContentLength; {
+	case length == b.desc.Size:
+		return nil
+	case saysGzip(resp):
+		return inflate(resp)
+	case ranged && length == asked.n:
+		return &rangeError{fmt.Errorf("the answer has as many bytes as the range, and doesn't say that it is one")}
+	default:
+		return b.checkSize(length)
+	}
+}
+
+// acceptPart takes an answer that is a part of the blob by its Content-Range, and
+// skips what comes before the bytes that were asked for.
+func (b *Blob) acceptPart(resp *http.Response, got contentRange, asked span) (at int64, err error) {
+	if err := b.checkSize(got.total); err != nil {
+		if saysGzip(resp) {
+			err = &rangeError{err} // it may be the size of what is compressed
+		}
+		return 0, err
+	}
+	whole := got.off == 0 && got.n == b.desc.Size
+	before, after := asked.off-got.off, got.off+got.n-(asked.off+asked.n)
+	other := &rangeError{fmt.Errorf("the answer is another range: Content-Range %q with %d bytes", resp.Header.Get("Content-Range"), resp.ContentLength)}
+	switch {
+	case before < 0 || after < 0, !whole && max(before, after) > maxAligned:
+		return 0, other
+	case resp.ContentLength == got.n:
+	case saysGzip(resp):
+		if err := inflate(resp); err != nil {
+			return 0, err
+		}
+	case resp.ContentLength >= 0:
+		return 0, other
+	}
+	if before > maxAligned {
+		return 0, nil // all of it is as good
+	}
+	_, err = io.CopyN(io.Discard, resp.Body, before)
+	return asked.off, unexpected(err)
+}
+
+// checkSize compares what a source tells, -1 if nothing, with the descriptor.
+func (b *Blob) checkSize(told int64) error {
+	if told >= 0 && told != b.desc.Size {
+		return &SizeError{Digest: b.desc.Digest, Size: b.desc.Size, Told: told}
+	}
+	return nil
+}
+
+// saysGzip tells whether an answer is labelled as compressed. Object stores keep
+// labels of intact blobs too, and some fronts compress whatever they send.
+func saysGzip(resp *http.Response) bool {
+	label := strings.TrimSpace(resp.Header.Get("Content-Encoding"))
+	return strings.EqualFold(label, "gzip") || strings.EqualFold(label, "x-gzip")
+}
