@@ -55,7 +55,7 @@
 // What is there is decided by evidence (resolver/evidence.go), and a list is asked for
 // only by who lists. So any name that a repository may have can be walked through:
 // something below it may be there. One of which the registry denies that it is a
-// repository, and lists nothing below, can't be opened. A manifest that a tag stands
+// repository, and lists nothing below, can't be opened; mkdir of one is EEXIST. A manifest that a tag stands
 // for, an index lists or a referrer is, is a directory without a request; its time
 // is 1970 until it has been read.
 //

@@ -195,7 +195,8 @@ func someNames(fd int) ([]string, error) {
 }
 
 // tryWriting takes a directory, a file in it and a link in it, and does to them
-// all that a read-only file system has to refuse.
+// all that a read-only file system has to refuse. The new name is one that no
+// repository can have: what may be one is there (EEXIST).
 func tryWriting(args []string) error {
 	dir, file, link := args[0], args[1], args[2]
 	var failed []error
@@ -211,19 +212,19 @@ func tryWriting(args []string) error {
 		}
 		refused(fmt.Sprintf("open with flags %#x", flag), err)
 	}
-	f, err := os.Create(dir + "/new")
+	f, err := os.Create(dir + "/New")
 	if err == nil {
 		failed = append(failed, f.Close())
 	}
 	refused("create", err)
-	refused("mkdir", os.Mkdir(dir+"/new", 0o755))
-	refused("symlink", os.Symlink("x", dir+"/new"))
-	refused("link", os.Link(file, dir+"/new"))
-	refused("mknod", syscall.Mknod(dir+"/new", syscall.S_IFIFO|0o644, 0))
+	refused("mkdir", os.Mkdir(dir+"/New", 0o755))
+	refused("symlink", os.Symlink("x", dir+"/New"))
+	refused("link", os.Link(file, dir+"/New"))
+	refused("mknod", syscall.Mknod(dir+"/New", syscall.S_IFIFO|0o644, 0))
 	refused("unlink", syscall.Unlink(file))
 	refused("unlink a link", syscall.Unlink(link))
 	refused("rmdir", syscall.Rmdir(dir))
-	refused("rename", os.Rename(file, dir+"/new"))
+	refused("rename", os.Rename(file, dir+"/New"))
 	refused("truncate", os.Truncate(file, 0))
 	refused("chmod", os.Chmod(file, 0o777))
 	refused("chown", os.Chown(file, 1, 1))
