@@ -11,27 +11,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orasfs/orasfs/test/soak"
 )
 
-// killsVariable sets how many daemons TestKilledWhileMounting kills.
-const killsVariable = "ORASFS_TEST_KILLS"
-
-// TestKilledWhileMounting kills daemons with SIGKILL in the first milliseconds of
-// their mounts. Each has to be gone then, and whoever looks at the mountpoint has
+// TestKilledWhileMounting kills 40 daemons, 300 in full, with SIGKILL in the first
+// milliseconds of their mounts. Each has to be gone then, and whoever looks at the mountpoint has
 // to get an answer: a daemon that dies while it uses a file of its own mount
 // waits for itself, and everybody else for it.
 func TestKilledWhileMounting(t *testing.T) {
-	kills := 40
-	if s := os.Getenv(killsVariable); s != "" {
-		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	f := serveFake(t)
 	m := prepare(t, f.host, "-f")
 	m.binary = orasfsLean
-	for i := range kills {
+	for i := range soak.Size(40, 300) {
 		m.killEarly(t, i)
 		if t.Failed() {
 			t.Fatalf("after %d kills", i)

@@ -24,13 +24,17 @@ const spanTarget = 2 * mib
 
 const osRelease = "NAME=\"a test\"\nID=test\n"
 
-// bulky is a tree of about 24 MiB that no compression makes smaller, with
+// bulky is a tree of about 24 MiB: the first pass through it takes several requests,
+// and one of them can be held up while others go on.
+func bulky(t testing.TB) []item { return bulkyOf(t, 24) }
+
+// bulkyOf is a tree of so many files of 1 MiB that no compression makes smaller, with
 // etc/os-release somewhere in it.
-func bulky(t testing.TB) []item {
+func bulkyOf(t testing.TB, files int) []item {
 	t.Helper()
 	items := []item{directory("usr/"), directory("usr/lib/")}
-	for i := range 24 {
-		if i == 13 {
+	for i := range files {
+		if i == files*13/24 {
 			items = append(items, directory("etc/"), regular("etc/os-release", osRelease), symlink("etc/release", "os-release"))
 		}
 		items = append(items, regular(fmt.Sprintf("usr/lib/lib%02d.so", i), noise(t, uint64(i), mib)))
@@ -67,7 +71,7 @@ func readAll(t testing.TB, dir string, items []item) (wrong, failed []string) {
 // TestLazyFormats reads one small file of an image whose layer carries a table
 // of contents: cold, it costs that and little more.
 func TestLazyFormats(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	for name, l := range map[string]layer{
 		"eStargz":                  stargzLayer(t, nil, items...),
 		"zstd:chunked, stargz":     zstdChunkedLayer(t, true, nil, items...),
@@ -138,7 +142,7 @@ func (m *mount) dropBlob(t testing.TB, d digest.Digest) {
 // TestIndexedLayer reads one small file of a layer that was indexed before and
 // isn't in the cache any more: it costs the spans that the file is in.
 func TestIndexedLayer(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
@@ -208,7 +212,7 @@ func TestPlainTarListing(t *testing.T) {
 // TestKilledWhileIndexing kills the daemon in the middle of the first pass
 // through a layer. The next one shows what is in it.
 func TestKilledWhileIndexing(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	for name, l := range map[string]layer{
 		"gzip": gzipLayer(t, tarOf(t, items...)),
 		"zstd": zstdLayer(t, tarOf(t, items...)),
@@ -219,7 +223,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 			f.addImage("app", "v1", imageOf(t, l))
 			blob := l.descriptor().Digest
 			m := mountRegistry(t, f.host)
-			remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.String(), Hang: true, CutAt: 3 * mib})
+			remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.String(), Hang: true, CutAt: 3 * mib, InBlob: true})
 			reader := start(t, exec.Command("tar", "-cf", filepath.Join(t.TempDir(), "copy.tar"), "-C", m.path("app:v1/rootfs"), "."))
 			eventually(t, "the layer is on its way", func() bool {
 				partial, err := filepath.Glob(filepath.Join(m.cache, "v2/partial/sha256-"+blob.Encoded()+"*"))
@@ -247,7 +251,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 // their indexes are known: what is common isn't read, because it is one inode
 // in both.
 func TestSharedLayer(t *testing.T) {
-	base := gzipLayer(t, tarOf(t, bulky(t)...))
+	base := gzipLayer(t, tarOf(t, bulkyOf(t, 10)...))
 	top := func(version string) layer {
 		return gzipLayer(t, tarOf(t, directory("app/"), regular("app/version", version+"\n"), regular("app/same", "same\n"), regular("usr/lib/lib03.so", version)))
 	}
