@@ -12,20 +12,6 @@ import (
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-// layersOf are the same items in every format.
-func layersOf(t testing.TB, items []item) map[string]layer {
-	t.Helper()
-	content := tarOf(t, items...)
-	return map[string]layer{
-		"tar":                      plainLayer(content),
-		"gzip":                     gzipLayer(t, content),
-		"zstd":                     zstdLayer(t, content),
-		"eStargz":                  stargzLayer(t, nil, items...),
-		"zstd:chunked, stargz":     zstdChunkedLayer(t, true, nil, items...),
-		"zstd:chunked, containers": zstdChunkedLayer(t, false, nil, items...),
-	}
-}
-
 // TestArchiveFaultsOvercome has a registry misbehave in ways that must not show
 // in what a layer holds.
 func TestArchiveFaultsOvercome(t *testing.T) {

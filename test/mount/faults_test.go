@@ -12,13 +12,6 @@ import (
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-// Blobs up to 4 MiB are verified before their first byte, larger ones while
-// they are read.
-const (
-	small = 1 * mib
-	large = 5*mib + 4321
-)
-
 // TestFaultsOvercome has a registry misbehave in ways that must not show: the
 // bytes are right.
 func TestFaultsOvercome(t *testing.T) {

@@ -3,12 +3,10 @@ package mount
 import (
 	"archive/tar"
 	"compress/gzip"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,9 +16,6 @@ import (
 
 	"github.com/orasfs/orasfs/test/soak"
 )
-
-// overhead is how much memory the daemon may have beyond --memory.
-const overhead = 150 * mib
 
 // manyFiles is an image of that many names in three layers, the same every
 // time: small files of all sizes up to 3 KiB in directories of 100, links of
@@ -68,25 +63,6 @@ func manyFiles(t testing.TB, names int) image {
 	}
 	last = append(last, regular("srv/00/07/.wh..wh..opq", ""), regular("srv/00/07/only", "only\n"), regular("srv/00/.wh.08", ""))
 	return imageOf(t, gzipLayer(t, tarOf(t, lower...)), gzipLayer(t, tarOf(t, upper...)), gzipLayer(t, tarOf(t, last...)))
-}
-
-// treeFormat has find print all that a listing can say; sizes and link counts
-// of directories are the file system's.
-var treeFormat = []string{"(", "-type", "d", "-printf", `%P %m %U:%G %T@\0`, "-o", "-printf", `%P %y %m %U:%G %s %n %T@ %l\0`, ")"}
-
-// sumOfTar is the digest of a tar that GNU tar makes of a directory: of all
-// names, attributes and contents.
-func sumOfTar(t testing.TB, dir string) string {
-	t.Helper()
-	cmd := exec.Command("tar", "--sort=name", "--format=gnu", "--numeric-owner", "-cf", "-", "-C", dir, ".")
-	cmd.Env = environment()
-	sum := sha256.New()
-	cmd.Stdout = sum
-	p := start(t, cmd)
-	if state := p.wait(t); !state.Success() {
-		t.Fatalf("%s: %s\n%s", cmd, state, clip(p.stderr.String()))
-	}
-	return fmt.Sprintf("%x", sum.Sum(nil))
 }
 
 // TestManyFiles compares an image of 20,000 files, 100,000 in full, with what umoci
