@@ -21,7 +21,7 @@ import (
 const modelSize = SmallBlob + 12345
 
 // modelRounds is how many rounds a normal run has.
-const modelRounds = 80
+const modelRounds = 40
 
 var modelBlob = sync.OnceValue(func() *source { return newSource(random(modelSize, 90)) })
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/test/soak"
 )
 
 // Opening a blob costs the same whatever its size.
@@ -66,7 +68,7 @@ func TestOpeningALargeBlobCostsNothing(t *testing.T) {
 func TestOpeningWhileItIsFinished(t *testing.T) {
 	content := random(SmallBlob+1000, 95)
 	k := newSource(content).key()
-	for round := range 15 {
+	for round := range soak.Size(6, 30) {
 		dir := t.TempDir()
 		one, two := open(t, Options{Dir: dir}), open(t, Options{Dir: dir})
 		stop := make(chan struct{})

@@ -51,7 +51,7 @@ func TestReadGivesTheContent(t *testing.T) {
 // which is fetched for each read where there is no room to keep it.
 func pieceOf(size int) int {
 	if size <= SmallBlob {
-		return size/9 + 1
+		return size/4 + 1
 	}
 	return 100_000
 }

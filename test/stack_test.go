@@ -23,7 +23,7 @@ import (
 )
 
 // atOnce is how many tests run at the same time: most of them wait.
-const atOnce = "32"
+const atOnce = "16"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

@@ -199,7 +199,7 @@ func patience(first, later error) time.Duration {
 	case later == nil, errors.Is(first, cache.ErrDigest):
 		return 5 * time.Second
 	case errors.Is(first, context.DeadlineExceeded):
-		return 400 * time.Millisecond // whatever is late is this error
+		return time.Second // whatever is late is this error, and what comes after the fault isn't
 	}
 	return 3 * time.Second // all retries fit into it
 }

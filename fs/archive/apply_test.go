@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orasfs/orasfs/test/soak"
 )
 
 // TestApplyAgainstPlain applies random layers and compares with the plain tree.
 func TestApplyAgainstPlain(t *testing.T) {
-	for seed := range uint64(1000) {
+	for seed := range soak.Size[uint64](400, 4000) {
 		comparePlainly(t, rand.New(rand.NewPCG(seed, 9)))
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

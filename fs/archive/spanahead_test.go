@@ -26,7 +26,7 @@ func (b *begunStore) Keep(ctx context.Context, key string, cost int64, fill func
 // hasn't.
 func TestSpansAhead(t *testing.T) {
 	const size = 32 << 20
-	s := source(members(t, pack(t, file{name: "a", content: string(mixed(size, 9))}), 1, 6))
+	s := source(members(t, pack(t, file{name: "a", content: string(mixed(size, 9))}), 1, 1))
 	openLayer(t, s)
 	spans := openLayer(t, s).index.spans.len()
 	for name, c := range map[string]struct {

@@ -9,30 +9,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// several is an artifact of several files, one in a folder, with annotations
-// on everything that can have some.
-var several = map[string]string{
-	"res.tar.gz":     "not really an archive\n",
-	"notes.txt":      "some notes\n",
-	"docs/readme.md": "# Read me\n",
-	"annotations.json": `{
-		"$config": {"org.example.config": "of the config"},
-		"$manifest": {
-			"org.opencontainers.image.created": "2024-02-29T12:30:00Z",
-			"org.opencontainers.image.description": "several files, ünïcode and \"quotes\"",
-			"org.example.empty": ""
-		},
-		"res.tar.gz": {"org.example.kind": "archive", "oci.size": "an annotation of orasfs' own name"},
-		"docs/readme.md": {"org.example.kind": "document", "org.example.lines": "first\nsecond"}
-	}`,
-}
-
-func (r *registry) pushSeveral(t testing.TB) string {
-	t.Helper()
-	return r.push(t, folder(t, several), "hello-artifact:v3", "--artifact-type", "application/vnd.example.several.v1",
-		"--annotation-file", "annotations.json", "res.tar.gz:application/gzip", "notes.txt", "docs/readme.md")
-}
-
 // described are the attributes that stand for a descriptor.
 func described(d ocispec.Descriptor) map[string]string {
 	x := map[string]string{

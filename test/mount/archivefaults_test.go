@@ -12,24 +12,10 @@ import (
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-// layersOf are the same items in every format.
-func layersOf(t testing.TB, items []item) map[string]layer {
-	t.Helper()
-	content := tarOf(t, items...)
-	return map[string]layer{
-		"tar":                      plainLayer(content),
-		"gzip":                     gzipLayer(t, content),
-		"zstd":                     zstdLayer(t, content),
-		"eStargz":                  stargzLayer(t, nil, items...),
-		"zstd:chunked, stargz":     zstdChunkedLayer(t, true, nil, items...),
-		"zstd:chunked, containers": zstdChunkedLayer(t, false, nil, items...),
-	}
-}
-
 // TestArchiveFaultsOvercome has a registry misbehave in ways that must not show
 // in what a layer holds.
 func TestArchiveFaultsOvercome(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	for format, l := range layersOf(t, items) {
 		for name, fault := range map[string]fakeregistry.Fault{
 			"no ranges": {IgnoreRange: true},
@@ -52,7 +38,7 @@ func TestArchiveFaultsOvercome(t *testing.T) {
 // TestArchiveFlippedByte has a registry send a wrong byte of a layer: no file
 // is wrong, and when the registry is well again all are right.
 func TestArchiveFlippedByte(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	for format, l := range layersOf(t, items) {
 		size := int64(len(l.blob))
 		for _, flipped := range []int64{600, size / 2} {
@@ -144,7 +130,7 @@ func TestArchiveInterrupted(t *testing.T) {
 // get an error in bounded time, and the content when it answers again.
 func TestArchiveStalled(t *testing.T) {
 	t.Parallel()
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
@@ -162,7 +148,7 @@ func TestArchiveStalled(t *testing.T) {
 // working by its digest and its tag, after a restart too.
 func TestArchiveOutage(t *testing.T) {
 	t.Parallel()
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	f := serveFake(t)
 	path := f.addImage("app", "v1", imageOf(t, gzipLayer(t, tarOf(t, items...)), zstdLayer(t, tarOf(t, regular("etc/new", "new\n")))))
 	m := mountRegistry(t, f.host, "--timeout", "1s", "--tag-ttl", "1s")
@@ -183,7 +169,7 @@ func TestArchiveOutage(t *testing.T) {
 // TestArchiveWithoutCache reads an image with a disk cache that can't hold its
 // layer, and with hardly any memory.
 func TestArchiveWithoutCache(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 20) // more than the memory below
 	for format, l := range layersOf(t, items) {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()

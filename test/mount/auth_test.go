@@ -1,31 +1,11 @@
 package mount
 
 import (
-	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// The password of a user called reader, and both as htpasswd writes them
-// (bcrypt).
-const (
-	password     = "s3cret-p4ssword"
-	htpasswdLine = "reader:$2a$04$toEkdB03TQMGzSOBb8FnCeIom9.gcLVeecc7Hy1vY41TyIwYtmfKa\n"
-)
-
-// startClosedDistribution starts a distribution that talks TLS, with a
-// certificate of a private authority, and only to whom has the password.
-func startClosedDistribution(t testing.TB) (r *registry, caFile string) {
-	t.Helper()
-	c, port := newCertificate(t), freePort(t)
-	users := filepath.Join(folder(t, map[string]string{"htpasswd": htpasswdLine}), "htpasswd")
-	p := startDistributionOn(t, distribution, port, fmt.Sprintf("  tls:\n    certificate: %q\n    key: %q\nauth:\n  htpasswd:\n    realm: tests\n    path: %q\n",
-		c.file, c.key, users))
-	return p.answers(t, c.client(t), fmt.Sprintf("https://0.0.0.0:%d", port), http.StatusUnauthorized), c.authority
-}
 
 // TestBasicAuth mounts a registry behind TLS and a password. Who doesn't know
 // it hears so from the mount command.

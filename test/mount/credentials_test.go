@@ -58,14 +58,3 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 }
-
-// credentialsFile writes what `docker login` writes.
-func credentialsFile(t *testing.T, host, password string) string {
-	t.Helper()
-	auth := base64.StdEncoding.EncodeToString([]byte("reader:" + password))
-	file := filepath.Join(t.TempDir(), "config.json")
-	if err := os.WriteFile(file, fmt.Appendf(nil, `{"auths":{%q:{"auth":%q}}}`, host, auth), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}

@@ -10,28 +10,6 @@ import (
 	"testing"
 )
 
-// refused fails the test unless the mount command says why in one line and
-// leaves nothing: no mount, no process.
-func (m *mount) refused(t testing.TB, cmd *exec.Cmd, code int, words ...string) {
-	t.Helper()
-	r := finish(t, cmd)
-	if r.code != code {
-		t.Errorf("%s: exit code %d, not %d\n%s%s", r.command, r.code, code, r.stdout, r.stderr)
-	}
-	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
-	if len(lines) != 1 || lines[0] == "" || r.stdout != "" {
-		t.Errorf("it says more or less than one line:\n%s%s", r.stdout, r.stderr)
-	}
-	for _, word := range words {
-		if !strings.Contains(r.stderr, word) {
-			t.Errorf("it doesn't say %q: %s", word, r.stderr)
-		}
-	}
-	if left := m.daemons(t); len(left) != 0 {
-		t.Errorf("processes are left: %v", left)
-	}
-}
-
 // TestMountFails has the mount command fail in every way that has a name.
 func TestMountFails(t *testing.T) {
 	f := serveFake(t)
@@ -89,13 +67,6 @@ func TestMountFails(t *testing.T) {
 				t.Error("something is mounted")
 			}
 		})
-	}
-}
-
-func write(t testing.TB, file string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte("content\n"), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -165,13 +136,6 @@ func TestNoFUSE(t *testing.T) {
 		m.refused(t, hidden(cmd, `for f in fusermount3 fusermount; do
 			path=$(command -v $f) && mount --bind /dev/null "$(readlink -f "$path")"; done; true`), 1, "fusermount3", "install fuse3")
 	})
-}
-
-// hidden runs a command in a mount namespace of its own, after a script.
-func hidden(cmd *exec.Cmd, script string) *exec.Cmd {
-	wrapped := exec.Command("unshare", append([]string{"--mount", "sh", "-c", script + ` && exec "$0" "$@"`}, cmd.Args...)...)
-	wrapped.Env, wrapped.Stdin = cmd.Env, cmd.Stdin
-	return wrapped
 }
 
 // TestMountpointNames mounts on a relative path and through a link.

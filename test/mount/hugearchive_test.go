@@ -9,12 +9,16 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/test/soak"
 )
 
-// TestBombs has small layers become large ones.
+// TestBombs has small layers become large ones, of 1 GiB, 4 GiB in full: more than
+// memory and cache together.
 func TestBombs(t *testing.T) {
 	t.Parallel()
-	const size, part = 4 * gib, 64 * mib
+	const part = 64 * mib
+	size := soak.Size[int64](gib, 4*gib)
 	zeros := regular("zeros", "").Header
 	zeros.Size = size
 	var header bytes.Buffer
@@ -37,7 +41,7 @@ func TestBombs(t *testing.T) {
 	}
 	sum.Hash().Write(block[:1024])
 
-	many := append(gzipped(t, header.Bytes()), bytes.Repeat(gzipped(t, block), size/part)...)
+	many := append(gzipped(t, header.Bytes()), bytes.Repeat(gzipped(t, block), int(size/part))...)
 	for name, l := range map[string]layer{
 		"gzip of many members":  {blob: append(many, gzipped(t, block[:1024])...), mediaType: ocispec.MediaTypeImageLayerGzip},
 		"zstd, one frame":       {blob: zstdBomb(header.Bytes(), size+1024, 8), mediaType: ocispec.MediaTypeImageLayerZstd},
@@ -47,7 +51,7 @@ func TestBombs(t *testing.T) {
 			l.diffID = sum.Digest()
 			f := serveFake(t)
 			path := f.addImage("bomb", "v1", imageOf(t, l))
-			m := prepare(t, f.host, "--memory", "64MiB", "--cache-size", "1GiB")
+			m := prepare(t, f.host, "--memory", "64MiB", "--cache-size", "256MiB")
 			m.binary = orasfsLean
 			m.mount(t)
 			r := try(t, "cat", m.path(path, "rootfs/etc/os-release"))

@@ -11,27 +11,19 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orasfs/orasfs/test/soak"
 )
 
-// killsVariable sets how many daemons TestKilledWhileMounting kills.
-const killsVariable = "ORASFS_TEST_KILLS"
-
-// TestKilledWhileMounting kills daemons with SIGKILL in the first milliseconds of
-// their mounts. Each has to be gone then, and whoever looks at the mountpoint has
+// TestKilledWhileMounting kills 40 daemons, 300 in full, with SIGKILL in the first
+// milliseconds of their mounts. Each has to be gone then, and whoever looks at the mountpoint has
 // to get an answer: a daemon that dies while it uses a file of its own mount
 // waits for itself, and everybody else for it.
 func TestKilledWhileMounting(t *testing.T) {
-	kills := 40
-	if s := os.Getenv(killsVariable); s != "" {
-		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	f := serveFake(t)
 	m := prepare(t, f.host, "-f")
 	m.binary = orasfsLean
-	for i := range kills {
+	for i := range soak.Size(40, 300) {
 		m.killEarly(t, i)
 		if t.Failed() {
 			t.Fatalf("after %d kills", i)
@@ -77,23 +69,6 @@ func (m *mount) killEarly(t *testing.T, i int) {
 	}
 }
 
-// answers tells whether every look at the mountpoint comes to an end, whatever
-// it sees: one that was under way when the daemon died is aborted.
-func (m *mount) answers(t *testing.T) bool {
-	t.Helper()
-	for _, look := range [][]string{{"stat", m.dir}, {"ls", "-a", m.dir}, {"cat", m.path("file")}} {
-		p := start(t, exec.Command(look[0], look[1:]...))
-		select {
-		case <-p.ended:
-		case <-time.After(30 * time.Second):
-			t.Errorf("%s has no answer; it is in the state %s", p.cmd, states(p.cmd.Process.Pid))
-			m.abort(t)
-			return false
-		}
-	}
-	return true
-}
-
 // TestKilledWithHelper kills a daemon while a program runs that it has started,
 // a credential helper: that must not keep the mount waiting.
 func TestKilledWithHelper(t *testing.T) {
@@ -130,20 +105,4 @@ func TestKilledWithHelper(t *testing.T) {
 	if err := syscall.Kill(helper, syscall.SIGKILL); err != nil {
 		t.Errorf("the helper has ended before: %v", err)
 	}
-}
-
-// states are those of a process' threads, in one word: a letter for each, as
-// in ps(1).
-func states(pid int) string {
-	out, err := exec.Command("ps", "-L", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
-	if err != nil {
-		return err.Error()
-	}
-	return strings.Join(strings.Fields(string(out)), " ")
-}
-
-// abort ends the connection of a mount that hangs, so that the test can end.
-func (m *mount) abort(t *testing.T) {
-	t.Helper()
-	try(t, "umount", "-f", m.dir) // root alone may
 }

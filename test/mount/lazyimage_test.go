@@ -22,52 +22,10 @@ import (
 // archive.spanTarget.
 const spanTarget = 2 * mib
 
-const osRelease = "NAME=\"a test\"\nID=test\n"
-
-// bulky is a tree of about 24 MiB that no compression makes smaller, with
-// etc/os-release somewhere in it.
-func bulky(t testing.TB) []item {
-	t.Helper()
-	items := []item{directory("usr/"), directory("usr/lib/")}
-	for i := range 24 {
-		if i == 13 {
-			items = append(items, directory("etc/"), regular("etc/os-release", osRelease), symlink("etc/release", "os-release"))
-		}
-		items = append(items, regular(fmt.Sprintf("usr/lib/lib%02d.so", i), noise(t, uint64(i), mib)))
-	}
-	return items
-}
-
-// sameItems fails the test unless a directory holds the files among the items.
-func sameItems(t testing.TB, dir string, items []item) {
-	t.Helper()
-	if wrong, failed := readAll(t, dir, items); len(wrong)+len(failed) > 0 {
-		t.Errorf("other content have %q, errors are %q", wrong, failed)
-	}
-}
-
-// readAll reads the files among the items and tells which hold something else
-// and which are errors.
-func readAll(t testing.TB, dir string, items []item) (wrong, failed []string) {
-	t.Helper()
-	for _, i := range items {
-		if i.Typeflag != tar.TypeReg {
-			continue
-		}
-		switch r := try(t, "cat", filepath.Join(dir, i.Name)); {
-		case r.code != 0:
-			failed = append(failed, i.Name)
-		case r.stdout != i.content:
-			wrong = append(wrong, i.Name)
-		}
-	}
-	return wrong, failed
-}
-
 // TestLazyFormats reads one small file of an image whose layer carries a table
 // of contents: cold, it costs that and little more.
 func TestLazyFormats(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	for name, l := range map[string]layer{
 		"eStargz":                  stargzLayer(t, nil, items...),
 		"zstd:chunked, stargz":     zstdChunkedLayer(t, true, nil, items...),
@@ -111,34 +69,10 @@ func TestLazySOCI(t *testing.T) {
 	}
 }
 
-// dropBlob ends the mount, makes its cache forget a blob, and mounts again.
-// What was made of the blob stays.
-func (m *mount) dropBlob(t testing.TB, d digest.Digest) {
-	t.Helper()
-	m.unmount(t)
-	dropped := 0
-	for _, pattern := range []string{"blobs/sha256/" + d.Encoded() + "*", "partial/sha256-" + d.Encoded() + "*"} {
-		files, err := filepath.Glob(filepath.Join(m.cache, "v2", pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if err := os.RemoveAll(file); err != nil {
-				t.Fatal(err)
-			}
-			dropped++
-		}
-	}
-	if dropped == 0 {
-		t.Fatalf("the cache holds nothing of %s", d)
-	}
-	m.mount(t)
-}
-
 // TestIndexedLayer reads one small file of a layer that was indexed before and
 // isn't in the cache any more: it costs the spans that the file is in.
 func TestIndexedLayer(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
@@ -208,7 +142,7 @@ func TestPlainTarListing(t *testing.T) {
 // TestKilledWhileIndexing kills the daemon in the middle of the first pass
 // through a layer. The next one shows what is in it.
 func TestKilledWhileIndexing(t *testing.T) {
-	items := bulky(t)
+	items := bulkyOf(t, 10)
 	for name, l := range map[string]layer{
 		"gzip": gzipLayer(t, tarOf(t, items...)),
 		"zstd": zstdLayer(t, tarOf(t, items...)),
@@ -219,7 +153,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 			f.addImage("app", "v1", imageOf(t, l))
 			blob := l.descriptor().Digest
 			m := mountRegistry(t, f.host)
-			remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.String(), Hang: true, CutAt: 3 * mib})
+			remove := f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.String(), Hang: true, CutAt: 3 * mib, InBlob: true})
 			reader := start(t, exec.Command("tar", "-cf", filepath.Join(t.TempDir(), "copy.tar"), "-C", m.path("app:v1/rootfs"), "."))
 			eventually(t, "the layer is on its way", func() bool {
 				partial, err := filepath.Glob(filepath.Join(m.cache, "v2/partial/sha256-"+blob.Encoded()+"*"))
@@ -247,7 +181,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 // their indexes are known: what is common isn't read, because it is one inode
 // in both.
 func TestSharedLayer(t *testing.T) {
-	base := gzipLayer(t, tarOf(t, bulky(t)...))
+	base := gzipLayer(t, tarOf(t, bulkyOf(t, 10)...))
 	top := func(version string) layer {
 		return gzipLayer(t, tarOf(t, directory("app/"), regular("app/version", version+"\n"), regular("app/same", "same\n"), regular("usr/lib/lib03.so", version)))
 	}

@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
+	"github.com/orasfs/orasfs/test/soak"
 )
 
-// TestLongLists lists 20,000 repositories and 50,000 tags: all of them, by a
-// request a page and none an entry, in a bounded piece of memory.
+// TestLongLists lists 5,000 repositories and 12,000 tags, 20,000 and 50,000 in full:
+// all of them, by a request a page and none an entry, in a bounded piece of memory.
 func TestLongLists(t *testing.T) {
-	const repositories, tags = 20_000, 50_000
+	repositories, tags := soak.Size(5_000, 20_000), soak.Size(12_000, 50_000)
 	f := serveFake(t)
 	var names, tagNames []string
 	for i := range repositories {

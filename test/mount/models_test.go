@@ -19,41 +19,6 @@ const (
 	modelMetadata = "org.cncf.model.file.metadata+json"
 )
 
-// addModel adds a manifest with a config of that media type to a repository and
-// gives the path of its directory. What else a layer has than its descriptor
-// is in the document.
-func (f *fake) addModel(t testing.TB, repo, configType, config string, layers ...any) string {
-	t.Helper()
-	manifest := asJSON(t, map[string]any{
-		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "layers": layers,
-		"config": ocispec.Descriptor{MediaType: configType, Digest: digest.FromString(config), Size: int64(len(config))},
-	})
-	f.AddBlob(repo, []byte(config))
-	return manifestPath(repo, f.AddManifest(repo, "v1", ocispec.MediaTypeImageManifest, manifest).Digest)
-}
-
-// addLayer adds a blob to a repository and gives the descriptor of a layer of
-// it, with annotations given as pairs.
-func (f *fake) addLayer(repo, mediaType string, content []byte, pairs ...string) ocispec.Descriptor {
-	desc := f.AddBlob(repo, content)
-	desc.MediaType, desc.Annotations = mediaType, map[string]string{}
-	for pair := range slices.Chunk(pairs, 2) {
-		desc.Annotations[pair[0]] = pair[1]
-	}
-	return desc
-}
-
-// lists fails the test unless a directory and what is below it has those
-// files and, where its name ends with a slash, directories.
-func lists(t testing.TB, dir string, want ...string) {
-	t.Helper()
-	got := listing(t, dir, "(", "-type", "d", "-printf", `%P/\0`, "-o", "-printf", `%P\0`, ")")
-	slices.Sort(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("%s holds %q, not %q", dir, got, want)
-	}
-}
-
 // safetensors checks the form of a safetensors file (its documentation,
 // "Format") and gives how many tensors it has.
 func safetensors(t testing.TB, content string) int {

@@ -13,19 +13,6 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// layoutMount prepares a mount of a layout on this disk.
-func layoutMount(t testing.TB, target string, flags ...string) *mount {
-	t.Helper()
-	return prepare(t, target, append([]string{"--oci-layout"}, flags...)...)
-}
-
-func mountLayout(t testing.TB, target string, flags ...string) *mount {
-	t.Helper()
-	m := layoutMount(t, target, flags...)
-	m.mount(t)
-	return m
-}
-
 // TestSavedImages mounts what docker save, buildx, ctr and skopeo write, and what
 // is in it: the same tree as out of a registry.
 func TestSavedImages(t *testing.T) {

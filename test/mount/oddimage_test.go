@@ -11,28 +11,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// rootOf adds an image of layers and gives its root file system.
-func (h *hostile) rootOf(t testing.TB, repo string, layers ...layer) string {
-	t.Helper()
-	return h.path(h.addImage(repo, "v1", imageOf(t, layers...)), "rootfs")
-}
-
-// shows fails the test unless a directory holds these files and no others.
-func shows(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
-	var want []string
-	for name, content := range files {
-		want = append(want, name)
-		if got := output(t, "cat", dir+"/"+name); got != content {
-			t.Errorf("%s holds %q, not %q", name, clip(got), clip(content))
-		}
-	}
-	slices.Sort(want)
-	if got := listing(t, dir, "!", "-type", "d", "-printf", `%P\0`); !slices.Equal(got, want) {
-		t.Errorf("there are %q, not %q", got, want)
-	}
-}
-
 // TestOddLayers shows images whose layers are unusual and right.
 func TestOddLayers(t *testing.T) {
 	h := mountHostile(t)

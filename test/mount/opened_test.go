@@ -89,30 +89,6 @@ func tarListing(t testing.TB, content []byte) []string {
 	return listing
 }
 
-// listing lists a directory with all below it, sorted.
-func listing(t testing.TB, dir string, predicates ...string) []string {
-	t.Helper()
-	args := append([]string{dir + "/", "-mindepth", "1"}, predicates...)
-	records := strings.Split(strings.TrimSuffix(output(t, "find", args...), "\x00"), "\x00")
-	records = slices.DeleteFunc(records, func(r string) bool { return r == "" })
-	slices.Sort(records)
-	return records
-}
-
-// listFormat has find print names, types, modes and the sizes of files.
-var listFormat = []string{"(", "-type", "f", "-printf", `%P %y %m %s\0`, "-o", "-printf", `%P %y %m\0`, ")"}
-
-// sameListing fails the test unless both are the same, and tells how not.
-func sameListing(t testing.TB, what string, got, want []string) {
-	t.Helper()
-	missing := slices.DeleteFunc(slices.Clone(want), func(s string) bool { _, ok := slices.BinarySearch(got, s); return ok })
-	extra := slices.DeleteFunc(slices.Clone(got), func(s string) bool { _, ok := slices.BinarySearch(want, s); return ok })
-	if len(missing)+len(extra) > 0 {
-		t.Errorf("%s: of %d entries %d are missing, %d are too many: missing\n%s\ntoo many\n%s", what, len(want),
-			len(missing), len(extra), clip(strings.Join(missing, "\n")), clip(strings.Join(extra, "\n")))
-	}
-}
-
 // TestOpenedLayers lists each layer of the images of testdata as its tar does,
 // whiteouts among it, and finds it beside the raw layer.
 func TestOpenedLayers(t *testing.T) {

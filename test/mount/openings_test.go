@@ -161,7 +161,7 @@ func TestKeptImage(t *testing.T) {
 // TestLayerThatDoesNotOpen looks at an image again and again whose layer is broken:
 // it is gone through once.
 func TestLayerThatDoesNotOpen(t *testing.T) {
-	good := gzipLayer(t, tarOf(t, bulky(t)...))
+	good := gzipLayer(t, tarOf(t, bulkyOf(t, 10)...))
 	broken := good
 	broken.blob = append([]byte(nil), good.blob[:len(good.blob)-1000]...)
 	f := serveFake(t)

@@ -16,11 +16,6 @@ import (
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-// stall has the registry leave without an answer what has this in its path.
-func (f *fake) stall(path string) (release func()) {
-	return f.Inject(fakeregistry.Fault{Path: path, Stall: true})
-}
-
 // TestRegistryKilled kills the registry: what was read goes on working, by its
 // digest and by its tag, after the tag's time to live too. What wasn't read is
 // an error, in bounded time.

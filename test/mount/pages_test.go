@@ -1,23 +1,10 @@
 package mount
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
-
-	"github.com/orasfs/orasfs/test/fakeregistry"
 )
-
-// flipOnce has the next request that brings a byte bring it wrong.
-func (f *fake) flipOnce(blob string, at int64) {
-	covers := func(r *http.Request) bool {
-		var first, last int64
-		_, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last)
-		return err != nil || first <= at && at <= last
-	}
-	f.Inject(fakeregistry.Fault{Method: http.MethodGet, Path: "/blobs/" + blob, If: covers, Times: 1, Flip: true, FlipAt: at})
-}
 
 // TestPagesOfAWrongBlob has a byte come wrong once. The kernel has kept it, under
 // one name of the blob; then another name is read, right and verified. What is

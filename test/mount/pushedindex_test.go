@@ -1,9 +1,7 @@
 package mount
 
 import (
-	"encoding/json"
 	"maps"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -12,35 +10,6 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
-
-// craneIn is what crane prints.
-func craneIn(t testing.TB, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(tool(t, "crane"), args...)
-	cmd.Env = environment()
-	return printed(t, cmd)
-}
-
-// skopeoCopy copies an image from a place, as skopeo names it, to a registry: all
-// platforms of it.
-func (r *registry) skopeoCopy(t testing.TB, from, reference string) {
-	t.Helper()
-	cmd := exec.Command(tool(t, "skopeo"), "--insecure-policy", "copy", "--all", "--dest-tls-verify=false",
-		from, "docker://"+r.host+"/"+reference)
-	cmd.Env = environment("TMPDIR=" + t.TempDir())
-	printed(t, cmd)
-}
-
-// index is an index as crane fetches it, byte for byte and parsed.
-func (r *registry) index(t testing.TB, reference string) (string, ocispec.Index) {
-	t.Helper()
-	content := craneIn(t, "manifest", r.host+"/"+reference)
-	var index ocispec.Index
-	if err := json.Unmarshal([]byte(content), &index); err != nil {
-		t.Fatalf("%s: %v\n%s", reference, err, content)
-	}
-	return content, index
-}
 
 // platformLinks are the names that platforms/ of an index must have, and where
 // they lead.

@@ -7,21 +7,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// asPulled compares a directory with what oras pulls of a reference, one layer
-// after the other: at once it isn't the same each time where layers overlap.
-func asPulled(t testing.TB, reference, dir string) {
-	t.Helper()
-	pulled := t.TempDir()
-	orasIn(t, pulled, "pull", "--plain-http", "--concurrency", "1", reference)
-	if output(t, "ls", "-A", pulled) == "" {
-		t.Fatalf("oras pulled nothing of %s", reference)
-	}
-	d := try(t, "diff", "-r", "--no-dereference", pulled, dir)
-	if d.code != 0 || d.stdout != "" || d.stderr != "" {
-		t.Errorf("%s: exit code %d\n%s%s", d.command, d.code, d.stdout, d.stderr)
-	}
-}
-
 // TestPushedDirectories pushes directories with oras, that in which it runs among
 // them, alone and with files that are in them, and compares files/ and a mount of
 // the artifact with what oras pulls.

@@ -5,6 +5,10 @@
 // The registry is a real one, mostly the CNCF's, filled by the oras command and
 // others, or, where a registry has to misbehave, fakeregistry. No test touches a mount from its own
 // process: a filesystem that hangs must fail a test, not hang it.
+//
+// The files harness_*_test.go are what the tests are made with: what starts registries,
+// mounts and programs, what is pushed, and what is compared. Every other file holds
+// tests, by what they are about, and what they alone need.
 package mount
 
 import (
