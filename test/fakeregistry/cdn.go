@@ -56,7 +56,7 @@ func (c *CDN) sign(d digest.Digest) string {
 // ServeHTTP answers /storage/DIGEST with a valid signature.
 func (c *CDN) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	entry := c.begin(req)
-	recorder := &recorder{ResponseWriter: w}
+	recorder := &recorder{ResponseWriter: w, log: &c.requestLog, entry: entry}
 	defer func() { c.end(entry, recorder) }()
 	c.disturb(recorder, req, c.serve)
 }

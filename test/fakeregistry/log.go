@@ -17,7 +17,7 @@ type Request struct {
 	Header http.Header // of the request: Range, Authorization, User-Agent, …
 
 	Status int   // 0 while none was sent
-	Bytes  int64 // of the body that were written
+	Bytes  int64 // of the body that were written so far
 }
 
 // A requestLog remembers requests in the order they came in.
@@ -47,7 +47,7 @@ func (l *requestLog) begin(req *http.Request) *Request {
 func (l *requestLog) end(entry *Request, r *recorder) {
 	l.logMu.Lock()
 	defer l.logMu.Unlock()
-	entry.Status, entry.Bytes = r.status, r.bytes
+	entry.Status = r.status
 	l.atOnce--
 }
 
@@ -94,11 +94,20 @@ func matches(method, path, gotMethod, gotPath string) bool {
 	return (method == "" || method == gotMethod) && strings.Contains(gotPath, path)
 }
 
+// sent counts bytes of an answer; n is negative for those that weren't sent after
+// all.
+func (l *requestLog) sent(entry *Request, n int) {
+	l.logMu.Lock()
+	defer l.logMu.Unlock()
+	entry.Bytes += int64(n)
+}
+
 // A recorder notes the status and counts the bytes of an answer.
 type recorder struct {
 	http.ResponseWriter
+	log    *requestLog
+	entry  *Request
 	status int
-	bytes  int64
 }
 
 func (r *recorder) WriteHeader(status int) {
@@ -106,12 +115,14 @@ func (r *recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
+// Write counts first: whoever has the bytes finds them counted.
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
+	r.log.sent(r.entry, len(p))
 	n, err := r.ResponseWriter.Write(p)
-	r.bytes += int64(n)
+	r.log.sent(r.entry, n-len(p))
 	return n, err
 }
 

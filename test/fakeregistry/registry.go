@@ -193,7 +193,7 @@ func (r *Registry) AddReferrer(repo string, subject digest.Digest, desc ocispec.
 // (/token), or any other with 404.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	entry := r.begin(req)
-	recorder := &recorder{ResponseWriter: w}
+	recorder := &recorder{ResponseWriter: w, log: &r.requestLog, entry: entry}
 	defer func() { r.end(entry, recorder) }()
 	r.disturb(recorder, req, r.serve)
 }
