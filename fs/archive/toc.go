@@ -264,8 +264,12 @@ func (t *tocReader) chunk(e tocEntry) error {
 		return err
 	}
 	for _, sp := range spans {
-		if err := t.b.addSpan(sp); err != nil {
+		err := t.b.addSpan(sp)
+		if errors.Is(err, ErrFormat) || errors.Is(err, ErrTooLarge) {
 			return untrusted("a chunk of %.100q: %w", t.file.Name, err)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	t.stream += length
