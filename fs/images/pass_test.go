@@ -38,6 +38,7 @@ func TestPassesWithinRoom(t *testing.T) {
 // and the others when it has ended.
 func TestOnePassGoesBeyond(t *testing.T) {
 	r := newRoom(100, func(int64) {})
+	r.patience = time.Hour
 	first, second := r.pass(), r.pass()
 	for _, p := range []*pass{first, second} {
 		if err := p.take(t.Context(), 50, true); err != nil {
