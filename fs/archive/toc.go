@@ -335,6 +335,11 @@ func parseSHA256(d string) (sum [32]byte, ok bool) {
 // readRange reads length bytes of the layer at off.
 func (s *Source) readRange(ctx context.Context, off, length int64) ([]byte, error) {
 	s.ranges = append(s.ranges, extent{stream: off, length: length})
+	if s.Room != nil {
+		if err := s.Room(ctx, length, true); err != nil {
+			return nil, readError{err}
+		}
+	}
 	p := make([]byte, length)
 	return p, s.readChecked(ctx, p, off)
 }

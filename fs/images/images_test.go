@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -322,5 +323,22 @@ func TestFindWaitsForLowerLayers(t *testing.T) {
 			t.Errorf("%s: not found in the end", name)
 		}
 		cancel()
+	}
+}
+
+// A layer's first bytes are asked for while it isn't known yet whether a table of
+// contents lies beside it.
+func TestBeginningBesideTable(t *testing.T) {
+	w := newWorkplace(t, 0)
+	b := newBlob(gzipOf(t, tarOf(t, named{"a", "1"})))
+	src := w.source(b)
+	src.Table = func(context.Context, *archive.Source) []byte {
+		for b.reads.Load() == 0 {
+			runtime.Gosched()
+		}
+		return nil
+	}
+	if _, err := w.Image("app", false, sources{src}).Tree(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -139,10 +139,26 @@ func (l *layer) open(ctx context.Context) (err error) {
 	defer pass.end()
 	source.Room = pass.take
 	if l.source.Table != nil {
-		source.ZTOC = l.source.Table(ctx, &source)
+		source.ZTOC = l.table(ctx, &source)
 	}
 	l.archive, err = archive.Open(ctx, &source)
 	return err
+}
+
+// table is the layer's table of contents that lies beside it. Whether there is one
+// takes some questions: the layer's first bytes are asked for beside them, since mostly
+// there is none, and all of it is needed then.
+func (l *layer) table(ctx context.Context, source *archive.Source) []byte {
+	beginning, enough := context.WithCancel(ctx)
+	defer enough()
+	ended := make(chan struct{})
+	if l.images.options.Run(func() error {
+		_, err := source.Blob.ReadAt(beginning, make([]byte, 1), 0)
+		return err
+	}, func(error) { close(ended) }) { // what comes of it shows when the pass reads them
+		defer func() { enough(); <-ended }()
+	}
+	return l.source.Table(ctx, source)
 }
 
 // opened ends the opening.
