@@ -113,6 +113,7 @@ func Open(o Options) (*Cache, error) {
 		options: o,
 		log:     o.Log,
 		memory:  memory,
+		latest:  latest{most: int(min(max(o.Memory/8, minLatest), maxLatest))},
 		seed:    maphash.MakeSeed(),
 		wrong:   newWrongdoings(),
 		ahead:   budget{total: o.Memory / 4, who: make(map[*plan]time.Time)},

@@ -5,14 +5,19 @@ import (
 	"sync"
 )
 
-// maxLatest bounds what is held of the latest that was made to be kept, in bytes:
-// some spans of a layer. One alone may be larger.
-const maxLatest = 16 << 20
+// Of the latest that was made to be kept, some spans of a layer, an eighth of
+// Options.Memory is held, within these bounds, in bytes. One alone may be larger.
+const (
+	minLatest = 8 << 20
+	maxLatest = 16 << 20
+)
 
 // latest are the values that were made last. A span of a layer is read in many small
 // parts: where memory is so small that it takes none, or drops it for what is
 // fetched beside it, each part would have all of the span unpacked again.
 type latest struct {
+	most int // bytes
+
 	mu    sync.Mutex // guards what follows
 	list  []remembered
 	bytes int
@@ -36,7 +41,7 @@ func (l *latest) put(key string, data []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.list, l.bytes = append(l.list, remembered{key, data}), l.bytes+len(data)
-	for l.bytes > maxLatest && len(l.list) > 1 {
+	for l.bytes > l.most && len(l.list) > 1 {
 		l.bytes -= len(l.list[0].data)
 		l.list = slices.Delete(l.list, 0, 1)
 	}

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"strings"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -202,9 +203,10 @@ func entries(list ...fuse.DirEntry) lister {
 	}
 }
 
-// entry is a directory entry for an inode.
+// entry is a directory entry for an inode. The name is a copy: it lives as long as the
+// kernel knows it, and what it is a part of needn't.
 func entry(name string, id fusefs.StableAttr) fuse.DirEntry {
-	return fuse.DirEntry{Name: name, Mode: id.Mode, Ino: id.Ino}
+	return fuse.DirEntry{Name: strings.Clone(name), Mode: id.Mode, Ino: id.Ino}
 }
 
 // dots are the entries that every directory begins with.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -176,7 +177,7 @@ func (n *node) newEntry(ctx context.Context, v *view, t *images.Tree, entry arch
 	id := v.identity(t, entry)
 	child := &entryNode{node: node{tree: n.tree}, view: v, tag: t.Tag, number: entry.Number(), id: id}
 	if t.Provisional() {
-		child.path = entry.Path()
+		child.path = strings.Clone(entry.Path())
 	}
 	return n.NewInode(ctx, child, n.tree.spent.successor(id))
 }

@@ -37,6 +37,12 @@ func (a *repositoryArtifact) ztoc(ctx context.Context, s *archive.Source) []byte
 	if err != nil || !ok {
 		return nil // why not the log has
 	}
+	if s.Room != nil && desc.Size <= maxZTOC {
+		if err := s.Room(ctx, desc.Size, true); err != nil {
+			a.repo.tree.log.Warn("zTOC not read", "reference", a.repo.reference(desc.Digest.String()), "layer", s.Digest, "error", err)
+			return nil
+		}
+	}
 	ztoc, err := a.repo.content(ctx, desc, maxZTOC)
 	if err != nil {
 		a.repo.tree.log.Warn("zTOC not read", "reference", a.repo.reference(desc.Digest.String()), "layer", s.Digest, "error", err)

@@ -9,20 +9,26 @@ import (
 	"github.com/orasfs/orasfs/cache"
 )
 
-// limitMemory makes the garbage collector work harder as the process nears
-// what --memory allows, what may be on its way on top of it (4 MiB a fetch),
-// and 32 MiB for everything else. Without a limit the heap would grow to twice
+// ownMemory is what the process may have beside --memory before the garbage
+// collector works harder, in bytes; its code, which isn't Go's memory, comes on top.
+const ownMemory = 16 << 20
+
+// limitMemory makes the garbage collector work harder as the process nears what
+// --memory allows, and ownMemory. Without a limit the heap would grow to twice
 // what the cache holds, since GOGC is 100. GOMEMLIMIT in the environment wins.
+//
+// Most of what is held are bytes without pointers, so that a collection costs little.
 //
 // What the kernel makes a mount remember, a node for each name that it has looked
 // up and not forgotten, isn't --memory's to bound. With a fixed limit the collector
-// would run without a pause once that alone is near it. So the limit follows what
-// is live: a quarter more, if that is more.
+// would run without a pause once that alone is near it, and so it would with many
+// fetches on their way. So the limit follows what is live: a quarter more, if that is
+// more.
 func limitMemory(o cache.Options) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	least := o.Memory + int64(o.Concurrency)*cache.SmallBlob + 32<<20
+	least := o.Memory + ownMemory
 	debug.SetMemoryLimit(least)
 	afterCollection(func() { debug.SetMemoryLimit(limitOf(least, liveBytes())) })
 }

@@ -85,6 +85,10 @@ type Source struct {
 
 	// MaxIndex bounds the index that is made, in bytes; 0 is as large as may be.
 	MaxIndex int64
+	// Room, if not nil, is asked for the memory that making the index takes, as it
+	// grows, in bytes. It may wait where that is allowed, and its error ends the
+	// opening.
+	Room func(ctx context.Context, bytes int64, wait bool) error
 
 	Store Store
 	Log   *slog.Logger

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/klauspost/compress/flate"
 )
 
 // Bounds of an archive.
@@ -36,6 +33,11 @@ type builder struct {
 	spans   []span
 	windows int64 // their bytes
 
+	share share
+	// urgent, if not nil, tells that what the index takes isn't waited for.
+	urgent func() bool
+	passed bool // by a pass, which asks for its memory
+
 	// hide are names at the root that belong to the format and not to the tree.
 	hide map[string]bool
 	// added, if not nil, is called after each entry with the offset in the
@@ -55,10 +57,32 @@ func (b *builder) add(e entry) error {
 	err := b.put(e)
 	if errors.Is(err, errSkipped) {
 		b.skip(err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.hold()
+}
+
+// hold asks for the memory that the builder takes, or has the pass do so.
+func (b *builder) hold() error {
+	n := b.memory()
+	b.share.index.Store(n)
+	if b.passed {
 		return nil
 	}
-	return err
+	return b.share.upTo(n, b.urgent == nil || !b.urgent())
 }
+
+// memory is how many bytes the builder takes until it has finished, about: the
+// index twice, with what its tables have to grow, and what finds strings in the heap.
+func (b *builder) memory() int64 {
+	return b.size()*9/4 + int64(len(b.ends))*8 + int64(len(b.heap.shared))*sharedCost + int64(len(b.spans))*spanCost
+}
+
+// spanCost is what a span takes beside its record, in bytes.
+const spanCost = 160
 
 // size is how many bytes the index takes, about.
 func (b *builder) size() int64 {
@@ -215,12 +239,12 @@ func (b *builder) addSpan(s span) error {
 	if b.spans = append(b.spans, s); b.size() > b.most {
 		return fmt.Errorf("%w: its spans take too much", ErrTooLarge)
 	}
-	return nil
+	return b.hold()
 }
 
 // soFar is the index of the entries that came first, up to the first whose
-// content ends after the given spans do. It is made of what the builder has: all
-// of that only grows.
+// content ends after the given spans do. It is what the builder has, and no copy: all
+// of that only grows at its end.
 func (b *builder) soFar(spans []span) *index {
 	last := spans[len(spans)-1]
 	end := last.stream + last.length
@@ -229,8 +253,8 @@ func (b *builder) soFar(spans []span) *index {
 		n = len(b.ends)
 	}
 	return &index{
-		layout: layoutSpans, size: end, entries: table{string(b.entries[:n*entrySize]), entrySize},
-		extents: table{string(b.extents), extentSize}, heap: heap(b.heap.bytes), passing: spans,
+		layout: layoutSpans, size: end, entries: table{frozen(b.entries[:n*entrySize]), entrySize},
+		extents: table{frozen(b.extents), extentSize}, heap: heap(frozen(b.heap.bytes)), passing: spans,
 	}
 }
 
@@ -243,22 +267,20 @@ type stream struct {
 
 // finish makes the index of all that the builder was given.
 func (b *builder) finish(at stream) ([]byte, error) {
-	spans, err := b.packSpans()
-	if err != nil {
-		return nil, err
-	}
 	out := make([]byte, headerSize, headerSize+int(b.size())+sha256.Size)
 	le := binary.LittleEndian
 	copy(out, indexMagic)
 	out[8] = byte(at.layout)
-	counts := []int{len(b.entries) / entrySize, len(b.extents) / extentSize, len(b.spans), len(b.heap.bytes)}
+	counts := []int{len(b.entries) / entrySize, len(b.extents) / extentSize, len(b.spans), len(b.heap.bytes) + int(b.windows)}
 	for i, n := range counts {
 		le.PutUint32(out[12+4*i:], uint32(n)) //nolint:gosec // bounded by maxIndex
 	}
 	le.PutUint64(out[32:], uint64(at.size)) //nolint:gosec // not negative
 	copy(out[40:], at.digest[:])
-	for _, table := range [][]byte{b.entries, b.extents, spans, b.heap.bytes} {
-		out = append(out, table...)
+	out = b.appendSpans(append(append(out, b.entries...), b.extents...))
+	out = append(out, b.heap.bytes...)
+	for _, s := range b.spans {
+		out = append(out, s.window...)
 	}
 	return withChecksum(out)
 }
@@ -272,47 +294,23 @@ func withChecksum(body []byte) ([]byte, error) {
 	return append(body, sum[:]...), nil
 }
 
-// packSpans writes the spans, their windows deflated.
-func (b *builder) packSpans() ([]byte, error) {
+// appendSpans writes the spans. Their windows follow what is in the heap.
+func (b *builder) appendSpans(out []byte) []byte {
 	le := binary.LittleEndian
-	out := make([]byte, 0, len(b.spans)*spanSize)
+	window := len(b.heap.bytes)
 	for _, s := range b.spans {
-		window, err := deflateWindow(s.window)
-		if err != nil {
-			return nil, err
-		}
 		var r [spanSize]byte
 		le.PutUint64(r[0:], uint64(s.stream)) //nolint:gosec // addSpan checks them
 		le.PutUint32(r[8:], uint32(s.length)) //nolint:gosec // likewise
 		r[12], r[13], r[14] = byte(s.codec), s.bits, byte(s.digestOf)
-		le.PutUint64(r[16:], uint64(s.blob))   //nolint:gosec // likewise
-		le.PutUint32(r[24:], uint32(s.packed)) //nolint:gosec // likewise
-		le.PutUint32(r[28:], uint32(s.skip))   //nolint:gosec // likewise
-		if len(window) > 0 {
-			le.PutUint32(r[32:], b.heap.put(string(window)))
-			le.PutUint32(r[36:], uint32(len(window))) //nolint:gosec // at most some more than 32 KiB
-		}
+		le.PutUint64(r[16:], uint64(s.blob))        //nolint:gosec // likewise
+		le.PutUint32(r[24:], uint32(s.packed))      //nolint:gosec // likewise
+		le.PutUint32(r[28:], uint32(s.skip))        //nolint:gosec // likewise
+		le.PutUint32(r[32:], uint32(window))        //nolint:gosec // bounded by maxIndex
+		le.PutUint32(r[36:], uint32(len(s.window))) //nolint:gosec // at most some more than 32 KiB
 		copy(r[40:], s.digest[:])
 		out = append(out, r[:]...)
+		window += len(s.window)
 	}
-	return out, nil
-}
-
-// deflateWindow packs a window for an index.
-func deflateWindow(window []byte) ([]byte, error) {
-	if len(window) == 0 {
-		return nil, nil
-	}
-	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(window); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return packed.Bytes(), nil
+	return out
 }

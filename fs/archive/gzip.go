@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/klauspost/compress/flate"
@@ -15,7 +14,10 @@ import (
 // Most are passed over: a span begins at the first one after the span before has
 // become long enough.
 func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
-	c := newSpanCutter(ctx, s)
+	c, err := newSpanCutter(ctx, s, b)
+	if err != nil {
+		return stream{}, err
+	}
 	m := &memberReader{in: c.in}
 	var member deflateStart
 	m.options = []flate.ReaderOpt{flate.WithEobCallback(func(at flate.InflateCheckpoint) {
@@ -26,7 +28,7 @@ func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 				end++ // the byte belongs to both
 			}
 			c.cut(here, end, span{
-				stream: here, blob: blob, codec: codecDeflate, bits: at.BitOffset, window: bytes.Clone(at.Window),
+				stream: here, blob: blob, codec: codecDeflate, bits: at.BitOffset, window: c.pack(at.Window),
 			})
 		}
 	})}

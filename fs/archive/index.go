@@ -237,7 +237,7 @@ func (x *index) name(r record) (dir, name string) {
 // target is what a link leads to.
 func (x *index) target(r record) string { return x.heap.at(r.u32(44), r.u32(48)) }
 
-// span is span i, its window as the index has it.
+// span is span i.
 func (x *index) span(i int) span {
 	if x.passing != nil {
 		return x.passing[i]
@@ -252,14 +252,6 @@ func (x *index) span(i int) span {
 		s.window = []byte(x.heap.at(r.u32(32), r.u32(36)))
 	}
 	return s
-}
-
-// window is the window of a span of the index.
-func (x *index) window(s span) ([]byte, error) {
-	if x.passing != nil {
-		return s.window, nil
-	}
-	return inflateWindow(s.window)
 }
 
 // spanCount is how many spans there are.
@@ -295,7 +287,7 @@ func (x *index) withoutEntries() *index {
 		}
 	}
 	return &index{
-		layout: x.layout, size: x.size, digest: x.digest, entries: table{size: entrySize}, extents: table{size: extentSize},
+		layout: x.layout, size: x.size, digest: strings.Clone(x.digest), entries: table{size: entrySize}, extents: table{size: extentSize},
 		spans: table{frozen(spans), spanSize}, heap: heap(frozen(windows.bytes)),
 	}
 }

@@ -90,7 +90,11 @@ func (sp span) unpack(ctx context.Context, packed []byte) ([]byte, error) {
 		r = in
 	case codecDeflate:
 		in.Reset(packed[:min(len(packed)+inflateSlack, cap(packed))])
-		d, err := newMemberReader(in, &flate.InflateCheckpoint{BitOffset: sp.bits, Window: sp.window})
+		window, err := inflateWindow(sp.window)
+		if err != nil {
+			return nil, err
+		}
+		d, err := newMemberReader(in, &flate.InflateCheckpoint{BitOffset: sp.bits, Window: window})
 		if err != nil {
 			return nil, err
 		}

@@ -1,13 +1,11 @@
 package archive
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -170,27 +168,8 @@ func readFull(ctx context.Context, blob Blob, p []byte, off int64) error {
 // spanData is the bytes of span i, inflated once while they are remembered.
 func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
 	return l.source.Store.Keep(ctx, spanKey(l.keep, i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
-		window, err := l.index.window(s)
-		if err != nil {
-			return nil, err
-		}
-		s.window = window
 		return l.source.inflate(ctx, s)
 	})
-}
-
-// maxWindow is deflate's (RFC 1951, 2), in bytes.
-const maxWindow = 32 << 10
-
-func inflateWindow(packed []byte) ([]byte, error) {
-	if len(packed) == 0 {
-		return nil, nil
-	}
-	window, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxWindow))
-	if err != nil {
-		return nil, damaged("window: %v", err)
-	}
-	return window, nil
 }
 
 // Proven tells whether the layer's index is right: it was made of what the layer's

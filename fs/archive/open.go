@@ -200,6 +200,7 @@ func (s *Source) build(ctx context.Context, f format) (*index, error) {
 		s.Log.Warn("an entry is left out", "layer", s.Digest, "error", err)
 	})
 	b.most = min(cmp.Or(s.MaxIndex, maxIndex), maxIndex)
+	b.share.ctx, b.share.room = ctx, s.Room
 	if s.Annotations[stargzTOCDigest] != "" {
 		b.hide = stargzNames
 	}

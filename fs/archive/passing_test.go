@@ -164,7 +164,10 @@ func (zeros) Read(p []byte) (int, error) {
 func TestLongSpanIsGivenUp(t *testing.T) {
 	s := source(nil)
 	s.passing = newPassing(s)
-	c := newSpanCutter(t.Context(), s)
+	c, err := newSpanCutter(t.Context(), s, newBuilder(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
 	c.cut(0, 0, span{})
 	largest := 0
 	for p := make([]byte, 1<<20); !c.tooLong && largest < 2*maxSpan; {

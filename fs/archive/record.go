@@ -50,6 +50,7 @@ type heapWriter struct {
 const (
 	maxShared    = maxEntries / 4 // strings that are remembered
 	maxSharedLen = 128            // and how long they are, in bytes
+	sharedCost   = 96             // of one of them, about, in bytes
 )
 
 func (w *heapWriter) put(s string) uint32 {

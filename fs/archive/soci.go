@@ -193,10 +193,13 @@ func sociSpans(info flatTable, packed, size int64, b *builder) error {
 		}
 		sp := span{
 			stream: p.out, length: next - p.out, blob: p.begin(), packed: end - p.begin(),
-			codec: codecDeflate, bits: (8 - p.bits) % 8, window: p.window, digestOf: digestOfPacked,
+			codec: codecDeflate, bits: (8 - p.bits) % 8, digestOf: digestOfPacked,
 		}
 		if empty {
 			continue
+		}
+		if sp.window, err = deflateWindow(p.window); err != nil {
+			return err
 		}
 		d := digests.string(i)
 		var ok bool

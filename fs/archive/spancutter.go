@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"sync"
 )
@@ -82,6 +83,11 @@ type spanCutter struct {
 	in      *bufio.Reader // what reads from blob
 	begun   bool
 	current span // the one that has begun
+	builder *builder
+	cost    int64 // of the spans, in bytes
+	// expected is what the span that is cut will take, in bytes.
+	expected int64
+	err      error // why a window couldn't be packed
 
 	pass     *passing // nil where nothing is kept
 	unpacked []byte   // of the spans from stored on
@@ -92,9 +98,29 @@ type spanCutter struct {
 	tooLong bool       // some span would be beyond the bounds: there are none
 }
 
-func newSpanCutter(ctx context.Context, s *Source) *spanCutter {
+// newSpanCutter asks for the memory of a pass before it takes any.
+func newSpanCutter(ctx context.Context, s *Source, b *builder) (*spanCutter, error) {
+	b.passed = true
 	blob := &recorder{in: wholeOf(ctx, s)}
-	return &spanCutter{ctx: ctx, blob: blob, in: bufio.NewReaderSize(blob, streamBuffer), pass: s.passing}
+	c := &spanCutter{ctx: ctx, blob: blob, pass: s.passing, builder: b, expected: min(passSpan, 4*s.Size)}
+	if err := c.hold(true); err != nil {
+		return nil, err
+	}
+	c.in = bufio.NewReaderSize(blob, streamBuffer)
+	return c, nil
+}
+
+// hold asks for the memory that the pass takes. It is called before more is unpacked.
+func (c *spanCutter) hold(wait bool) error {
+	has := int64(cap(c.blob.kept) + 2*cap(c.unpacked)) // what the store is given is a copy
+	return errors.Join(c.err, c.builder.share.pass(c.cost, max(has, c.expected), wait))
+}
+
+// pack is a window as a span has it.
+func (c *spanCutter) pack(window []byte) []byte {
+	packed, err := deflateWindow(window)
+	c.err = errors.Join(c.err, err)
+	return packed
 }
 
 // position is the offset in the blob of what the unpacker takes next.
@@ -112,6 +138,7 @@ func (c *spanCutter) cut(streamEnd, blobEnd int64, next span) {
 			c.mu.Lock()
 			c.spans = append(c.spans, s)
 			c.mu.Unlock()
+			c.cost += 2*(spanCost+int64(len(s.window))) + spanSize // the index has them once more
 		} else {
 			c.giveUp()
 		}
@@ -186,6 +213,9 @@ func (c *spanCutter) length(at int64) int64 {
 func (c *spanCutter) finish(size int64, sum [sha256.Size]byte, b *builder) (stream, error) {
 	c.cut(size, c.position(), span{})
 	c.store()
+	if c.err != nil {
+		return stream{}, c.err
+	}
 	at := stream{layout: layoutSpans, size: size, digest: sum}
 	if c.tooLong {
 		at.layout = layoutDerived
@@ -207,6 +237,9 @@ type cutStream struct {
 
 // Read implements io.Reader.
 func (s *cutStream) Read(p []byte) (int, error) {
+	if err := s.cutter.hold(true); err != nil {
+		return 0, err
+	}
 	n, err := s.Reader.Read(p)
 	s.cutter.passed(p[:n])
 	return n, err

@@ -264,8 +264,12 @@ func (t *tocReader) chunk(e tocEntry) error {
 		return err
 	}
 	for _, sp := range spans {
-		if err := t.b.addSpan(sp); err != nil {
+		err := t.b.addSpan(sp)
+		if errors.Is(err, ErrFormat) || errors.Is(err, ErrTooLarge) {
 			return untrusted("a chunk of %.100q: %w", t.file.Name, err)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	t.stream += length
@@ -331,6 +335,11 @@ func parseSHA256(d string) (sum [32]byte, ok bool) {
 // readRange reads length bytes of the layer at off.
 func (s *Source) readRange(ctx context.Context, off, length int64) ([]byte, error) {
 	s.ranges = append(s.ranges, extent{stream: off, length: length})
+	if s.Room != nil {
+		if err := s.Room(ctx, length, true); err != nil {
+			return nil, readError{err}
+		}
+	}
 	p := make([]byte, length)
 	return p, s.readChecked(ctx, p, off)
 }

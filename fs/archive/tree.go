@@ -2,6 +2,7 @@ package archive
 
 import (
 	"slices"
+	"strings"
 )
 
 // A Tree is the files of some layers, each applied to those below it, or of one
@@ -95,7 +96,7 @@ func (t *Tree) Layers() []string {
 	list := make([]string, t.layers.len())
 	for i := range list {
 		l := t.layers.at(i)
-		list[i] = t.heap.at(l.u32(0), l.u32(4))
+		list[i] = strings.Clone(t.heap.at(l.u32(0), l.u32(4))) // whoever holds one needn't hold the tree
 	}
 	return list
 }

@@ -15,7 +15,10 @@ import (
 // the frames are small, they are spans, so that later only those are read that
 // hold what is asked for.
 func zstdIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
-	c := newSpanCutter(ctx, s)
+	c, err := newSpanCutter(ctx, s, b)
+	if err != nil {
+		return stream{}, err
+	}
 	z := newZstdReader(ctx, c.in)
 	defer z.free()
 	z.began = func() {
@@ -39,6 +42,9 @@ type zstdPass struct {
 
 // Read implements io.Reader.
 func (z *zstdPass) Read(p []byte) (int, error) {
+	if err := z.cutter.hold(z.held == 0); err != nil {
+		return 0, err
+	}
 	n, err := z.zstdReader.Read(p)
 	if z.held > 0 {
 		z.cutter.pass = nil // who has a large window waits for nobody

@@ -61,6 +61,7 @@ func zstdChunkedIndex(ctx context.Context, s *Source, b *builder) error {
 	}
 	z := newZstdReader(ctx, bytes.NewReader(packed))
 	defer z.free()
+	b.urgent = func() bool { return z.held > 0 }
 	if stargz {
 		b.hide = stargzNames
 	}

@@ -216,16 +216,17 @@ func TestFindInLayerThatIsPassed(t *testing.T) {
 func TestRoomIsGivenUp(t *testing.T) {
 	w := newWorkplace(t, minMemory)
 	var files []named
-	for i := range 18_000 {
+	for i := range 9_000 {
 		files = append(files, named{strings.Repeat(fmt.Sprintf("%0250d/", i), 3) + "f", ""})
 	}
 	large := newBlob(gzipOf(t, tarOf(t, files...)))
 	var held []*testBlob
 	for i := range 4 {
-		b := newBlob(gzipOf(t, tarOf(t, named{fmt.Sprint("held ", i), ""})))
+		b := newBlob(gzipOf(t, tarOf(t, named{fmt.Sprint("held ", i), noise(t, 1<<20)})))
 		b.let(0, nil)
 		held = append(held, b)
 	}
+	held[0].let(512, nil) // its pass has begun
 	var group sync.WaitGroup
 	open := func(m *Image) {
 		group.Go(func() {

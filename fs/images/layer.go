@@ -5,17 +5,9 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/orasfs/orasfs/fs/archive"
 )
-
-// passRoom is the memory that a pass through a layer takes beside the index that
-// it makes: buffers and the span that is cut, in bytes.
-const passRoom = 12 << 20
-
-// passPatience is how long a pass waits for its room before it goes on without.
-const passPatience = 5 * time.Second
 
 // A layer is one that is open or being opened, for whatever images have it.
 type layer struct {
@@ -143,28 +135,30 @@ func (l *layer) open(ctx context.Context) (err error) {
 	if l.archive, err = archive.OpenKept(&source); l.archive != nil || err != nil {
 		return err
 	}
+	pass := l.images.room.pass()
+	defer pass.end()
+	source.Room = pass.take
 	if l.source.Table != nil {
-		source.ZTOC = l.source.Table(ctx, &source)
+		source.ZTOC = l.table(ctx, &source)
 	}
-	give, err := l.images.passRoom(ctx)
-	if err != nil {
-		return err
-	}
-	defer give()
 	l.archive, err = archive.Open(ctx, &source)
 	return err
 }
 
-// passRoom takes the room of a pass. It doesn't wait for long: others may be passes
-// that a registry holds up, and those must not hold up all the rest.
-func (s *Images) passRoom(ctx context.Context) (give func(), err error) {
-	waiting, cancel := context.WithTimeout(ctx, passPatience)
-	defer cancel()
-	give, err = s.room.take(waiting, "opening a layer", passRoom)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return func() {}, nil
+// table is the layer's table of contents that lies beside it. Whether there is one
+// takes some questions: the layer's first bytes are asked for beside them, since mostly
+// there is none, and all of it is needed then.
+func (l *layer) table(ctx context.Context, source *archive.Source) []byte {
+	beginning, enough := context.WithCancel(ctx)
+	defer enough()
+	ended := make(chan struct{})
+	if l.images.options.Run(func() error {
+		_, err := source.Blob.ReadAt(beginning, make([]byte, 1), 0)
+		return err
+	}, func(error) { close(ended) }) { // what comes of it shows when the pass reads them
+		defer func() { enough(); <-ended }()
 	}
-	return give, err
+	return l.source.Table(ctx, source)
 }
 
 // opened ends the opening.
@@ -185,6 +179,7 @@ func (l *layer) opened(err error) {
 	}
 	s.mu.Lock()
 	close(l.done)
+	l.passed.Store(nil) // nobody looks at it any more
 	l.end()
 	if err != nil && s.layers[l.key] == l {
 		delete(s.layers, l.key)

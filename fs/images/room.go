@@ -3,50 +3,83 @@ package images
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
-
-	"golang.org/x/sync/semaphore"
+	"time"
 
 	"github.com/orasfs/orasfs/fs/archive"
 )
 
-// room is memory that openings take for a while.
+// room is memory that openings take for a while: who applies layers takes it at once,
+// a pass as what it holds grows (pass.go).
 //
 // Some of it is kept by the entries of layers that are open, until those are
 // applied. Who waits for room gets that first: it can be given up at any time, and
 // must be, since an opening that keeps some may itself be waiting for more.
+//
+// Who has the room may be passes that a registry holds up. So when nothing has been
+// given back for roomPatience, the first who waits is given what isn't there.
 type room struct {
-	size  int64
-	taken *semaphore.Weighted
-	lend  func(int64)
+	size     int64
+	lend     func(int64)
+	patience time.Duration // roomPatience
 
 	mu      sync.Mutex // guards what follows
-	waiting int
-	kept    map[*layer]func() // gives back the room of a layer's entries
+	taken   int64
+	waiting []*waiting       // the first is served first
+	kept    map[*layer]int64 // bytes of layers' entries
+	beyond  *pass            // that has what isn't there: see pass
+	given   time.Time        // when something was given back, or given so
+}
+
+const roomPatience = 5 * time.Second
+
+// A waiting is somebody who waits for room.
+type waiting struct {
+	bytes int64
+	pass  *pass // nil is another
+	ready chan struct{}
 }
 
 func newRoom(size int64, lend func(int64)) *room {
-	return &room{size: size, taken: semaphore.NewWeighted(size), lend: lend, kept: map[*layer]func(){}}
+	return &room{size: size, lend: lend, patience: roomPatience, kept: map[*layer]int64{}}
 }
 
 // errRoom is the error of what takes more memory than there is.
 var errRoom = fmt.Errorf("it doesn't fit into --memory: %w", archive.ErrTooLarge)
 
-// try takes n bytes if they are there.
+// try takes n bytes if they are there and nobody waits.
 func (r *room) try(n int64) (give func(), ok bool) {
-	if !r.taken.TryAcquire(n) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.waiting) > 0 || r.taken+n > r.size {
 		return nil, false
 	}
-	return r.taking(n), true
+	r.add(n)
+	return func() { r.release(n) }, true
 }
 
-// taking tells of n bytes that were taken, until they are given back.
-func (r *room) taking(n int64) (give func()) {
+// add takes n bytes more, or fewer.
+//
+// r.mu is held.
+func (r *room) add(n int64) {
+	r.taken += n
 	r.lend(n)
-	return func() {
-		r.lend(-n)
-		r.taken.Release(n)
-	}
+}
+
+func (r *room) release(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.giveBack(n)
+}
+
+// giveBack gives n bytes back.
+//
+// r.mu is held.
+func (r *room) giveBack(n int64) {
+	r.add(-n)
+	r.given = time.Now()
+	r.serve()
 }
 
 // take waits until there are n bytes. What more is asked for than there is at all
@@ -55,31 +88,110 @@ func (r *room) take(ctx context.Context, what string, n int64) (give func(), err
 	if n > r.size {
 		return nil, fmt.Errorf("%s takes %d MiB of memory, %d are allowed: %w", what, n>>20, r.size>>20, errRoom)
 	}
-	if give, ok := r.try(n); ok {
-		return give, nil
-	}
-	r.reclaim()
-	err = r.taken.Acquire(ctx, n)
+	w := &waiting{bytes: n, ready: make(chan struct{})}
 	r.mu.Lock()
-	r.waiting--
+	r.wait(w)
 	r.mu.Unlock()
-	if err != nil {
+	if err := r.await(ctx, w); err != nil {
 		return nil, err
 	}
-	return r.taking(n), nil
+	return func() { r.release(n) }, nil
 }
 
-// reclaim counts one more who waits, and takes back what is kept. Nothing more is
-// kept as long as somebody waits.
-func (r *room) reclaim() {
+// wait has somebody wait. What is kept is given up for who isn't served at once, and
+// nothing more is kept as long as somebody waits.
+//
+// r.mu is held.
+func (r *room) wait(w *waiting) {
+	i := len(r.waiting)
+	switch {
+	case w.pass == nil || w.pass.taken == 0:
+	case w.pass == r.beyond:
+		i = 0
+	default: // What goes on comes before what is new: it gives back what it has when it ends.
+		if first := slices.IndexFunc(r.waiting, func(o *waiting) bool { return o.pass == nil || o.pass.taken == 0 }); first >= 0 {
+			i = first
+		}
+	}
+	if len(r.waiting) == 0 {
+		r.given = time.Now() // nobody has waited for it so far
+	}
+	r.waiting = slices.Insert(r.waiting, i, w)
+	if r.serve(); len(r.waiting) == 0 {
+		return
+	}
+	for l, n := range r.kept {
+		l.archive.Trim()
+		delete(r.kept, l)
+		r.giveBack(n)
+	}
+}
+
+// await waits until somebody is served, or doesn't want it any more.
+func (r *room) await(ctx context.Context, w *waiting) error {
+	for over := false; !over; {
+		select {
+		case <-w.ready:
+			return nil
+		case <-ctx.Done():
+			over = true
+		case <-time.After(r.lookAgain()):
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.waiting++
-	for l, give := range r.kept {
-		l.archive.Trim()
-		give()
+	i := slices.Index(r.waiting, w)
+	if i < 0 {
+		return nil // it came at the same moment
 	}
-	clear(r.kept)
+	r.waiting = slices.Delete(r.waiting, i, i+1)
+	r.serve()
+	return ctx.Err()
+}
+
+// lookAgain gives the first who waits what isn't there if it is time for that, and
+// tells how long it is until the next time.
+func (r *room) lookAgain() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	left := r.patience - time.Since(r.given)
+	if left > 0 || len(r.waiting) == 0 {
+		return max(left, r.patience/8)
+	}
+	w := r.waiting[0]
+	r.waiting = slices.Delete(r.waiting, 0, 1)
+	r.given = time.Now()
+	if w.pass != nil {
+		r.beyond = w.pass
+	}
+	r.grant(w)
+	r.serve()
+	return r.patience
+}
+
+// serve gives those who wait what is there, in their order.
+//
+// r.mu is held.
+func (r *room) serve() {
+	for len(r.waiting) > 0 {
+		w := r.waiting[0]
+		if !r.has(w) {
+			return
+		}
+		r.waiting = slices.Delete(r.waiting, 0, 1)
+		r.grant(w)
+	}
+}
+
+// grant gives who waits what it wants.
+//
+// r.mu is held.
+func (r *room) grant(w *waiting) {
+	r.add(w.bytes)
+	if w.pass != nil {
+		w.pass.taken += w.bytes
+	}
+	close(w.ready)
 }
 
 // keep keeps the entries of a layer for the images that it is opened for, if there
@@ -87,13 +199,13 @@ func (r *room) reclaim() {
 func (r *room) keep(l *layer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.waiting == 0 {
-		if give, ok := r.try(l.archive.Size()); ok {
-			r.kept[l] = give
-			return
-		}
+	n := l.archive.Size()
+	if len(r.waiting) > 0 || r.taken+n > r.size {
+		l.archive.Trim()
+		return
 	}
-	l.archive.Trim()
+	r.add(n)
+	r.kept[l] = n
 }
 
 // giveUp gives up the entries of a layer.
@@ -101,8 +213,8 @@ func (r *room) giveUp(l *layer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l.archive.Trim()
-	if give := r.kept[l]; give != nil {
-		give()
+	if n, ok := r.kept[l]; ok {
 		delete(r.kept, l)
+		r.giveBack(n)
 	}
 }

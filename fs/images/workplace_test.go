@@ -26,7 +26,8 @@ type workplace struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	lent    atomic.Int64
-	mu      sync.Mutex // guards kept
+	most    atomic.Int64 // that was lent at once
+	mu      sync.Mutex   // guards kept
 	kept    map[string][]byte
 	full    bool // nothing is kept any more
 }
@@ -35,9 +36,15 @@ func newWorkplace(t *testing.T, memory int64) *workplace {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	w := &workplace{stop: stop, kept: map[string][]byte{}}
-	w.Images = New(Options{Memory: memory, Lend: func(n int64) { w.lent.Add(n) }, Store: w, Log: slog.New(slog.DiscardHandler), Context: ctx, Run: w.run})
+	w.Images = New(Options{Memory: memory, Lend: w.lend, Store: w, Log: slog.New(slog.DiscardHandler), Context: ctx, Run: w.run})
 	t.Cleanup(w.end)
 	return w
+}
+
+func (w *workplace) lend(n int64) {
+	lent := w.lent.Add(n)
+	for most := w.most.Load(); lent > most && !w.most.CompareAndSwap(most, lent); most = w.most.Load() {
+	}
 }
 
 func (w *workplace) run(do func() error, ended func(error)) bool {

@@ -106,6 +106,30 @@ func (m *mount) readBytes() (float64, error) {
 	return n, nil
 }
 
+// busy is how long the daemon has had a processor so far, in seconds.
+func (m *mount) busy() (float64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.pid))
+	if err != nil {
+		return 0, err
+	}
+	// After the name in brackets: the state is field 3, utime 14 and stime 15.
+	_, after, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(after)
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", m.pid, data)
+	}
+	const perSecond = 100 // USER_HZ
+	ticks := 0.0
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return ticks / perSecond, nil
+}
+
 // mounted is a step with a mount and a cache directory, or with an empty one
 // if that is "".
 func (w *workplace) mounted(cache, host string, flags []string, do func(context.Context, *mount) (results, error)) step {

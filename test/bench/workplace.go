@@ -30,6 +30,7 @@ type workplace struct {
 	registry  string // host and port
 	toxiproxy string // host and port of its API
 	blobs     map[string]blob
+	hasDebian bool           // the registry has the Debian image
 	undo      []func() error // what ends what was begun, in the order of beginning
 }
 

@@ -1,0 +1,97 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// However many layers are indexed at once, they take the room that there is, and one of
+// them some more. All of them are opened in the end.
+func TestPassesWithinRoom(t *testing.T) {
+	w := newWorkplace(t, minMemory)
+	var group sync.WaitGroup
+	for i := range 12 {
+		var files []named
+		for k := range 4000 {
+			files = append(files, named{fmt.Sprintf("%s/%d/%d", strings.Repeat("n", 100), k, i), noise(t, 100)})
+		}
+		m := w.image(fmt.Sprint("app", i), newBlob(gzipOf(t, tarOf(t, files...))))
+		group.Go(func() {
+			if _, err := m.Tree(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	const one = 12 << 20 // about what one of these passes takes
+	if most := w.most.Load(); most > w.room.size+w.holds+one || most < w.room.size/2 {
+		t.Errorf("%d MiB were taken at once, of %d", most>>20, w.room.size>>20)
+	}
+}
+
+// One of the passes that need more than there is goes on, however often it needs more,
+// and the others when it has ended.
+func TestOnePassGoesBeyond(t *testing.T) {
+	r := newRoom(100, func(int64) {})
+	r.patience = time.Hour
+	first, second := r.pass(), r.pass()
+	for _, p := range []*pass{first, second} {
+		if err := p.take(t.Context(), 50, true); err != nil {
+			t.Fatal(err)
+		}
+		if r.taken > 50 {
+			break
+		}
+		r.size *= 2 // so that both begin
+	}
+	r.size = 100
+	if err := first.take(t.Context(), 20, true); err != nil {
+		t.Fatal(err)
+	}
+	waits := make(chan error)
+	go func() { waits <- second.take(t.Context(), 20, true) }()
+	for queued := 0; queued == 0; {
+		r.mu.Lock()
+		queued = len(r.waiting)
+		r.mu.Unlock()
+	}
+	if err := first.take(t.Context(), 20, true); err != nil { // it isn't behind the second
+		t.Fatal(err)
+	}
+	first.end()
+	if err := <-waits; err != nil {
+		t.Error(err)
+	}
+	if second.end(); r.taken != 0 || r.beyond != nil {
+		t.Errorf("%d bytes are taken in the end", r.taken)
+	}
+}
+
+// What nobody gives back for a while is held up: then others go on without.
+func TestPassesThatAreHeldUp(t *testing.T) {
+	r := newRoom(100, func(int64) {})
+	r.patience = time.Millisecond
+	for range 5 {
+		if err := r.pass().take(t.Context(), 50, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Who leaves while it waits has nothing, and nobody waits behind it for ever.
+	r.patience = time.Hour
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.pass().take(ctx, 50, true); !errors.Is(err, context.Canceled) || len(r.waiting) > 0 {
+		t.Errorf("who left got %v", err)
+	}
+	if err := r.pass().take(t.Context(), 101, true); !errors.Is(err, errRoom) {
+		t.Errorf("more than there is at all: %v", err)
+	}
+	if err := r.pass().take(t.Context(), 50, false); err != nil || r.taken != 300 {
+		t.Errorf("who can't wait: %v, %d bytes are taken", err, r.taken)
+	}
+}

@@ -1,0 +1,130 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// exportFigure: all of a Debian image as a tar, and its first file, against the program
+// that makes a tar of an image without a mount.
+var exportFigure = figure{
+	name: "export",
+	rows: []row{
+		{"tar of the rootfs of a Debian image, cold, 20 ms", "tar, 20 ms", "crane export, 20 ms", seconds, 0.8},
+		{"the same, no limits", "tar", "crane export", seconds, 1},
+		{"the first file of it, 20 ms", "first, 20 ms", "crane export, 20 ms", seconds, 0.1},
+		{"zstd:chunked: tar, 20 ms", "chunked tar, 20 ms", "crane export, 20 ms", seconds, 0.6},
+		{"zstd:chunked: the first file, 20 ms", "chunked first, 20 ms", "crane export, 20 ms", seconds, 0.04},
+	},
+	prepare: func(ctx context.Context, w *workplace) ([]step, error) {
+		far, err := w.link(ctx, w.registry, link{latency: 20 * time.Millisecond})
+		if err != nil {
+			return nil, err
+		}
+		if err := w.pushDebian(ctx); err != nil {
+			return nil, err
+		}
+		crane := func(name, host string) step {
+			return timed(name, func(ctx context.Context) error {
+				_, err := w.time(ctx, `"$0" export "$1" - | cat >/dev/null`, w.tool("crane"), host+"/"+repository+":"+debian)
+				return err
+			})
+		}
+		tar := func(name, host, tag string) step {
+			return w.cold(name, host, nil, func(ctx context.Context, m *mount) error {
+				_, err := w.time(ctx, tarOf, m.path(repository+":"+tag)+"/")
+				return err
+			})
+		}
+		first := func(name, host, tag string) step {
+			return w.cold(name, host, nil, func(ctx context.Context, m *mount) error {
+				return w.cat(ctx, m.path(repository+":"+tag, "rootfs/etc/os-release"))
+			})
+		}
+		return []step{
+			crane("crane export, 20 ms", far), tar("tar, 20 ms", far, debian), first("first, 20 ms", far, debian),
+			tar("chunked tar, 20 ms", far, chunked), first("chunked first, 20 ms", far, chunked),
+			crane("crane export", w.registry), tar("tar", w.registry, debian),
+		}, nil
+	},
+}
+
+// The Debian image of one layer in gzip, and the same in zstd:chunked.
+const (
+	debian  = "debian"
+	chunked = "debian-chunked"
+)
+
+// tarOf makes a tar of the rootfs in a directory, which nobody gets. tar itself would
+// leave the contents out if its output were /dev/null.
+const tarOf = `tar cf - -C "$0" rootfs | cat >/dev/null`
+
+// pushDebian makes the two images, once.
+func (w *workplace) pushDebian(ctx context.Context) error {
+	if w.layer == "" {
+		return errors.New("-layer is needed")
+	}
+	if w.hasDebian {
+		return nil
+	}
+	w.hasDebian = true
+	layer, err := w.pushFile(ctx, w.layer)
+	if err != nil {
+		return err
+	}
+	if err := w.tagImage(ctx, debian, layer); err != nil {
+		return err
+	}
+	name := "docker://" + w.registry + "/" + repository + ":"
+	return w.run(ctx, "skopeo", "copy", "--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false",
+		"--dest-compress-format", "zstd:chunked", name+debian, name+chunked)
+}
+
+// pushFile makes a layer of a .tar.gz.
+func (w *workplace) pushFile(ctx context.Context, name string) (layer imageLayer, err error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return layer, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return layer, err
+	}
+	packed, err := digest.FromReader(file)
+	if err != nil {
+		return layer, err
+	}
+	layer.Descriptor = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: packed, Size: info.Size()}
+	if layer.diff, err = w.unpackedDigest(ctx, name); err != nil {
+		return layer, err
+	}
+	if _, err := file.Seek(0, 0); err != nil {
+		return layer, err
+	}
+	return layer, w.push(ctx, layer.Descriptor, io.LimitReader(file, info.Size()))
+}
+
+// unpackedDigest is the digest of what is in a .gz.
+func (w *workplace) unpackedDigest(ctx context.Context, name string) (digest.Digest, error) {
+	cmd := exec.CommandContext(ctx, "gzip", "-dc", filepath.Clean(name))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	d, err := digest.FromReader(out)
+	return d, errors.Join(err, cmd.Wait())
+}
