@@ -1,6 +1,8 @@
 package resolver
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"strings"
 	"testing"
@@ -115,6 +117,29 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%d requests, want %d", n, test.requests)
 			}
 		})
+	}
+}
+
+// TestLabelOfACompressedBlob has a blob that is compressed itself, as most layers are,
+// and a label that says so, as object stores keep it: it comes as it is.
+func TestLabelOfACompressedBlob(t *testing.T) {
+	var layer bytes.Buffer
+	compressor := gzip.NewWriter(&layer)
+	_, _ = compressor.Write(alphabet)
+	if err := compressor.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fake := fakeregistry.New()
+	desc := fake.AddBlob("app", layer.Bytes())
+	fake.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Encoding": "x-gzip"}})
+	r := repo(t, fake, Options{})
+	for _, n := range []int64{desc.Size, 20} {
+		if got, _, err := fetch(r.Blob(desc), 0, n); err != nil || got != string(layer.Bytes()[:n]) {
+			t.Errorf("%d bytes: %q, %v", n, got, err)
+		}
+	}
+	if size, err := r.BlobSize(t.Context(), desc.Digest); err != nil || size != desc.Size {
+		t.Errorf("its size is %d, %v", size, err)
 	}
 }
 
