@@ -142,3 +142,21 @@ func TestHeaderAuthorization(t *testing.T) {
 		}
 	}
 }
+
+// No token is sent beside it either, or in its place.
+func TestHeaderAuthorizationAndTokens(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.RequireBearer("", "", "", true)
+	desc := fake.AddBlob("app", alphabet)
+	r := repo(t, fake, Options{Header: http.Header{"Authorization": {"Bearer mine"}}})
+	_, _, err := fetch(r.Blob(desc), 0, 4)
+	wantStatus(t, err, 401)
+	if fake.Count("", "/blobs/") < 2 {
+		t.Error("nobody has tried it with a token: the test shows nothing")
+	}
+	for _, request := range fake.Requests() {
+		if got := request.Header["Authorization"]; len(got) != 1 || got[0] != "Bearer mine" {
+			t.Errorf("%s: Authorization is %q", request.Path, got)
+		}
+	}
+}
