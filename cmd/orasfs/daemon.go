@@ -130,6 +130,7 @@ func (r *mountRequest) startProcess(log, report *os.File) (*exec.Cmd, error) {
 	}
 	// Not of a context: it outlives this process.
 	cmd := exec.Command(executable, r.daemonArgs()...) //nolint:gosec,noctx // ourselves
+	cmd.Args[0] = "orasfs"                             // by whatever name this one was called
 	cmd.Dir = "/"                                      // so that it keeps nothing busy
 	cmd.Env = append(withoutOwnEnvironment(os.Environ()), daemonVariable+"=1")
 	cmd.Stdout, cmd.Stderr = log, log

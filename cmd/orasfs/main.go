@@ -12,5 +12,8 @@ func main() {
 		tell(os.Stderr, "orasfs: HOME: "+err.Error())
 		os.Exit(exitFailure)
 	}
+	if isMountHelper(os.Args[0]) {
+		os.Exit(runMountHelper(context.Background(), os.Args[1:], os.Stderr))
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Stderr))
 }

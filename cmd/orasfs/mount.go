@@ -100,7 +100,7 @@ func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, repor
 	if err != nil {
 		return usageError{command: "orasfs mount", err: err}
 	}
-	if err := request.check(); err != nil {
+	if err := request.check(cmd.Context()); err != nil {
 		return err
 	}
 	// The first signal ends the mount in order. The default holds again from

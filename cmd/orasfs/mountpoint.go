@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,15 +58,17 @@ func mountAt(path string) (*mountinfo.Info, error) {
 	return mounts[len(mounts)-1], nil
 }
 
-// checkMountpoint finds what keeps a resolved path from being mounted on.
-func checkMountpoint(dir string) error {
+// checkMountpoint finds what keeps a resolved path from having a target mounted on it.
+// A mount of orasfs that is dead is taken away.
+func checkMountpoint(ctx context.Context, dir, target string) error {
 	mount, err := mountAt(dir)
 	if err != nil {
 		return fmt.Errorf("mountpoint %s: %w", dir, err)
 	}
-	// Without a look inside: a daemon that hangs wouldn't answer.
 	if mount != nil && mount.FSType == fsType {
-		return fmt.Errorf("mountpoint %s is already a mount of orasfs, perhaps a dead one: run orasfs umount %s, or choose another", dir, dir)
+		if err := clearDead(ctx, mount, target); err != nil {
+			return err
+		}
 	}
 	info, err := os.Stat(dir)
 	switch {

@@ -63,11 +63,11 @@ func TestCheckMountpoint(t *testing.T) {
 	writeFile(t, file, "")
 	empty := mkdir(t, dir, "empty")
 
-	if err := checkMountpoint(empty); err != nil {
+	if err := checkMountpoint(t.Context(), empty, "r.example"); err != nil {
 		t.Errorf("an empty directory: %v", err)
 	}
-	wantError(t, checkMountpoint(file), file, "is not a directory")
-	wantError(t, checkMountpoint(dir), dir, "is not empty")
+	wantError(t, checkMountpoint(t.Context(), file, "r.example"), file, "is not a directory")
+	wantError(t, checkMountpoint(t.Context(), dir, "r.example"), dir, "is not empty")
 }
 
 // A directory that isn't ours to write in is one that fusermount3 refuses.
@@ -76,12 +76,12 @@ func TestCheckMountpointOfAnother(t *testing.T) {
 		asPlainUser(t, "TestCheckMountpointOfAnother")
 		return
 	}
-	wantError(t, checkMountpoint("/var/empty-for-orasfs"), "/var/empty-for-orasfs")
+	wantError(t, checkMountpoint(t.Context(), "/var/empty-for-orasfs", "r.example"), "/var/empty-for-orasfs")
 	dir := realDir(t)
 	if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // on purpose
 		t.Fatal(err)
 	}
-	wantError(t, checkMountpoint(dir), dir, "isn't writable for you")
+	wantError(t, checkMountpoint(t.Context(), dir, "r.example"), dir, "isn't writable for you")
 }
 
 func TestMountAt(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -132,12 +133,12 @@ func orAtOnce(d time.Duration) time.Duration {
 
 // check resolves the mountpoint and finds what would keep the mount from
 // working on this machine.
-func (r *mountRequest) check() error {
+func (r *mountRequest) check(ctx context.Context) error {
 	var err error
 	if r.mountpoint, err = resolveMountpoint(r.mountpoint); err != nil {
 		return err
 	}
-	if err := checkMountpoint(r.mountpoint); err != nil {
+	if err := checkMountpoint(ctx, r.mountpoint, r.target.text); err != nil {
 		return err
 	}
 	if err := checkFUSE(r.allowOther); err != nil {

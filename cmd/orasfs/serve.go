@@ -49,7 +49,9 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()
 	}
-	return untilUnmounted(ctx, server, log)
+	systemd := notifySystemd(ctx, log, r.target.text, r.mountpoint)
+	defer systemd.stop()
+	return untilUnmounted(ctx, server, log, systemd.stopping)
 }
 
 // open opens what is to be mounted, and says how.
@@ -100,14 +102,16 @@ func (r *mountRequest) connect(ctx context.Context, host string) (*resolver.Regi
 	return resolver.NewRegistry(host, o)
 }
 
-// untilUnmounted unmounts when ctx ends, and returns once nothing is mounted.
-func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger) error {
+// untilUnmounted unmounts when ctx ends, calling ending before, and returns once
+// nothing is mounted.
+func untilUnmounted(ctx context.Context, server *fs.Server, log *slog.Logger, ending func()) error {
 	select {
 	case <-server.Done():
 		log.Info("unmounted by somebody else")
 		return nil
 	case <-ctx.Done():
 	}
+	ending()
 	if err := server.Unmount(); err != nil {
 		return err
 	}

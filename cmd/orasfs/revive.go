@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// deadWithin is what a mount gets to say whether its daemon is there. One that hangs
+// says nothing.
+const deadWithin = 2 * time.Second
+
+// clearDead takes a mount of orasfs away whose daemon has died (its names say "transport
+// endpoint is not connected"), so that another can come to its place. What is alive,
+// or may be, is an error.
+func clearDead(ctx context.Context, mount *mountinfo.Info, target string) error {
+	dir := mount.Mountpoint
+	answer := make(chan error, 1)
+	go func() { // it may never be answered
+		var st unix.Statfs_t // which the kernel never answers by itself, as it does stat(2)
+		answer <- unix.Statfs(dir, &st)
+	}()
+	var err error
+	select {
+	case err = <-answer:
+	case <-time.After(deadWithin):
+		return fmt.Errorf("mountpoint %s is a mount of orasfs (%s) that doesn't answer: run orasfs umount --lazy %s, or choose another", dir, mount.Source, dir)
+	}
+	switch {
+	case errors.Is(err, syscall.ENOTCONN):
+	case mount.Source == target:
+		return fmt.Errorf("%s is mounted at %s already", target, dir)
+	default:
+		return fmt.Errorf("mountpoint %s is already a mount of orasfs, of %s: run orasfs umount %s, or choose another", dir, mount.Source, dir)
+	}
+	ctx, cancel := context.WithTimeout(ctx, umountPatience)
+	defer cancel()
+	if err := unmount(ctx, dir, true); err != nil {
+		return fmt.Errorf("mountpoint %s is a dead mount: run umount %s first: %w", dir, dir, err)
+	}
+	return awaitUnmounted(ctx, mount)
+}
