@@ -330,7 +330,7 @@ func TestFindWaitsForLowerLayers(t *testing.T) {
 // contents lies beside it.
 func TestBeginningBesideTable(t *testing.T) {
 	w := newWorkplace(t, 0)
-	b := newBlob(gzipOf(t, tarOf(t, named{"a", "1"})))
+	b := newBlob(large(t, 9))
 	src := w.source(b)
 	src.Table = func(context.Context, *archive.Source) []byte {
 		for b.reads.Load() == 0 {
