@@ -270,7 +270,9 @@ func (r *room) look() {
 	began := r.disk.usage.now()
 	var total int64
 	var found newest
-	for _, pattern := range []string{"blobs/*", "partial", "indexes"} {
+	// The partial ones first: one that becomes whole meanwhile is then counted twice,
+	// and not missed.
+	for _, pattern := range []string{"partial", "blobs/*", "indexes"} {
 		dirs, err := filepath.Glob(filepath.Join(r.disk.root, pattern))
 		if err != nil {
 			continue

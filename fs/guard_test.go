@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -31,14 +32,32 @@ func (n *buggyNode) Lookup(context.Context, string, *fuse.EntryOut) (*fusefs.Ino
 }
 
 // loggedTree is a tree without anything to ask, and its log.
-func loggedTree(t *testing.T) (*tree, *bytes.Buffer) {
+func loggedTree(t *testing.T) (*tree, *logBuffer) {
 	t.Helper()
-	var log bytes.Buffer
+	var log logBuffer
 	o := Options{Log: slog.New(slog.NewTextHandler(&log, nil))}
 	o.setDefaults()
 	tree := newTree(t.Context(), o)
 	t.Cleanup(tree.close)
 	return tree, &log
+}
+
+// A logBuffer is a log that is read while others write to it.
+type logBuffer struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // A request whose handler panics is answered with EIO, again and again.
@@ -100,7 +119,7 @@ func TestPanicInOpening(t *testing.T) {
 	}
 }
 
-func wantStack(t *testing.T, log *bytes.Buffer, words ...string) {
+func wantStack(t *testing.T, log *logBuffer, words ...string) {
 	t.Helper()
 	for line := range strings.Lines(log.String()) {
 		found := strings.Contains(line, "stack=")

@@ -111,11 +111,11 @@ func newSpanCutter(ctx context.Context, s *Source, b *builder) (*spanCutter, err
 }
 
 // hold asks for the memory that the pass takes. It is called before more is unpacked.
-// Where the span that is cut takes more than there is, none is cut.
+// Where a span that is larger than most takes more than there is, none is cut.
 func (c *spanCutter) hold(wait bool) error {
 	has := int64(cap(c.blob.kept) + 2*cap(c.unpacked)) // what the store is given is a copy
 	err := c.builder.share.pass(c.cost, max(has, c.expected), wait)
-	if errors.Is(err, ErrTooLarge) && !c.tooLong {
+	if errors.Is(err, ErrTooLarge) && has > passSpan {
 		c.giveUp()
 		c.expected = 0
 		err = c.builder.share.pass(c.cost, 0, wait)
