@@ -96,7 +96,8 @@ type testBlob struct {
 	generation atomic.Uint64
 	opened     atomic.Int64 // times it was opened
 	open       atomic.Int64 // and is
-	reads      atomic.Int64 // bytes that were asked for
+	asked      atomic.Int64 // times it was asked for bytes
+	reads      atomic.Int64 // bytes that it gave
 
 	mu      sync.Mutex // guards what follows
 	here    int        // bytes that have arrived
@@ -120,6 +121,7 @@ func (b *testBlob) let(to int, err error) {
 }
 
 func (b *testBlob) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	b.asked.Add(1)
 	for {
 		b.mu.Lock()
 		here, err, arrived := b.here, b.err, b.arrived
