@@ -141,6 +141,7 @@ func TestEvidence(t *testing.T) {
 				t.Parallel()
 				fake := fakeregistry.New()
 				pushed := fake.AddArtifact("team/app", "v1", "application/vnd.example", nil)
+				fault := fault
 				fault.Path = list
 				fake.Inject(fault)
 				r := connect(t, fake, Options{Timeout: 100 * time.Millisecond})
