@@ -37,6 +37,8 @@ const (
 type notedTag struct {
 	Digest digest.Digest `json:"digest"`
 	Said   time.Time     `json:"said"`
+
+	denied bool // the registry has said that there is none: what was noted goes
 }
 
 // remembered is what is noted on disk of registries' answers. All of it is nothing
@@ -62,7 +64,15 @@ type noted struct {
 // tag notes what a tag of a repository stands for. Nobody waits for the disk.
 func (m *remembered) tag(r *repository, tag string, d digest.Digest) {
 	if !r.local {
-		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{d, time.Now()}})
+		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Digest: d, Said: time.Now()}})
+	}
+}
+
+// deny notes that the registry denies a tag, if that is what err says: in an outage it
+// isn't to come back.
+func (m *remembered) deny(r *repository, tag string, err error) {
+	if !r.local && (missing(err) || denied(err)) {
+		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Said: time.Now(), denied: true}})
 	}
 }
 
@@ -121,21 +131,23 @@ func (m *remembered) writeRegistry(ctx context.Context, batch []noted) {
 		m.tree.log.Warn("what the registry said isn't noted", "reference", origin, "error", err)
 		return
 	}
-	byName := map[string]map[string]notedTag{"": {}}
+	latest := batch[len(batch)-1].Said
+	byName, given := map[string]map[string]notedTag{}, map[string]notedTag{"": {Said: latest}} // "" is the registry itself
 	for _, n := range batch {
 		if byName[n.repository] == nil {
 			byName[n.repository] = map[string]notedTag{}
 		}
 		byName[n.repository][n.tag] = n.notedTag
+		if !n.denied {
+			given[n.repository] = notedTag{Said: latest}
+		}
 	}
-	latest := batch[len(batch)-1].Said
 	for name, tags := range byName {
 		if name != "" {
 			m.merge(m.entry("tags", name, credential), tags, maxNotedTags)
 		}
-		byName[""][name] = notedTag{Said: latest} // "" is the registry itself
 	}
-	m.merge(m.entry("host", origin, credential), byName[""], maxNotedRepositories)
+	m.merge(m.entry("host", origin, credential), given, maxNotedRepositories)
 }
 
 // merge adds names to an entry, and drops what is too much then: the oldest.
@@ -147,6 +159,11 @@ func (m *remembered) merge(entry string, added map[string]notedTag, most int) {
 	changed := false
 	for name, tag := range added {
 		before, ok := all[name]
+		if tag.denied {
+			changed = changed || ok
+			delete(all, name)
+			continue
+		}
 		changed = changed || !ok || before.Digest != tag.Digest || tag.Said.Sub(before.Said) > m.tree.maxStale/notedAnew
 		all[name] = tag
 	}
