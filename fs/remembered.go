@@ -78,7 +78,7 @@ func (m *remembered) deny(r *repository, tag string, err error) {
 
 // host notes that a registry has answered.
 func (m *remembered) host(r *registry) {
-	m.note(noted{origin: r.remote.Host(), credential: r.remote.Credential, notedTag: notedTag{Said: time.Now()}})
+	m.note(noted{origin: r.remote.Host(), credential: r.remote.Asking, notedTag: notedTag{Said: time.Now()}})
 }
 
 func (m *remembered) note(n noted) {
@@ -240,7 +240,7 @@ func (m *remembered) tags(ctx context.Context, r *repository) map[string]notedTa
 // registry tells when a registry answered last, the zero time where that isn't
 // noted. What its repositories have given is met then.
 func (m *remembered) registry(ctx context.Context, r *registry) time.Time {
-	all := m.recall(ctx, "host", r.remote.Host(), r.remote.Credential)
+	all := m.recall(ctx, "host", r.remote.Host(), r.remote.Asking)
 	itself, ok := all[""]
 	if !ok {
 		return time.Time{}

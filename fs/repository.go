@@ -29,7 +29,7 @@ type repository struct {
 	name   string // with the registry's, HOST[:PORT]/NAME; of a layout, its path
 	origin string // whose word its content is
 	local  bool   // it is on this machine
-	// credential is what the registry is asked with, a secret; "" is nothing.
+	// credential is as whom the registry is asked, a secret; "" is nobody.
 	credential func(context.Context) (string, error)
 
 	// denied is the registry's denial that there is such a repository, nil where

@@ -169,3 +169,25 @@ func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	r.identity.id, r.identity.until = id, time.Now().Add(identityLasts)
 	return id, nil
 }
+
+// Asking tells apart as whom and in what way this registry is asked: it is Credential,
+// and how it is reached where less than TLS and its name say that it is the one. Who
+// remembers what it said remembers it for the same way alone: what came in plain HTTP,
+// from whoever was there, is nothing that the registry of that name has said.
+func (r *Registry) Asking(ctx context.Context) (id string, err error) {
+	id, err = r.Credential(ctx)
+	if err != nil {
+		return "", err
+	}
+	o := &r.hosts.options
+	if r.plain() && !IsLoopback(r.host) {
+		id += "\x00plain HTTP"
+	}
+	if o.Insecure {
+		id += "\x00any certificate"
+	}
+	if address, given := o.resolved(hostport(r.origin)); given {
+		id += "\x00at " + address
+	}
+	return id, nil
+}

@@ -227,3 +227,39 @@ func TestCredential(t *testing.T) {
 		t.Errorf("%q is no credential", ids["none"])
 	}
 }
+
+// What a registry said is remembered for the way in which it was asked.
+func TestAsking(t *testing.T) {
+	plain := true
+	asking := make(map[string]string)
+	for name, o := range map[string]Options{
+		"TLS":             {},
+		"plain HTTP":      {PlainHTTP: &plain},
+		"any certificate": {Insecure: true},
+		"at an address":   {Resolve: map[string]string{"example.com:443": "192.0.2.1:443"}},
+		"at another":      {Resolve: map[string]string{"example.com:443": "192.0.2.2:443"}},
+		"a password":      {Username: "alice", Password: "secret"},
+	} {
+		r, err := NewRegistry("example.com", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := r.Asking(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for other, known := range asking {
+			if id == known {
+				t.Errorf("%s and %s are the same", name, other)
+			}
+		}
+		asking[name] = id
+	}
+	r, err := NewRegistry("localhost:5000", Options{Resolve: map[string]string{"example.com:443": "192.0.2.1:443"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := r.Asking(t.Context()); id != "" || err != nil {
+		t.Errorf("localhost, and an address of another: %q, %v", id, err)
+	}
+}
