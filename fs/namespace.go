@@ -192,7 +192,7 @@ func (n *namespaceNode) listCatalog(ctx context.Context, met []string, emit func
 		if err := emit(n.children(page)); err != nil {
 			return err
 		}
-		if children.over {
+		if children.over || children.passed(names) {
 			return errOver
 		}
 		return nil
