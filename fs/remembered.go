@@ -110,6 +110,9 @@ func (m *remembered) write() bool {
 	batch := m.pending
 	m.pending, m.writing = nil, len(batch) > 0
 	m.mu.Unlock()
+	if len(batch) > 0 {
+		m.tree.evidence.keepKey()
+	}
 	byOrigin := map[string][]noted{}
 	for _, n := range batch {
 		byOrigin[n.origin] = append(byOrigin[n.origin], n)
