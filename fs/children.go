@@ -46,11 +46,12 @@ func (c *children) next(name string) (child string, isNew bool) {
 }
 
 // passed tells whether a page of the catalog is beyond what is below, of which there was
-// nothing: where the list begins after below, and all of the page is after it, what
-// is below would have come before. So a name with nothing below it doesn't take the
-// rest of a long catalog.
+// nothing: where a list in order begins after below, and all of the page is after it,
+// what is below would have come before. So a name with nothing below it doesn't take
+// the rest of a long catalog.
 func (c *children) passed(page []string) bool {
-	return c.below != "" && !c.sorted && len(page) > 0 &&
+	inOrder := slices.IsSorted(page) || slices.IsSortedFunc(page, func(a, b string) int { return strings.Compare(byPath(a), byPath(b)) })
+	return c.below != "" && !c.sorted && len(page) > 0 && inOrder &&
 		!slices.ContainsFunc(page, func(name string) bool { return !after(name, c.below) })
 }
 

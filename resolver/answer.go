@@ -17,8 +17,8 @@ import (
 //	200, no Content-Range              the whole, if the length is the blob's size
 //	206 or 200, a Content-Range        that range, if it is ours, or holds ours and
 //	                                   little else, and the length is the range's
-//	gzip by its label, another length  the same, once it is inflated; no length, and
-//	                                   a blob that is gzip: unless that is what it is
+//	gzip by its label, another length  the same, once it is inflated; but a blob that is
+//	                                   gzip itself, and comes without a length, as it is
 //	any other label                    as without it: the digest decides
 //	206 without Content-Range, several
 //	ranges, another range, 416, 4xx    nothing: the range can't be had
