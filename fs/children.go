@@ -1,6 +1,9 @@
 package fs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // children finds the names of a directory in a registry's catalog, which lists
 // whole names of repositories: each child is found once, however many
@@ -40,6 +43,16 @@ func (c *children) next(name string) (child string, isNew bool) {
 	}
 	c.open = append(c.open, child)
 	return child, true
+}
+
+// passed tells whether a page of the catalog is beyond what is below, of which there was
+// nothing: where a list in order begins after below, and all of the page is after it,
+// what is below would have come before. So a name with nothing below it doesn't take
+// the rest of a long catalog.
+func (c *children) passed(page []string) bool {
+	inOrder := slices.IsSorted(page) || slices.IsSortedFunc(page, func(a, b string) int { return strings.Compare(byPath(a), byPath(b)) })
+	return c.below != "" && !c.sorted && len(page) > 0 && inOrder &&
+		!slices.ContainsFunc(page, func(name string) bool { return !after(name, c.below) })
 }
 
 // after tells whether a name that isn't below a namespace stands after it in

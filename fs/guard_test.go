@@ -115,6 +115,7 @@ func TestPanicInOpening(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "panic") {
 			t.Errorf("%s: the opening ended with %v", name, err)
 		}
+		tree.running.Wait() // the other layer's line is written as well
 		wantStack(t, log, "nil pointer", name)
 	}
 }

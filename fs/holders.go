@@ -44,6 +44,8 @@ func hold(d *cache.Directory, holders map[digest.Digest][]string, dg digest.Dige
 		hold(d, holders, m.Config.Digest, name)
 	}
 	for _, desc := range slices.Concat(m.Layers, m.Manifests) {
-		hold(d, holders, desc.Digest, name)
+		if desc.Digest != "" { // a hole is nothing that is held
+			hold(d, holders, desc.Digest, name)
+		}
 	}
 }

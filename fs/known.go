@@ -37,6 +37,8 @@ const (
 	// maxKnown bounds the digests that are known of a repository besides those
 	// that were met. What was forgotten is asked for again.
 	maxKnown = 16384
+	// keyName and keyLength are of the key that the names of entries are made with.
+	keyName, keyLength = "key", 32
 	// hasPrefix begins the names of evidence on disk.
 	hasPrefix = "has-"
 	// maxKeeping bounds the digests that wait to be noted on disk. What finds no
@@ -121,18 +123,26 @@ func newEvidence(t *tree) *evidence {
 
 // evidenceKey is the key of a cache's evidence; a new one where it has none.
 func evidenceKey(c *cache.Cache) []byte {
-	const name, length = "key", 32
-	if key, ok := c.Index(name); ok && len(key) == length {
+	if key, ok := c.Index(keyName); ok && len(key) == keyLength {
 		return key
 	}
-	key := make([]byte, length)
+	key := make([]byte, keyLength)
 	_, _ = rand.Read(key) // it never fails
-	c.PutIndex(name, key)
+	c.PutIndex(keyName, key)
 	// Another mount may have been faster.
-	if kept, ok := c.Index(name); ok && len(kept) == length {
+	if kept, ok := c.Index(keyName); ok && len(kept) == keyLength {
 		return kept
 	}
 	return key
+}
+
+// keepKey is called by who notes something. A mount reads the key once, so that after
+// some days nothing would be older in the cache, and be evicted sooner: without the
+// key all that was ever noted is lost to the next mount.
+func (e *evidence) keepKey() {
+	if _, ok := e.tree.cache.Index(keyName); !ok {
+		e.tree.cache.PutIndex(keyName, e.key())
+	}
 }
 
 // name is that of the entry for a digest. A repository's name begins with its
@@ -185,6 +195,9 @@ func (e *evidence) write() bool {
 	batch := e.pending
 	e.pending, e.writing = nil, len(batch) > 0
 	e.mu.Unlock()
+	if len(batch) > 0 {
+		e.keepKey()
+	}
 	// The mount may be at its end: what it has shown is noted all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.tree.ctx), credentialWait)
 	defer cancel()

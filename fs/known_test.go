@@ -2,6 +2,8 @@ package fs
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -191,5 +193,47 @@ func TestKnownAtOnce(t *testing.T) {
 		if ok != 1 || failed != 1 {
 			t.Errorf("the first has it: %t; %d of two show it, %d don't", firstHas, ok, failed)
 		}
+	}
+}
+
+// TestEvidenceKey has a mount go on for so long that the key is evicted: what it noted
+// before and after that is there for the next mount.
+func TestEvidenceKey(t *testing.T) {
+	dir := t.TempDir()
+	s := &source{tags: map[string]digest.Digest{}}
+	first, second := s.add(""), s.add(`,"annotations":{"is":"the second"}`)
+	key := filepath.Join(dir, "v2", "indexes", keyName)
+	for i, d := range []digest.Digest{first, second} {
+		tag := fmt.Sprint("v", i)
+		s.tags[tag] = d
+	}
+	tr, end := treeOn(t, dir)
+	r := newRepository(tr, s, "host/app", "host")
+	if _, err := r.artifact(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the first is noted", func() bool { return tr.evidence.has(t.Context(), r, first) })
+	for _, note := range []func() error{
+		func() error { _, err := r.artifact(t.Context(), second); return err },
+		func() error { _, err := r.resolve(t.Context(), "v1"); return err },
+	} {
+		if err := os.Remove(key); err != nil {
+			t.Fatal(err)
+		}
+		if err := note(); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the key is there again", func() bool { _, err := os.Stat(key); return err == nil })
+	}
+	end()
+	tr, _ = treeOn(t, dir)
+	r = newRepository(tr, s, "host/app", "host")
+	for _, d := range []digest.Digest{first, second} {
+		if !tr.evidence.has(t.Context(), r, d) {
+			t.Errorf("%s isn't known any more", d)
+		}
+	}
+	if _, ok := tr.remembered.tags(t.Context(), r)["v1"]; !ok {
+		t.Error("the tag isn't known any more")
 	}
 }

@@ -171,7 +171,10 @@ func (n *namespaceNode) children(names []string) []fuse.DirEntry {
 // listCatalog lists what the catalog has below this name. It tells whether there
 // was anything, and which of the names that were met it lacks.
 func (n *namespaceNode) listCatalog(ctx context.Context, met []string, emit func([]fuse.DirEntry) error) (begun bool, rest []string, err error) {
-	rest = slices.Clone(met)
+	lacking := make(map[string]bool, len(met))
+	for _, name := range met {
+		lacking[name] = true
+	}
 	var below string
 	if n.name != "" {
 		below = n.name + "/"
@@ -182,14 +185,14 @@ func (n *namespaceNode) listCatalog(ctx context.Context, met []string, emit func
 		for _, name := range names {
 			if child, ok := children.next(name); ok {
 				page = append(page, child)
+				delete(lacking, child)
 			}
 		}
 		begun = begun || len(page) > 0
-		rest = slices.DeleteFunc(rest, func(name string) bool { return slices.Contains(page, name) })
 		if err := emit(n.children(page)); err != nil {
 			return err
 		}
-		if children.over {
+		if children.over || children.passed(names) {
 			return errOver
 		}
 		return nil
@@ -197,6 +200,7 @@ func (n *namespaceNode) listCatalog(ctx context.Context, met []string, emit func
 	if errors.Is(err, errOver) {
 		err = nil
 	}
+	rest = slices.DeleteFunc(slices.Clone(met), func(name string) bool { return !lacking[name] })
 	return begun, rest, err
 }
 

@@ -100,6 +100,20 @@ func TestContradictedDocument(t *testing.T) {
 	if got := wrong.questions(); !slices.Equal(got, []string{"resolve", "resolve"}) {
 		t.Errorf("the registry is asked %q", got)
 	}
+	// A tag that leads there makes no difference.
+	wrong.tags = map[string]digest.Digest{"v1": d}
+	byTag := newRepository(tr, wrong, "host/wrongtag", "host")
+	if _, err := byTag.resolve(t.Context(), "v1"); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if _, err := byTag.artifact(t.Context(), d); err == nil || !strings.Contains(err.Error(), "refused") {
+			t.Errorf("what came as an index, by a tag: %v", err)
+		}
+	}
+	if got := wrong.questions(); !slices.Equal(got, []string{"resolve v1", "manifest", "manifest"}) {
+		t.Errorf("the registry is asked %q", got)
+	}
 	wrong.mediaType = "text/html"
 	if a, err := r.artifact(t.Context(), d); err != nil || a.MediaType != ocispec.MediaTypeImageManifest {
 		t.Errorf("what came as a page: %v", err)

@@ -62,7 +62,8 @@ func (p *manifestPart) reference() string { return p.repo.reference(p.digest.Str
 func (p *manifestPart) artifact(ctx context.Context) (*repositoryArtifact, syscall.Errno) {
 	a, err := p.repo.artifact(ctx, p.digest)
 	if err == nil && p.time != nil {
-		p.time.known.Store(&a.Created)
+		created := a.Created // and not a pointer into the artifact, which would keep it
+		p.time.known.Store(&created)
 	}
 	return a, p.tree.errno(ctx, "read manifest", p.reference(), err)
 }

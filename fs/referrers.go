@@ -109,7 +109,7 @@ func (r *repository) placeReferrers(subject digest.Digest, found []ocispec.Descr
 			r.tree.log.Warn("referrer left out", "reference", r.reference(subject.String()), "referrer", desc.Digest, "error", err)
 			continue
 		}
-		r.announce(desc.Digest)
+		r.announce(desc.Digest, "")
 		place := strings.Join(append(elements, desc.Digest.Encoded()), inFolder)
 		list = append(list, referrer{place: place, digest: desc.Digest})
 	}

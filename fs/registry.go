@@ -40,7 +40,7 @@ func (r *registry) repository(name string) (*repository, error) {
 		return nil, err
 	}
 	repo := newRepository(r.tree, remote, key, r.remote.Host())
-	repo.credential = r.remote.Credential
+	repo.credential = r.remote.Asking
 	repo.denied = func(ctx context.Context) error {
 		kind, err := r.kind(ctx, name)
 		if err == nil && (kind == resolver.KindNone || kind == resolver.KindNamespace) {

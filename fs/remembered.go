@@ -37,6 +37,8 @@ const (
 type notedTag struct {
 	Digest digest.Digest `json:"digest"`
 	Said   time.Time     `json:"said"`
+
+	denied bool // the registry has said that there is none: what was noted goes
 }
 
 // remembered is what is noted on disk of registries' answers. All of it is nothing
@@ -62,13 +64,21 @@ type noted struct {
 // tag notes what a tag of a repository stands for. Nobody waits for the disk.
 func (m *remembered) tag(r *repository, tag string, d digest.Digest) {
 	if !r.local {
-		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{d, time.Now()}})
+		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Digest: d, Said: time.Now()}})
+	}
+}
+
+// deny notes that the registry denies a tag, if that is what err says: in an outage it
+// isn't to come back.
+func (m *remembered) deny(r *repository, tag string, err error) {
+	if !r.local && (missing(err) || denied(err)) {
+		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Said: time.Now(), denied: true}})
 	}
 }
 
 // host notes that a registry has answered.
 func (m *remembered) host(r *registry) {
-	m.note(noted{origin: r.remote.Host(), credential: r.remote.Credential, notedTag: notedTag{Said: time.Now()}})
+	m.note(noted{origin: r.remote.Host(), credential: r.remote.Asking, notedTag: notedTag{Said: time.Now()}})
 }
 
 func (m *remembered) note(n noted) {
@@ -100,6 +110,9 @@ func (m *remembered) write() bool {
 	batch := m.pending
 	m.pending, m.writing = nil, len(batch) > 0
 	m.mu.Unlock()
+	if len(batch) > 0 {
+		m.tree.evidence.keepKey()
+	}
 	byOrigin := map[string][]noted{}
 	for _, n := range batch {
 		byOrigin[n.origin] = append(byOrigin[n.origin], n)
@@ -121,21 +134,23 @@ func (m *remembered) writeRegistry(ctx context.Context, batch []noted) {
 		m.tree.log.Warn("what the registry said isn't noted", "reference", origin, "error", err)
 		return
 	}
-	byName := map[string]map[string]notedTag{"": {}}
+	latest := batch[len(batch)-1].Said
+	byName, given := map[string]map[string]notedTag{}, map[string]notedTag{"": {Said: latest}} // "" is the registry itself
 	for _, n := range batch {
 		if byName[n.repository] == nil {
 			byName[n.repository] = map[string]notedTag{}
 		}
 		byName[n.repository][n.tag] = n.notedTag
+		if !n.denied {
+			given[n.repository] = notedTag{Said: latest}
+		}
 	}
-	latest := batch[len(batch)-1].Said
 	for name, tags := range byName {
 		if name != "" {
 			m.merge(m.entry("tags", name, credential), tags, maxNotedTags)
 		}
-		byName[""][name] = notedTag{Said: latest} // "" is the registry itself
 	}
-	m.merge(m.entry("host", origin, credential), byName[""], maxNotedRepositories)
+	m.merge(m.entry("host", origin, credential), given, maxNotedRepositories)
 }
 
 // merge adds names to an entry, and drops what is too much then: the oldest.
@@ -147,6 +162,11 @@ func (m *remembered) merge(entry string, added map[string]notedTag, most int) {
 	changed := false
 	for name, tag := range added {
 		before, ok := all[name]
+		if tag.denied {
+			changed = changed || ok
+			delete(all, name)
+			continue
+		}
 		changed = changed || !ok || before.Digest != tag.Digest || tag.Said.Sub(before.Said) > m.tree.maxStale/notedAnew
 		all[name] = tag
 	}
@@ -223,7 +243,7 @@ func (m *remembered) tags(ctx context.Context, r *repository) map[string]notedTa
 // registry tells when a registry answered last, the zero time where that isn't
 // noted. What its repositories have given is met then.
 func (m *remembered) registry(ctx context.Context, r *registry) time.Time {
-	all := m.recall(ctx, "host", r.remote.Host(), r.remote.Credential)
+	all := m.recall(ctx, "host", r.remote.Host(), r.remote.Asking)
 	itself, ok := all[""]
 	if !ok {
 		return time.Time{}

@@ -29,7 +29,7 @@ type repository struct {
 	name   string // with the registry's, HOST[:PORT]/NAME; of a layout, its path
 	origin string // whose word its content is
 	local  bool   // it is on this machine
-	// credential is what the registry is asked with, a secret; "" is nothing.
+	// credential is as whom the registry is asked, a secret; "" is nobody.
 	credential func(context.Context) (string, error)
 
 	// denied is the registry's denial that there is such a repository, nil where
@@ -38,8 +38,9 @@ type repository struct {
 
 	manifests *lru.Cache[digest.Digest, struct{}]
 	// announced are manifests of which there is evidence and that weren't read: what
-	// a tag was resolved to, what an index lists, what was told as a referrer.
-	announced *lru.Cache[digest.Digest, struct{}]
+	// a tag was resolved to, what an index lists, what was told as a referrer; with the
+	// media type that came with it.
+	announced *lru.Cache[digest.Digest, string]
 	mu        sync.Mutex // guards that of a blob in blobs nothing is replaced by less
 	blobs     *lru.Cache[digest.Digest, metBlob]
 	known     *lru.Cache[digest.Digest, bool] // see known.go; whether that is noted on disk
@@ -55,7 +56,7 @@ func newRepository(t *tree, source resolver.Source, name, origin string) *reposi
 		denied:     func(context.Context) error { return nil },
 
 		manifests: newLRU[digest.Digest, struct{}](maxManifests),
-		announced: newLRU[digest.Digest, struct{}](maxManifests),
+		announced: newLRU[digest.Digest, string](maxManifests),
 		blobs:     newLRU[digest.Digest, metBlob](maxBlobs),
 		known:     newLRU[digest.Digest, bool](maxKnown),
 	}
@@ -128,7 +129,12 @@ func (r *repository) document(ctx context.Context, d digest.Digest) ([]byte, err
 		// That was said to another repository, which asked at the same time.
 		content, own, err = r.cachedDocument(ctx, d)
 	}
-	if err == nil && !own {
+	told, _ := r.announced.Peek(d)
+	switch {
+	case err != nil || own:
+	case !r.manifests.Contains(d) && resolver.Contradiction(told, content) != nil:
+		return r.source.Manifest(ctx, d) // as if nobody had it: the document's own answer counts
+	default:
 		err = r.has(ctx, d, func(ctx context.Context) error {
 			told, err := r.source.Resolve(ctx, d.String())
 			if err == nil {
@@ -166,14 +172,17 @@ func (r *repository) meet(m *resolver.Manifest) {
 		}
 	}
 	for _, desc := range m.Manifests {
-		r.announce(desc.Digest)
+		r.announce(desc.Digest, "")
 	}
 }
 
-// announce takes a manifest of which there is evidence.
-func (r *repository) announce(d digest.Digest) {
+// announce takes a manifest of which there is evidence, and what its source calls it
+// by a media type, "" if it hasn't said.
+func (r *repository) announce(d digest.Digest, mediaType string) {
 	r.learn(d)
-	r.announced.Add(d, struct{}{})
+	if mediaType != "" || !r.announced.Contains(d) {
+		r.announced.Add(d, mediaType)
+	}
 }
 
 // promised tells whether there is evidence of a manifest that would have to be
@@ -256,16 +265,18 @@ func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
 	return r.tree.tags.getOr(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.source.Resolve(ctx, tag)
-		if err == nil {
-			r.announce(desc.Digest)
-			r.tree.remembered.tag(r, tag, desc.Digest)
+		if err != nil {
+			r.tree.remembered.deny(r, tag, err)
+			return "", err
 		}
-		return desc.Digest, err
+		r.announce(desc.Digest, desc.MediaType)
+		r.tree.remembered.tag(r, tag, desc.Digest)
+		return desc.Digest, nil
 	}, func(ctx context.Context) (digest.Digest, time.Time) {
 		before, ok := r.tree.remembered.tags(ctx, r)[tag]
 		if remote, is := r.source.(*resolver.Repository); ok && is {
 			remote.Remember(tag)
-			r.announce(before.Digest)
+			r.announce(before.Digest, "")
 		}
 		return before.Digest, before.Said
 	})

@@ -29,7 +29,7 @@ type source struct {
 	blobs      map[digest.Digest]int64
 	referrers  []ocispec.Descriptor
 	content    string // of every blob
-	mediaType  string // that Resolve tells of a digest
+	mediaType  string // that it tells of a document
 	credential string
 	down       bool
 	asked      []string
@@ -54,7 +54,7 @@ func (s *source) Resolve(_ context.Context, reference string) (ocispec.Descripto
 	defer s.mu.Unlock()
 	d, ok := s.tags[reference]
 	if ok {
-		return ocispec.Descriptor{Digest: d}, s.ask("resolve "+reference, ok)
+		return ocispec.Descriptor{MediaType: s.mediaType, Digest: d}, s.ask("resolve "+reference, ok)
 	}
 	d = digest.Digest(reference)
 	content, ok := s.manifests[d]
@@ -71,7 +71,10 @@ func (s *source) Manifest(_ context.Context, d digest.Digest) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	content, ok := s.manifests[d]
-	return []byte(content), s.ask("manifest", ok)
+	if err := s.ask("manifest", ok); err != nil {
+		return nil, err
+	}
+	return []byte(content), resolver.Contradiction(s.mediaType, []byte(content))
 }
 
 func (s *source) BlobSize(_ context.Context, d digest.Digest) (int64, error) {

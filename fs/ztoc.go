@@ -84,7 +84,7 @@ func (a *repositoryArtifact) sociIndex(ctx context.Context) (map[digest.Digest]o
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	a.repo.announce(found[0].Digest)
+	a.repo.announce(found[0].Digest, "")
 	index, err := a.repo.ztocs(ctx, found[0].Digest)
 	if err == nil {
 		a.repo.tree.cache.PutIndex(kept, []byte(found[0].Digest))

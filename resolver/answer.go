@@ -1,6 +1,9 @@
 package resolver
 
 import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +17,8 @@ import (
 //	200, no Content-Range              the whole, if the length is the blob's size
 //	206 or 200, a Content-Range        that range, if it is ours, or holds ours and
 //	                                   little else, and the length is the range's
-//	gzip by its label, another length  the same, once it is inflated
+//	gzip by its label, another length  the same, once it is inflated; but a blob that is
+//	                                   gzip itself, and comes without a length, as it is
 //	any other label                    as without it: the digest decides
 //	206 without Content-Range, several
 //	ranges, another range, 416, 4xx    nothing: the range can't be had
@@ -80,7 +84,7 @@ func (b *Blob) acceptWhole(resp *http.Response, asked span, ranged bool) error {
 	case length == b.desc.Size:
 		return nil
 	case saysGzip(resp):
-		return inflate(resp)
+		return b.inflate(resp, 0)
 	case ranged && length == asked.n:
 		return &rangeError{fmt.Errorf("the answer has as many bytes as the range, and doesn't say that it is one")}
 	default:
@@ -105,7 +109,7 @@ func (b *Blob) acceptPart(resp *http.Response, got contentRange, asked span) (at
 		return 0, other
 	case resp.ContentLength == got.n:
 	case saysGzip(resp):
-		if err := inflate(resp); err != nil {
+		if err := b.inflate(resp, got.off); err != nil {
 			return 0, err
 		}
 	case resp.ContentLength >= 0:
@@ -116,6 +120,31 @@ func (b *Blob) acceptPart(resp *http.Response, got contentRange, asked span) (at
 	}
 	_, err = io.CopyN(io.Discard, resp.Body, before)
 	return asked.off, unexpected(err)
+}
+
+// inflate makes an answer that is labelled as compressed, and begins at a byte of the
+// blob, what it was before. Where it has no length, the label may be that of a blob
+// that is compressed itself, as most layers are: then it isn't gzip inside once more.
+func (b *Blob) inflate(resp *http.Response, from int64) error {
+	if resp.ContentLength < 0 && from == 0 && strings.Contains(strings.ToLower(b.desc.MediaType), "gzip") {
+		raw := bufio.NewReaderSize(resp.Body, 4<<10)
+		resp.Body = &inflatedBody{Reader: raw, Closer: resp.Body}
+		if begin, _ := raw.Peek(raw.Size()); !gzipInGzip(begin) {
+			return nil
+		}
+	}
+	return inflate(resp)
+}
+
+// gzipInGzip tells whether what begins so is gzip, and what it holds as well.
+func gzipInGzip(begin []byte) bool {
+	outer, err := gzip.NewReader(bytes.NewReader(begin))
+	if err != nil {
+		return false
+	}
+	inner := make([]byte, len(gzipMagic))
+	_, err = io.ReadFull(outer, inner)
+	return err == nil && string(inner) == gzipMagic
 }
 
 // checkSize compares what a source tells, -1 if nothing, with the descriptor.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
@@ -131,7 +132,7 @@ func TestLabelOfACompressedBlob(t *testing.T) {
 	}
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", layer.Bytes())
-	fake.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Encoding": "x-gzip"}})
+	undo := fake.Inject(fakeregistry.Fault{Header: map[string]string{"Content-Encoding": "x-gzip"}})
 	r := repo(t, fake, Options{})
 	for _, n := range []int64{desc.Size, 20} {
 		if got, _, err := fetch(r.Blob(desc), 0, n); err != nil || got != string(layer.Bytes()[:n]) {
@@ -140,6 +141,19 @@ func TestLabelOfACompressedBlob(t *testing.T) {
 	}
 	if size, err := r.BlobSize(t.Context(), desc.Digest); err != nil || size != desc.Size {
 		t.Errorf("its size is %d, %v", size, err)
+	}
+	// Without a length: with a label alone, and compressed once more.
+	desc.MediaType = ocispec.MediaTypeImageLayerGzip
+	for name, again := range map[string]bool{"labelled": false, "compressed again": true} {
+		undo()
+		undo = fake.Inject(fakeregistry.Fault{Gzip: again, Header: map[string]string{"Content-Encoding": "gzip", "Content-Length": ""}, Drip: 1})
+		for _, part := range [][2]int64{{0, desc.Size}, {0, 20}, {5, 20}} {
+			off, n := part[0], part[1]
+			got, at, err := fetch(r.Blob(desc), off, n)
+			if err != nil || got != string(layer.Bytes()[at:at+int64(len(got))]) || at == off && int64(len(got)) != n {
+				t.Errorf("%s: %d bytes from %d: %q, %v", name, n, off, got, err)
+			}
+		}
 	}
 }
 

@@ -80,6 +80,8 @@ func (r *Repository) blobSizeByHead(ctx context.Context, d digest.Digest) (int64
 		return 0, err
 	case resp.StatusCode == http.StatusOK && saysGzip(resp):
 		return -1, nil // that may be the size of what is sent
+	case resp.StatusCode == http.StatusOK && resp.ContentLength == 0 && verify(nil, d) != nil:
+		return -1, nil // that of the answer, which has no body
 	case resp.StatusCode == http.StatusOK:
 		return resp.ContentLength, nil
 	case isRedirect(resp.StatusCode):

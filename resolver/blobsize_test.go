@@ -80,3 +80,20 @@ func TestBlobSizeMissing(t *testing.T) {
 	_, err = r.BlobSize(t.Context(), "sha256:x")
 	wantIs(t, err, errdef.ErrInvalidReference)
 }
+
+// HEAD may tell the length of its answer, which has no body: no blob but the empty one
+// has so many bytes.
+func TestBlobSizeOfNoBody(t *testing.T) {
+	for _, content := range [][]byte{alphabet, nil} {
+		fake := fakeregistry.New()
+		desc := fake.AddBlob("app", content)
+		fake.Inject(fakeregistry.Fault{Method: "HEAD", Header: map[string]string{"Content-Length": "0"}})
+		size, err := repo(t, fake, Options{}).BlobSize(t.Context(), desc.Digest)
+		if err != nil || size != desc.Size {
+			t.Errorf("%d, %v; want %d", size, err, desc.Size)
+		}
+		if n, want := fake.Count("GET", ""), min(len(content), 1); n != want {
+			t.Errorf("%d bytes: %d requests by GET, want %d", len(content), n, want)
+		}
+	}
+}

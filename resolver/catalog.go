@@ -83,7 +83,7 @@ func (r *Registry) children(ctx context.Context, name string) (bool, error) {
 	found := false
 	err := r.repositories(ctx, prefix, func(names []string) error {
 		found = slices.ContainsFunc(names, func(s string) bool { return strings.HasPrefix(s, prefix) })
-		heeded := len(names) > 0 && !slices.ContainsFunc(names, func(s string) bool { return !follows(s, prefix) })
+		heeded := len(names) > 0 && inOrder(names) && !slices.ContainsFunc(names, func(s string) bool { return !follows(s, prefix) })
 		if found || heeded {
 			return errEnough
 		}
@@ -93,6 +93,14 @@ func (r *Registry) children(ctx context.Context, name string) (bool, error) {
 		return false, err
 	}
 	return found, nil
+}
+
+// inOrder tells whether a page of a list is in one of the orders that follows knows:
+// Quay's catalog is in none.
+func inOrder(names []string) bool {
+	return slices.IsSorted(names) || slices.IsSortedFunc(names, func(a, b string) int {
+		return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+	})
 }
 
 // errEnough ends a list whose rest isn't needed.

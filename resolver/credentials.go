@@ -133,7 +133,7 @@ const identityLasts = 10 * time.Second
 type identity struct {
 	mu    sync.Mutex // guards everything below
 	id    string
-	until time.Time
+	until time.Time // zero until one was found
 }
 
 // authorized tells whether the user has given what is sent as Authorization.
@@ -142,7 +142,8 @@ func (r *Registry) authorized() bool { return r.hosts.options.Header.Get("Author
 // Credential tells apart the credentials that this registry is asked with: ""
 // is none, and another string another credential. The string is a secret. It is
 // for who remembers what the registry said to whom, by a keyed hash of it. Any
-// header of the user's may be a credential.
+// header of the user's may be a credential. Where it can't be found any more (a
+// helper may need the network) it is the one that was found last.
 func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	r.identity.mu.Lock()
 	id, until := r.identity.id, r.identity.until
@@ -153,7 +154,12 @@ func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	ctx, cancel := withBound(ctx, r.bound())
 	defer cancel()
 	c, err := r.credentials.credential(ctx, r.origin.Host)
-	if err != nil {
+	switch {
+	case err != nil && !until.IsZero():
+		r.log.Debug("the credential can't be found any more, the last one counts", "registry", r.host, "error", redact(err))
+		r.identity.found(id)
+		return id, nil
+	case err != nil:
 		return "", fmt.Errorf("which credential is used for %s: %w", r.host, timedOut(ctx, err))
 	}
 	id = ""
@@ -164,8 +170,34 @@ func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		id += "\x00" + name + "\x00" + strings.Join(header[name], "\x00")
 	}
-	r.identity.mu.Lock()
-	defer r.identity.mu.Unlock()
-	r.identity.id, r.identity.until = id, time.Now().Add(identityLasts)
+	r.identity.found(id)
+	return id, nil
+}
+
+func (i *identity) found(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.id, i.until = id, time.Now().Add(identityLasts)
+}
+
+// Asking tells apart as whom and in what way this registry is asked: it is Credential,
+// and how it is reached where less than TLS and its name say that it is the one. Who
+// remembers what it said remembers it for the same way alone: what came in plain HTTP,
+// from whoever was there, is nothing that the registry of that name has said.
+func (r *Registry) Asking(ctx context.Context) (id string, err error) {
+	id, err = r.Credential(ctx)
+	if err != nil {
+		return "", err
+	}
+	o := &r.hosts.options
+	if r.plain() && !IsLoopback(r.host) {
+		id += "\x00plain HTTP"
+	}
+	if o.Insecure {
+		id += "\x00any certificate"
+	}
+	if address, given := o.resolved(hostport(r.origin)); given {
+		id += "\x00at " + address
+	}
 	return id, nil
 }

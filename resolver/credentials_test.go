@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 
@@ -225,5 +226,77 @@ func TestCredential(t *testing.T) {
 	}
 	if ids["none"] != "" {
 		t.Errorf("%q is no credential", ids["none"])
+	}
+}
+
+// A helper that worked and fails now, in an outage, leaves the credential what it was;
+// another credential is another, and one that was never found is an error.
+func TestCredentialWithoutHelper(t *testing.T) {
+	answer := filepath.Join(t.TempDir(), "answer")
+	config := withHelper(t, "cat >/dev/null; cat "+answer)
+	writeFile(t, answer, `{"Username": "alice", "Secret": "secret"}`, 0o600)
+	r := dial(t, "example.com", Options{RegistryConfigs: []string{config}})
+	id := func() (string, error) {
+		r.identity.mu.Lock()
+		if !r.identity.until.IsZero() {
+			r.identity.until = time.Now().Add(-time.Second)
+		}
+		r.identity.mu.Unlock()
+		return r.Credential(t.Context())
+	}
+	first, err := id()
+	if err != nil || first == "" {
+		t.Fatalf("%q, %v", first, err)
+	}
+	if err := os.Remove(answer); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if again, err := id(); again != first || err != nil {
+			t.Errorf("without the helper: another one, %v", err)
+		}
+	}
+	if _, err := dial(t, "example.com", Options{RegistryConfigs: []string{config}}).Credential(t.Context()); err == nil {
+		t.Error("one that was never found is known")
+	}
+	writeFile(t, answer, `{"Username": "bob", "Secret": "secret"}`, 0o600)
+	if other, err := id(); other == first || err != nil {
+		t.Errorf("another credential: the same, %v", err)
+	}
+}
+
+// What a registry said is remembered for the way in which it was asked.
+func TestAsking(t *testing.T) {
+	plain := true
+	asking := make(map[string]string)
+	for name, o := range map[string]Options{
+		"TLS":             {},
+		"plain HTTP":      {PlainHTTP: &plain},
+		"any certificate": {Insecure: true},
+		"at an address":   {Resolve: map[string]string{"example.com:443": "192.0.2.1:443"}},
+		"at another":      {Resolve: map[string]string{"example.com:443": "192.0.2.2:443"}},
+		"a password":      {Username: "alice", Password: "secret"},
+	} {
+		r, err := NewRegistry("example.com", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := r.Asking(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for other, known := range asking {
+			if id == known {
+				t.Errorf("%s and %s are the same", name, other)
+			}
+		}
+		asking[name] = id
+	}
+	r, err := NewRegistry("localhost:5000", Options{Resolve: map[string]string{"example.com:443": "192.0.2.1:443"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := r.Asking(t.Context()); id != "" || err != nil {
+		t.Errorf("localhost, and an address of another: %q, %v", id, err)
 	}
 }

@@ -105,6 +105,11 @@ func TestKindDoesNotWalkTheCatalog(t *testing.T) {
 	if got, err := r.Kind(t.Context(), "group-9"); got != KindNamespace || err != nil {
 		t.Errorf("%s, %v", got, err)
 	}
+	// And one that is in no order.
+	fake.SetListing(fakeregistry.Listing{MaxPage: 1000, Backwards: true})
+	if got, err := r.Kind(t.Context(), "group-0"); got != KindNamespace || err != nil {
+		t.Errorf("in no order: %s, %v", got, err)
+	}
 }
 
 func TestKindFails(t *testing.T) {
@@ -141,6 +146,7 @@ func TestEvidence(t *testing.T) {
 				t.Parallel()
 				fake := fakeregistry.New()
 				pushed := fake.AddArtifact("team/app", "v1", "application/vnd.example", nil)
+				fault := fault
 				fault.Path = list
 				fake.Inject(fault)
 				r := connect(t, fake, Options{Timeout: 100 * time.Millisecond})

@@ -25,8 +25,9 @@ const (
 type headMemory struct {
 	confirmed *lru.Cache[string, struct{}] // references of which GET said the same
 
-	mu         sync.Mutex // guards wrongUntil
+	mu         sync.Mutex // guards what follows
 	wrongUntil time.Time
+	suspect    bool // the last one was wrong, in a way that may have been a moment's
 }
 
 func newHeadMemory() (*headMemory, error) {
@@ -53,13 +54,26 @@ func (m *headMemory) doubt(reference string, refusal error) bool {
 	return false
 }
 
-// settle takes what GET said after HEAD was refused.
-func (m *headMemory) settle(reference string, said error) {
+// right takes that HEAD has answered.
+func (m *headMemory) right() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.suspect = false
+}
+
+// settle takes what GET said after HEAD was refused. What may have been a moment's
+// failure, or that of one path, has to come twice: GET of every tag that somebody lists
+// would spend what a registry gives in a day.
+func (m *headMemory) settle(reference string, refusal, said error) {
 	switch {
 	case said == nil:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.wrongUntil = time.Now().Add(headsWrong)
+		before := m.suspect
+		m.suspect = hasStatus(refusal, http.StatusForbidden, http.StatusNotFound, http.StatusInternalServerError)
+		if before || !m.suspect {
+			m.wrongUntil = time.Now().Add(headsWrong)
+		}
 	case hasStatus(said, http.StatusForbidden, http.StatusNotFound):
 		m.confirmed.Add(reference, struct{}{})
 	}

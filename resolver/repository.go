@@ -82,6 +82,7 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 		switch {
 		case err == nil:
 			resp.Body.Close()
+			manifestHeads.right()
 			desc, complete, err := describe(resp, want)
 			if complete || err != nil {
 				return desc, err
@@ -93,7 +94,7 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 	}
 	desc, err := r.resolveByContent(ctx, reference, want)
 	if refused != nil {
-		manifestHeads.settle(whole, err)
+		manifestHeads.settle(whole, refused, err)
 	}
 	return desc, err
 }

@@ -56,7 +56,7 @@ func TestResolve(t *testing.T) {
 }
 
 // TestHeadIsWrong has HEAD refused where GET answers: GET is asked then, and from
-// then on at once.
+// then on at once, if need be after another time.
 func TestHeadIsWrong(t *testing.T) {
 	for _, status := range []int{400, 403, 404, 405, 406, 500, 501} {
 		fake := fakeregistry.New()
@@ -69,7 +69,11 @@ func TestHeadIsWrong(t *testing.T) {
 			if err != nil || got.Digest != want.Digest || got.Size != want.Size || verify(got.Data, want.Digest) != nil {
 				t.Errorf("%d: %s: %+v, %v", status, reference, got, err)
 			}
-			if n, m := fake.Count("HEAD", ""), fake.Count("GET", ""); n != 1 || m != i+1 {
+			heads := 1
+			if i > 0 && (status == 403 || status == 404 || status == 500) {
+				heads = 2
+			}
+			if n, m := fake.Count("HEAD", ""), fake.Count("GET", ""); n != heads || m != i+1 {
 				t.Errorf("%d: after %d questions: %d HEADs, %d GETs", status, i+1, n, m)
 			}
 		}
@@ -77,6 +81,24 @@ func TestHeadIsWrong(t *testing.T) {
 		fake.Reset()
 		if _, err := r.Resolve(t.Context(), "v1"); err != nil || fake.Count("HEAD", "") != 1 {
 			t.Errorf("%d: later: %v, %d HEADs", status, err, fake.Count("HEAD", ""))
+		}
+	}
+}
+
+// TestHeadFailsOnce has a moment's failures: each costs a GET, and no more.
+func TestHeadFailsOnce(t *testing.T) {
+	fake := fakeregistry.New()
+	fake.AddArtifact("app", "v1", "", nil)
+	r := repo(t, fake, Options{})
+	for i := range 3 {
+		fake.Inject(fakeregistry.Fault{Method: "HEAD", Status: 500, Times: 1})
+		for range 4 {
+			if _, err := r.Resolve(t.Context(), "v1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, m := fake.Count("HEAD", ""), fake.Count("GET", ""); n != 4*(i+1) || m != i+1 {
+			t.Errorf("after %d failures: %d HEADs, %d GETs", i+1, n, m)
 		}
 	}
 }

@@ -20,6 +20,7 @@ type Listing struct {
 	IgnoreN      bool     // all on one page, whatever n says
 	IgnoreLast   bool     // every page is the first one
 	Unsorted     bool     // in no order
+	Backwards    bool     // in no order that anybody knows, with tokens for the pages and heedless of last, as Quay's catalog
 	NoLink       bool     // pages, and no Link to the next
 	RefuseN      int      // an n above that is 400, as with distribution's catalog.maxentries; 0 is no bound
 	Twice        bool     // every name is listed twice, on the next page too
@@ -111,6 +112,9 @@ func (l Listing) refuses(w http.ResponseWriter, req *http.Request) bool {
 // that follow. The names are sorted and are not changed.
 func (l Listing) page(w http.ResponseWriter, req *http.Request, names []string) []string {
 	query := req.URL.Query()
+	if l.Backwards {
+		return l.pageBackwards(w, req, names)
+	}
 	if last := query.Get("last"); last != "" && !l.IgnoreLast {
 		names = names[sort.Search(len(names), func(i int) bool { return names[i] > last }):]
 	}
@@ -132,6 +136,21 @@ func (l Listing) page(w http.ResponseWriter, req *http.Request, names []string) 
 	}
 	if l.Twice {
 		page = append(page, page...)
+	}
+	return page
+}
+
+// pageBackwards is page where the list goes from the last name to the first.
+func (l Listing) pageBackwards(w http.ResponseWriter, req *http.Request, names []string) []string {
+	query := req.URL.Query()
+	begin, _ := strconv.Atoi(query.Get("next_page")) // none is the beginning
+	names = slices.Clone(names)
+	slices.Reverse(names)
+	page := names[min(begin, len(names)):]
+	if l.MaxPage > 0 && len(page) > l.MaxPage {
+		page = page[:l.MaxPage]
+		query.Set("next_page", strconv.Itoa(begin+len(page)))
+		w.Header().Set("Link", l.link(req, query))
 	}
 	return page
 }
