@@ -85,17 +85,20 @@ func (n *tagsNode) list(ctx context.Context, met []string, known bool, emit func
 		return emit(page)
 	})
 	switch {
-	case begun, err != nil && (ctx.Err() != nil || !known):
+	case begun, err != nil && ctx.Err() != nil:
 		return err
 	case gone(err):
 		for tag := range n.tree.remembered.tags(ctx, n.repo) {
-			met = append(met, tag)
+			met, known = append(met, tag), true
 		}
 		slices.Sort(met)
 		met = slices.Compact(met)
-	case err != nil:
+	case err != nil && known:
 		n.tree.complaints.warn("list tags: those that were met are listed", n.repo.name, err)
 		err = nil
+	}
+	if err != nil && !known {
+		return err
 	}
 	if stopped := emit(append(dots(n.EmbeddedInode()), n.links(met)...)); stopped != nil {
 		return stopped

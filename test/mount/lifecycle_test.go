@@ -115,7 +115,6 @@ func TestKilledDaemon(t *testing.T) {
 	eventually(t, "the mount is dead", func() bool {
 		return strings.Contains(try(t, "ls", m.dir).stderr, "not connected")
 	})
-	m.refused(t, m.command(), 1, "orasfs umount")
 	if r := finish(t, m.umountCommand()); r.code != 0 {
 		t.Fatalf("umount of a dead mount: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}

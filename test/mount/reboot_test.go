@@ -110,9 +110,15 @@ func TestRealReboot(t *testing.T) {
 	if got := m.cat(t, "team/hello:v1/files/artifact.txt"); got != "hello world\n" {
 		t.Fatalf("the file holds %q", got)
 	}
-	m.unmount(t)
+	m.restart(t)
 	r.signal(t, syscall.SIGKILL)
-	m.mount(t)
+	// One that has lost its registry, and one that is made then.
+	for range 2 {
+		if got := try(t, "ls", m.path("team/hello/_tags")); got.stdout != "v1\n" || got.code == 0 {
+			t.Errorf("the tags are %q, exit code %d", got.stdout, got.code)
+		}
+		m.restart(t)
+	}
 	if got := m.cat(t, "team/hello:v1/files/artifact.txt"); got != "hello world\n" {
 		t.Errorf("the file holds %q", got)
 	}
