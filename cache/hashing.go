@@ -201,11 +201,12 @@ func (t *table) toHash(i int, pass *pass) ([]byte, error) {
 	if w := t.whereIs(i); fl == nil && (w == sure || w == stored) {
 		fl = t.load(i)
 	}
+	ofDisk := fl != nil && fl.run == nil
 	t.mu.Unlock()
-	if fl == nil || fl.run != nil {
+	if !ofDisk {
 		return nil, nil
 	}
-	<-fl.done // the disk's
+	<-fl.done
 	return fl.data, fl.err
 }
 
