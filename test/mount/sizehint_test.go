@@ -3,6 +3,8 @@ package mount
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -55,6 +57,10 @@ func TestWrongSizeByHead(t *testing.T) {
 				if f.Count(http.MethodHead, "/blobs/") < 2 {
 					t.Error("the registry isn't asked again")
 				}
+				eventually(t, "the blob is kept, whole", func() bool {
+					_, err := os.Lstat(filepath.Join(m.cache, "v2/blobs/sha256", filepath.Base(blob)))
+					return err == nil
+				})
 				f.Inject(fakeregistry.Fault{Method: http.MethodHead, Path: "/blobs/", Status: http.StatusNotFound})
 				time.Sleep(2 * time.Second) // longer is as good
 				m.same(t, original, m.path(blob))
