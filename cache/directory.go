@@ -125,14 +125,13 @@ func (d *Directory) size(h Holding) int64 {
 // Cache.PutIndex), as far as they are as they were written.
 func (d *Directory) Indexes(prefix string) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		c := &Cache{disk: d.disk}
 		paths, err := filepath.Glob(filepath.Join(d.disk.root, "indexes", prefix+"*"))
 		if err != nil {
 			return
 		}
 		for _, path := range paths {
-			name := filepath.Base(path)
-			if content, ok := c.Index(name); ok && !yield(name, content) {
+			file, _ := d.disk.readFile(path, maxIndexFile+headerSize+maxIndexName)
+			if name, content, ok := parseIndex(file); ok && !yield(name, content) {
 				return
 			}
 		}

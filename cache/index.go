@@ -26,13 +26,29 @@ func (c *Cache) Index(name string) ([]byte, bool) {
 	if data == nil {
 		return nil, false
 	}
-	content, ok := bytes.CutPrefix(data, indexHeader(name))
-	if !ok || len(content) < 4 || binary.BigEndian.Uint32(content) != indexChecksum(name, content[4:]) {
+	of, content, ok := parseIndex(data)
+	if !ok || of != name {
 		c.disk.damaged(path)
 		return nil, false
 	}
 	c.disk.used(path, info)
-	return content[4:], true
+	return content, true
+}
+
+// parseIndex is what an index file holds, and of what; false if it isn't as it was
+// written.
+func parseIndex(file []byte) (name string, content []byte, ok bool) {
+	rest, ok := bytes.CutPrefix(file, []byte(indexMagic))
+	if !ok || len(rest) < 2 {
+		return "", nil, false
+	}
+	length := int(binary.BigEndian.Uint16(rest))
+	if rest = rest[2:]; len(rest) < length+4 {
+		return "", nil, false
+	}
+	name, rest = string(rest[:length]), rest[length:]
+	content = rest[4:]
+	return name, content, binary.BigEndian.Uint32(rest) == indexChecksum(name, content)
 }
 
 // PutIndex keeps data on disk under a name: something that was found out about a

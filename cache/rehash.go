@@ -1,9 +1,7 @@
 package cache
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -178,18 +176,8 @@ func (d *Directory) rehashIndex(h Holding, progress func(int64)) error {
 		return err
 	}
 	progress(int64(len(content)))
-	wrong := fmt.Errorf("its checksum is another: %w", errDamaged)
-	rest, ok := bytes.CutPrefix(content, []byte(indexMagic))
-	if !ok || len(rest) < 2 {
-		return wrong
-	}
-	length := int(binary.BigEndian.Uint16(rest))
-	if rest = rest[2:]; len(rest) < length+4 {
-		return wrong
-	}
-	name, rest := string(rest[:length]), rest[length:]
-	if binary.BigEndian.Uint32(rest) != indexChecksum(name, rest[4:]) {
-		return wrong
+	if _, _, ok := parseIndex(content); !ok {
+		return fmt.Errorf("its checksum is another: %w", errDamaged)
 	}
 	return nil
 }

@@ -3,13 +3,15 @@ package fs
 import (
 	"slices"
 	"strings"
+
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // children finds the names of a directory in a registry's catalog, which lists
 // whole names of repositories: each child is found once, however many
 // repositories are below it.
 //
-// It doesn't remember all that it found. Catalogs are sorted, either by bytes
+// It doesn't remember all that it found. Catalogs are sorted (resolver/order.go), either by bytes
 // ("a", "a-b", "a/c") or by path ("a", "a/c", "a-b"); in the first order a
 // child can come back after others, but only after such whose names begin with
 // its own. So it is enough to remember the names which the latest begins with.
@@ -50,18 +52,12 @@ func (c *children) next(name string) (child string, isNew bool) {
 // what is below would have come before. So a name with nothing below it doesn't take
 // the rest of a long catalog.
 func (c *children) passed(page []string) bool {
-	inOrder := slices.IsSorted(page) || slices.IsSortedFunc(page, func(a, b string) int { return strings.Compare(byPath(a), byPath(b)) })
-	return c.below != "" && !c.sorted && len(page) > 0 && inOrder &&
+	return c.below != "" && !c.sorted && len(page) > 0 && resolver.InOrder(page) &&
 		!slices.ContainsFunc(page, func(name string) bool { return !after(name, c.below) })
 }
 
 // after tells whether a name that isn't below a namespace stands after it in
 // both orders.
 func after(name, below string) bool {
-	return name > below && byPath(name) > byPath(below)
-}
-
-// byPath makes the order of bytes the order of paths.
-func byPath(name string) string {
-	return strings.ReplaceAll(name, "/", "\x00")
+	return name > below && resolver.ByComponent(name) > resolver.ByComponent(below)
 }

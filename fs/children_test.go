@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // list runs names through children, as a catalog in pages would.
@@ -26,7 +28,7 @@ func TestChildren(t *testing.T) {
 	byBytes := slices.Clone(names)
 	slices.Sort(byBytes)
 	byPaths := slices.Clone(names)
-	slices.SortFunc(byPaths, func(a, b string) int { return strings.Compare(byPath(a), byPath(b)) })
+	slices.SortFunc(byPaths, func(a, b string) int { return strings.Compare(resolver.ByComponent(a), resolver.ByComponent(b)) })
 
 	for order, sorted := range map[string][]string{"bytes": byBytes, "path": byPaths} {
 		for below, want := range map[string][]string{
@@ -67,7 +69,7 @@ func TestChildrenOnce(t *testing.T) {
 			child, _, _ := strings.Cut(name, "/")
 			want[child] = true
 		}
-		for _, order := range []func(string) string{func(s string) string { return s }, byPath} {
+		for _, order := range []func(string) string{func(s string) string { return s }, resolver.ByComponent} {
 			slices.SortFunc(names, func(a, b string) int { return strings.Compare(order(a), order(b)) })
 			found, _ := list("", names)
 			if len(found) != len(want) {

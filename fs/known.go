@@ -3,14 +3,10 @@ package fs
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -41,12 +37,6 @@ const (
 	keyName, keyLength = "key", 32
 	// hasPrefix begins the names of evidence on disk.
 	hasPrefix = "has-"
-	// maxKeeping bounds the digests that wait to be noted on disk. What finds no
-	// place is asked for again, or isn't there while the registry is down.
-	maxKeeping = 1024
-	// credentialWait is how long a credential is waited for to note what was
-	// shown with it: an unmount waits for that.
-	credentialWait = 2 * time.Second
 )
 
 // anonymous is the credential of what is asked without any.
@@ -103,12 +93,9 @@ func (r *repository) reached(d digest.Digest) {
 // stays beside it, and the credential. It holds the digest and the repository's name,
 // for who wants to know what the cache has of which (Holders), and no credential.
 type evidence struct {
-	tree *tree
-	key  func() []byte
-
-	mu      sync.Mutex // guards what follows
-	pending []shown
-	writing bool
+	tree   *tree
+	key    func() []byte
+	noting notebook[shown]
 }
 
 // shown is that a repository has a digest.
@@ -118,7 +105,9 @@ type shown struct {
 }
 
 func newEvidence(t *tree) *evidence {
-	return &evidence{tree: t, key: sync.OnceValue(func() []byte { return evidenceKey(t.cache) })}
+	e := &evidence{tree: t, key: sync.OnceValue(func() []byte { return evidenceKey(t.cache) })}
+	e.noting = notebook[shown]{tree: t, write: e.write}
+	return e
 }
 
 // evidenceKey is the key of a cache's evidence; a new one where it has none.
@@ -148,9 +137,7 @@ func (e *evidence) keepKey() {
 // name is that of the entry for a digest. A repository's name begins with its
 // registry's.
 func (e *evidence) name(r *repository, credential string, d digest.Digest) string {
-	mac := hmac.New(sha256.New, e.key())
-	mac.Write([]byte(strings.Join([]string{r.name, credential, d.String()}, "\x00")))
-	return hasPrefix + hex.EncodeToString(mac.Sum(nil))
+	return e.entryName(hasPrefix, r.name, credential, d.String())
 }
 
 // has tells whether it is noted that the repository has a digest.
@@ -165,42 +152,11 @@ func (e *evidence) has(ctx context.Context, r *repository, d digest.Digest) bool
 	return ok && said == d.String()
 }
 
-// keep notes that the repository has a digest. Nobody waits for the disk.
-func (e *evidence) keep(r *repository, d digest.Digest) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.pending) >= maxKeeping {
-		return
-	}
-	e.pending = append(e.pending, shown{r, d})
-	if e.writing {
-		return
-	}
-	e.writing = e.tree.run(func() error {
-		for e.write() { //nolint:revive // until nothing is left
-		}
-		return nil
-	}, func(err error) {
-		if err != nil { // of a panic
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			e.writing = false
-		}
-	})
-}
+// keep notes that the repository has a digest.
+func (e *evidence) keep(r *repository, d digest.Digest) { e.noting.add(shown{r, d}) }
 
-// write notes what is pending; false once that is nothing.
-func (e *evidence) write() bool {
-	e.mu.Lock()
-	batch := e.pending
-	e.pending, e.writing = nil, len(batch) > 0
-	e.mu.Unlock()
-	if len(batch) > 0 {
-		e.keepKey()
-	}
-	// The mount may be at its end: what it has shown is noted all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.tree.ctx), credentialWait)
-	defer cancel()
+// write notes a batch.
+func (e *evidence) write(ctx context.Context, batch []shown) {
 	// A helper may have to run for a credential: once for each registry.
 	slices.SortStableFunc(batch, func(a, b shown) int { return strings.Compare(a.repo.origin, b.repo.origin) })
 	var origin, credential string
@@ -221,5 +177,4 @@ func (e *evidence) write() bool {
 			e.tree.cache.PutIndex(name, content)
 		}
 	}
-	return len(batch) > 0
 }

@@ -107,17 +107,17 @@ func (n *manifestNode) target(a *repositoryArtifact, host string, name *manifest
 
 // Getattr implements fusefs.NodeGetattrer.
 func (n *manifestNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	out.SetTimeout(n.describe(ctx, &out.Attr))
+	if _, known := n.time.get(); !known && !n.repo.promised(n.digest) {
+		_, _ = n.artifact(ctx) // a failure is in the log, and shown to who looks into it
+	}
+	out.SetTimeout(n.describe(&out.Attr))
 	return 0
 }
 
 // describe fills the directory's attributes, and tells how long they hold. That it
 // is a directory has to cost no request: until the manifest has been read, its time
 // is 1970.
-func (n *manifestNode) describe(ctx context.Context, out *fuse.Attr) (valid time.Duration) {
-	if _, known := n.time.get(); !known && !n.repo.promised(n.digest) {
-		_, _ = n.artifact(ctx) // a failure is in the log, and shown to who looks into it
-	}
+func (n *manifestNode) describe(out *fuse.Attr) (valid time.Duration) {
 	created, known := n.time.get()
 	n.tree.directory(out, created)
 	if !known {

@@ -81,8 +81,9 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 		return nil, syscall.ENOENT
 	}
 	m := &manifestNode{manifestPart{node: node{tree: n.tree}, repo: n.repo, digest: d, time: &moment{}}}
+	var a *repositoryArtifact
 	if !n.repo.promised(d) {
-		if _, err := n.repo.artifact(ctx, d); err != nil {
+		if a, err = n.repo.artifact(ctx, d); err != nil {
 			return nil, n.tree.errno(ctx, "look up manifest", n.repo.reference(d.String()), err)
 		}
 	}
@@ -90,8 +91,11 @@ func (n *manifestDigestsNode) Lookup(ctx context.Context, name string, out *fuse
 	if before, ok := inode.Operations().(*manifestNode); ok {
 		m = before
 	}
+	if a != nil {
+		m.time.settle(a.Created)
+	}
 	out.SetEntryTimeout(forever)
-	out.SetAttrTimeout(m.describe(ctx, &out.Attr))
+	out.SetAttrTimeout(m.describe(&out.Attr))
 	return inode, 0
 }
 

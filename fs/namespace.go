@@ -100,43 +100,60 @@ func (n *namespaceNode) lookupReference(ctx context.Context, reference string, o
 // and never read it.
 func (n *namespaceNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	met := n.registry.remote.Met(n.name)
+	var first []fuse.DirEntry // the repository's parts, where it is one
+	var why error             // it can't be told
+	asked := n.name == ""
+	ask := func(ctx context.Context) (kind resolver.Kind) {
+		if kind, why = n.registry.kind(ctx, n.name); kind == resolver.KindRepository {
+			first = n.parts()
+		}
+		asked = ctx.Err() == nil // else it is asked again
+		return kind
+	}
 	d := &directory{tree: n.tree, listed: n.Lookup}
-	d.list = func(ctx context.Context, emit func([]fuse.DirEntry) error) error { return n.list(ctx, met, emit) }
+	d.list = func(ctx context.Context, emit func([]fuse.DirEntry) error) error {
+		if !asked {
+			ask(ctx)
+		}
+		return n.list(ctx, first, why, met, emit)
+	}
 	d.fail = func(err error) syscall.Errno {
 		return n.tree.errno(n.tree.ctx, "list", n.reference(), err)
 	}
-	if n.name != "" && len(met) == 0 {
-		kind, err := n.registry.kind(ctx, n.name)
+	if !asked && len(met) == 0 {
+		kind := ask(ctx)
 		switch {
-		case errors.Is(err, context.Canceled):
-			return nil, 0, n.tree.errno(ctx, "list", n.reference(), err)
-		case err == nil && kind == resolver.KindNone:
+		case errors.Is(why, context.Canceled):
+			return nil, 0, n.tree.errno(ctx, "list", n.reference(), why)
+		case why == nil && kind == resolver.KindNone:
 			return nil, 0, syscall.ENOENT
 		}
 	}
 	return lookupDirectory{d}, 0, 0
 }
 
+// parts are the entries of the directories that only a repository has.
+func (n *namespaceNode) parts() []fuse.DirEntry {
+	list := make([]fuse.DirEntry, len(parts))
+	for i, part := range parts {
+		list[i] = entry(part, partIdentity(n.reference(), part))
+	}
+	return list
+}
+
 // list lists the parts of a repository, then what the registry's catalog has
 // below this name, then what was met there and the catalog lacks. Where there is
 // no catalog that is all, and everything can still be opened by its name; where the
-// registry can't be reached, the list ends with that.
-func (n *namespaceNode) list(ctx context.Context, met []string, emit func([]fuse.DirEntry) error) error {
-	first := dots(n.EmbeddedInode())
-	if n.name != "" {
-		kind, err := n.registry.kind(ctx, n.name)
-		switch {
-		case err != nil && (ctx.Err() != nil || gone(err) && len(met) == 0):
-			return err
-		case err != nil:
-			n.tree.complaints.warn("list: it may be a repository", n.reference(), err)
-		case kind == resolver.KindRepository:
-			for _, part := range parts {
-				first = append(first, entry(part, partIdentity(n.reference(), part)))
-			}
-		}
+// registry can't be reached, the list ends with that. why is that it can't be told
+// whether it is a repository.
+func (n *namespaceNode) list(ctx context.Context, first []fuse.DirEntry, why error, met []string, emit func([]fuse.DirEntry) error) error {
+	switch {
+	case why != nil && (ctx.Err() != nil || gone(why) && len(met) == 0):
+		return why
+	case why != nil:
+		n.tree.complaints.warn("list: it may be a repository", n.reference(), why)
 	}
-	if err := emit(first); err != nil {
+	if err := emit(append(dots(n.EmbeddedInode()), first...)); err != nil {
 		return err
 	}
 	begun, met, err := n.listCatalog(ctx, met, emit)

@@ -27,8 +27,16 @@ type moment struct{ known atomic.Pointer[time.Time] }
 
 func newMoment(t time.Time) *moment {
 	m := &moment{}
-	m.known.Store(&t)
+	m.settle(t)
 	return m
+}
+
+// settle takes the time of a manifest that has been read. It is a copy: a pointer into
+// what was read would keep that.
+func (m *moment) settle(t time.Time) {
+	if m != nil {
+		m.known.Store(&t)
+	}
 }
 
 // get is the time, and whether it is known. A nil moment never is.
@@ -61,9 +69,8 @@ func (p *manifestPart) reference() string { return p.repo.reference(p.digest.Str
 // artifact is what the manifest says.
 func (p *manifestPart) artifact(ctx context.Context) (*repositoryArtifact, syscall.Errno) {
 	a, err := p.repo.artifact(ctx, p.digest)
-	if err == nil && p.time != nil {
-		created := a.Created // and not a pointer into the artifact, which would keep it
-		p.time.known.Store(&created)
+	if err == nil {
+		p.time.settle(a.Created)
 	}
 	return a, p.tree.errno(ctx, "read manifest", p.reference(), err)
 }

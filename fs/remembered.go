@@ -2,13 +2,9 @@ package fs
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -44,11 +40,14 @@ type notedTag struct {
 // remembered is what is noted on disk of registries' answers. All of it is nothing
 // to rely on.
 type remembered struct {
-	tree *tree
+	tree   *tree
+	noting notebook[noted]
+}
 
-	mu      sync.Mutex // guards what follows
-	pending []noted
-	writing bool
+func newRemembered(t *tree) *remembered {
+	m := &remembered{tree: t}
+	m.noting = notebook[noted]{tree: t, write: m.write}
+	return m
 }
 
 // A noted is one thing to note: that the registry of a repository has answered, and
@@ -61,10 +60,10 @@ type noted struct {
 	notedTag
 }
 
-// tag notes what a tag of a repository stands for. Nobody waits for the disk.
+// tag notes what a tag of a repository stands for.
 func (m *remembered) tag(r *repository, tag string, d digest.Digest) {
 	if !r.local {
-		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Digest: d, Said: time.Now()}})
+		m.noting.add(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Digest: d, Said: time.Now()}})
 	}
 }
 
@@ -72,58 +71,24 @@ func (m *remembered) tag(r *repository, tag string, d digest.Digest) {
 // isn't to come back.
 func (m *remembered) deny(r *repository, tag string, err error) {
 	if !r.local && (missing(err) || denied(err)) {
-		m.note(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Said: time.Now(), denied: true}})
+		m.noting.add(noted{origin: r.origin, credential: r.credential, repository: r.name, tag: tag, notedTag: notedTag{Said: time.Now(), denied: true}})
 	}
 }
 
 // host notes that a registry has answered.
 func (m *remembered) host(r *registry) {
-	m.note(noted{origin: r.remote.Host(), credential: r.remote.Asking, notedTag: notedTag{Said: time.Now()}})
+	m.noting.add(noted{origin: r.remote.Host(), credential: r.remote.Asking, notedTag: notedTag{Said: time.Now()}})
 }
 
-func (m *remembered) note(n noted) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.pending) >= maxKeeping {
-		return
-	}
-	m.pending = append(m.pending, n)
-	if m.writing {
-		return
-	}
-	m.writing = m.tree.run(func() error {
-		for m.write() { //nolint:revive // until nothing is left
-		}
-		return nil
-	}, func(err error) {
-		if err != nil { // of a panic
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.writing = false
-		}
-	})
-}
-
-// write notes what is pending; false once that is nothing.
-func (m *remembered) write() bool {
-	m.mu.Lock()
-	batch := m.pending
-	m.pending, m.writing = nil, len(batch) > 0
-	m.mu.Unlock()
-	if len(batch) > 0 {
-		m.tree.evidence.keepKey()
-	}
+// write notes a batch.
+func (m *remembered) write(ctx context.Context, batch []noted) {
 	byOrigin := map[string][]noted{}
 	for _, n := range batch {
 		byOrigin[n.origin] = append(byOrigin[n.origin], n)
 	}
-	// The mount may be at its end: what it was told is noted all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.tree.ctx), credentialWait)
-	defer cancel()
 	for _, of := range byOrigin {
 		m.writeRegistry(ctx, of)
 	}
-	return len(batch) > 0
 }
 
 // writeRegistry notes what one registry said.
@@ -192,9 +157,7 @@ func (m *remembered) merge(entry string, added map[string]notedTag, most int) {
 
 // entry is the name of the entry for a registry or a repository.
 func (m *remembered) entry(kind, name, credential string) string {
-	mac := hmac.New(sha256.New, m.tree.evidence.key())
-	mac.Write([]byte(strings.Join([]string{kind, name, credential}, "\x00")))
-	return kind + "-" + hex.EncodeToString(mac.Sum(nil))
+	return m.tree.evidence.entryName(kind+"-", kind, name, credential)
 }
 
 // read is what an entry holds, nil where there is none.

@@ -66,7 +66,7 @@ type tree struct {
 	charts       *lru.Cache[*images.Tree, *chart]
 	layouts      *lru.Cache[string, *layoutContent]
 	evidence     *evidence
-	remembered   remembered
+	remembered   *remembered
 	images       *images.Images
 	entries      *lru.Cache[layerEntries, fusefs.StableAttr]
 
@@ -103,7 +103,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.again = again{tree: t, hosts: map[string]*refresh{}}
 	t.ahead = tagsAhead{tree: t}
 	t.evidence = newEvidence(t)
-	t.remembered = remembered{tree: t}
+	t.remembered = newRemembered(t)
 	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
 	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)

@@ -83,7 +83,7 @@ func (r *Registry) children(ctx context.Context, name string) (bool, error) {
 	found := false
 	err := r.repositories(ctx, prefix, func(names []string) error {
 		found = slices.ContainsFunc(names, func(s string) bool { return strings.HasPrefix(s, prefix) })
-		heeded := len(names) > 0 && inOrder(names) && !slices.ContainsFunc(names, func(s string) bool { return !follows(s, prefix) })
+		heeded := len(names) > 0 && InOrder(names) && !slices.ContainsFunc(names, func(s string) bool { return !follows(s, prefix) })
 		if found || heeded {
 			return errEnough
 		}
@@ -95,23 +95,8 @@ func (r *Registry) children(ctx context.Context, name string) (bool, error) {
 	return found, nil
 }
 
-// inOrder tells whether a page of a list is in one of the orders that follows knows:
-// Quay's catalog is in none.
-func inOrder(names []string) bool {
-	return slices.IsSorted(names) || slices.IsSortedFunc(names, func(a, b string) int {
-		return strings.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
-	})
-}
-
 // errEnough ends a list whose rest isn't needed.
 var errEnough = errors.New("enough")
-
-// follows tells whether a list that begins after last may hold name. Some
-// registries sort by byte, some (distribution) by component, as if '/' came
-// before all else.
-func follows(name, last string) bool {
-	return name > last || strings.ReplaceAll(name, "/", "\x00") > strings.ReplaceAll(last, "/", "\x00")
-}
 
 // refusalLasts is how long a registry whose catalog couldn't be had isn't asked for
 // it again, but by who lists it.

@@ -99,3 +99,9 @@ func cutToken(s string) (token, rest string) {
 	}
 	return s[:end], s[end:]
 }
+
+// isToken tells whether s is one, as a header's name has to be (section 5.1).
+func isToken(s string) bool {
+	token, rest := cutToken(s)
+	return token != "" && rest == ""
+}

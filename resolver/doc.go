@@ -18,7 +18,7 @@
 //
 // What is there is decided by evidence: evidence.go has the table.
 //
-// An answer is judged by its bytes, and once: what kind a document is (kind.go),
+// An answer is judged by its bytes, and once: what kind a document is (documenttype.go),
 // which of its descriptors are any (part.go), which bytes of a blob came
 // (answer.go), and whether a document, list or token came compressed (inflate.go).
 // Headers can only contradict them. Where a range can't be had the whole blob is

@@ -5,13 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"regexp"
 	"slices"
 	"strings"
 )
-
-// headerName is a token of RFC 9110, section 5.6.2.
-var headerName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 // ownHeaders are those that say how a request is sent, or what of an answer is
 // wanted: another value would break it.
@@ -34,7 +30,7 @@ func ParseHeader(lines []string) (http.Header, error) {
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("header %d has no colon: NAME: VALUE", i+1)
-		case !headerName.MatchString(name):
+		case !isToken(name):
 			return nil, fmt.Errorf("the name of header %d isn't one (RFC 9110, section 5.1)", i+1)
 		case slices.Contains(ownHeaders, name):
 			return nil, fmt.Errorf("header %s can't be given", name)

@@ -114,7 +114,7 @@ func parseManifest(d digest.Digest, content []byte) (*Manifest, error) {
 // check refuses a document that isn't of that kind, or has more annotations than
 // that. The version may be missing: only what a document states that is none is
 // another one.
-func (doc *document) check(k kind, maxAnnotations int) error {
+func (doc *document) check(k documentKind, maxAnnotations int) error {
 	// A document with the fields of two kinds could mean one thing here and
 	// another elsewhere: CVE-2021-41190.
 	isManifest := doc.Config != nil || doc.Layers != nil

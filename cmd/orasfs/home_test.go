@@ -10,11 +10,15 @@ import (
 
 // HOME is where it says, unless that is somebody else's.
 func TestHomeDirectory(t *testing.T) {
+	root, err := user.LookupId("0")
+	if err != nil {
+		t.Skip(err)
+	}
 	if os.Geteuid() == 0 {
 		if got := homeDirectory("/home/of/sudo"); got != "/home/of/sudo" {
 			t.Errorf("root's home is %s", got)
 		}
-		if got := homeDirectory(""); got != "/root" {
+		if got := homeDirectory(""); got != root.HomeDir {
 			t.Errorf("without HOME root's home is %q", got)
 		}
 		asPlainUser(t, "TestHomeDirectory")
@@ -26,13 +30,13 @@ func TestHomeDirectory(t *testing.T) {
 	}
 	dir := realDir(t)
 	for home, want := range map[string]string{
-		"":                          me.HomeDir,
-		"/root":                     me.HomeDir,
-		"/root/below":               me.HomeDir,
-		"/":                         me.HomeDir,
-		dir:                         dir,
-		"/tmp":                      "/tmp", // another's, where all may write
-		filepath.Join(dir, "to-be"): filepath.Join(dir, "to-be"),
+		"":                                   me.HomeDir,
+		root.HomeDir:                         me.HomeDir,
+		filepath.Join(root.HomeDir, "below"): me.HomeDir,
+		"/":                                  me.HomeDir,
+		dir:                                  dir,
+		"/tmp":                               "/tmp", // another's, where all may write
+		filepath.Join(dir, "to-be"):          filepath.Join(dir, "to-be"),
 	} {
 		if got := homeDirectory(home); got != want {
 			t.Errorf("with HOME=%s it is %s, not %s", home, got, want)

@@ -43,16 +43,7 @@ func TestTLSOnLocalhost(t *testing.T) {
 					m.flags = append(m.flags, test.value)
 				}
 				m.env = strings.Split(test.env, "\n")
-				cmd := m.command()
-				cmd.Dir = filepath.Dir(c.authority)
-				if r := finish(t, cmd); r.code != 0 {
-					t.Fatalf("%s: exit code %d\n%s", r.command, r.code, r.stderr)
-				}
-				path := contentPath("app")
-				if target == "none" {
-					path = host + "/" + path
-				}
-				m.same(t, original, m.path(path))
+				m.readsFrom(t, filepath.Dir(c.authority), host, original)
 			})
 		}
 	}
@@ -71,15 +62,22 @@ func TestClientCertificate(t *testing.T) {
 	m.refused(t, m.command(), 1, host+" wants a client certificate", "--cert-file")
 	for _, target := range []string{host, "none"} {
 		m := prepare(t, target, "--ca-file", c.authority, "--cert-file", filepath.Base(c.file), "-o", "key-file="+c.key)
-		cmd := m.command()
-		cmd.Dir = filepath.Dir(c.file)
-		if r := finish(t, cmd); r.code != 0 {
-			t.Fatalf("%s: exit code %d\n%s", r.command, r.code, r.stderr)
-		}
-		path := contentPath("app")
-		if target == "none" {
-			path = host + "/" + path
-		}
-		m.same(t, original, m.path(path))
+		m.readsFrom(t, filepath.Dir(c.file), host, original)
 	}
+}
+
+// readsFrom mounts a registry, or all, by a command that runs in a directory, and
+// compares the file of its repository app.
+func (m *mount) readsFrom(t *testing.T, dir, host, original string) {
+	t.Helper()
+	cmd := m.command()
+	cmd.Dir = dir
+	if r := finish(t, cmd); r.code != 0 {
+		t.Fatalf("%s: exit code %d\n%s", r.command, r.code, r.stderr)
+	}
+	path := contentPath("app")
+	if m.target == "none" {
+		path = host + "/" + path
+	}
+	m.same(t, original, m.path(path))
 }

@@ -27,18 +27,18 @@ const (
 	mediaTypeAny = "application/octet-stream"
 )
 
-// A kind is what a document is, whoever's media type it has.
-type kind int
+// A documentKind is what a document is, whoever's media type it has.
+type documentKind int
 
 const (
-	kindUnknown kind = iota
+	kindUnknown documentKind = iota
 	kindManifest
 	kindIndex
 	kindArtifact
 	kindSchema1
 )
 
-func kindOf(mediaType string) kind {
+func kindOf(mediaType string) documentKind {
 	switch mediaType {
 	case ocispec.MediaTypeImageManifest, mediaTypeDockerManifest:
 		return kindManifest
