@@ -108,13 +108,7 @@ func (d *directory) end() {
 // can't be opened.
 func (d *directory) open(ctx context.Context) syscall.Errno {
 	d.start()
-	select {
-	case p, ok := <-d.pages:
-		if !ok { // the tree is closed
-			p = page{err: context.Canceled, last: true}
-		}
-		d.page, d.err, d.done = p.entries, p.err, p.last
-	case <-ctx.Done():
+	if !d.receive(ctx) {
 		d.end()
 		return syscall.EINTR
 	}
@@ -123,6 +117,20 @@ func (d *directory) open(ctx context.Context) syscall.Errno {
 	}
 	d.end()
 	return d.fail(d.err)
+}
+
+// receive waits for the next page; false is that ctx has ended before.
+func (d *directory) receive(ctx context.Context) bool {
+	select {
+	case p, ok := <-d.pages:
+		if !ok { // the tree is closed
+			p = page{err: context.Canceled, last: true}
+		}
+		d.page, d.err, d.done = p.entries, p.err, p.last
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Readdirent implements fusefs.FileReaddirenter.
@@ -155,13 +163,7 @@ func (d *directory) read(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 			}
 			return nil, 0
 		}
-		select {
-		case p, ok := <-d.pages:
-			if !ok { // the tree is closed
-				p = page{err: context.Canceled, last: true}
-			}
-			d.page, d.err, d.done = p.entries, p.err, p.last
-		case <-ctx.Done():
+		if !d.receive(ctx) {
 			return nil, syscall.EINTR
 		}
 	}

@@ -60,7 +60,8 @@
 // is 1970 until it has been read.
 //
 // What registries said is noted on disk, so that a mount that is made in an outage
-// has names for what the cache holds: remembered.go.
+// has names for what the cache holds: remembered.go. Who writes it is notebook.go, and
+// what of it tells which repositories the cache has content of is holders.go.
 //
 // _tags lists the tags of the registry, or those that were met where it has no list, and who looks at one after the other has
 // those that follow resolved ahead (tagsahead.go). _manifests and _blobs what this mount

@@ -16,7 +16,9 @@
 // that are exact or an error, redirects that are remembered, and what is known
 // of a host.
 //
-// What is there is decided by evidence: evidence.go has the table.
+// What is there is decided by evidence: evidence.go has the table, met.go what has
+// given something. Who an error is about (the registry, its token service, a proxy,
+// where it redirects to) says party.go.
 //
 // An answer is judged by its bytes, and once: what kind a document is (documenttype.go),
 // which of its descriptors are any (part.go), which bytes of a blob came

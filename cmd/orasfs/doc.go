@@ -2,6 +2,7 @@
 //
 //	orasfs mount [flags] [TARGET] MOUNTPOINT
 //	orasfs umount [--lazy] MOUNTPOINT
+//	orasfs cache info|verify|prune
 //	orasfs version
 //	orasfs completion SHELL
 //
@@ -27,7 +28,10 @@
 // root's (home.go).
 //
 // mount(8) and fstab work with the type fuse.orasfs: what mount.fuse3 runs,
-// "orasfs TARGET MOUNTPOINT -o OPTIONS", mounts too.
+// "orasfs TARGET MOUNTPOINT -o OPTIONS", mounts too, and so does what mount(8) calls
+// mount.orasfs or mount.fuse.orasfs (mounthelper.go). A service of Type=notify is told
+// how its mount is (notify.go). Where a daemon has died mount takes its mount away
+// (revive.go).
 //
 // The exit code is 0, 1 for a failure, or 2 for a command line that can't be
 // run.

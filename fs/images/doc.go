@@ -13,6 +13,7 @@
 //	layer.go     one layer: open, being indexed, or held for the next who needs it
 //	waiters.go   who waits for an opening; without any it ends
 //	room.go      the memory that openings take, bounded over the mount
+//	pass.go      the part of it that a layer takes while it is read through
 //	failures.go  what didn't open and won't the next time
 //	file.go      one open file, which holds its layer
 //
@@ -20,8 +21,10 @@
 //
 // Memory: what is held is within a quarter of what the mount may use, and what
 // openings take for a while within all of it; what needs more is refused with
-// [archive.ErrTooLarge]. Beyond that are the layers of files that are open, and what
-// a pass makes: a lump is taken for it, and its index is at most half of all.
+// [archive.ErrTooLarge]. A pass asks for what it makes as that grows; where all of them
+// wait for each other, one goes beyond the bound until it ends, and so does one more
+// for each 5 seconds in which nothing is given back. Beyond the bound are the layers of
+// files that are open.
 //
 // An opening goes on as long as somebody waits for it, has a file of it open, or
 // looked into it within [Linger]. A layer that two images have is opened once.
