@@ -237,8 +237,8 @@ func inheritedReport() *reportPipe {
 }
 
 // mounted says that the mount answers, and what else the user should know. The pipe
-// stays open for as long as the
-// process lives: go-fuse wants descriptor 3 never to be a file of a mount.
+// stays open for as long as the process lives: go-fuse wants descriptor 3 never to be
+// a file of a mount.
 func (r *reportPipe) mounted(remark string) error {
 	line := reportMounted
 	if remark != "" {
