@@ -44,16 +44,19 @@ func (w *workplace) mount(ctx context.Context, cache, host string, flags ...stri
 	return m, nil
 }
 
-// daemon finds the process that serves the mount, by its command line.
+// daemon finds the process that serves the mount: by its program's file, since
+// it is called orasfs whatever that file's name, and by its command line.
 func (m *mount) daemon() (pid int, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return 0, err
 	}
 	for _, file := range files {
+		process := filepath.Dir(file)
+		program, _ := os.Readlink(filepath.Join(process, "exe"))
 		line, err := os.ReadFile(file)
-		if err == nil && strings.HasPrefix(string(line), m.w.orasfs+"\x00") && strings.Contains(string(line), "\x00"+m.dir+"\x00") {
-			return strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err == nil && program == m.w.orasfs && strings.Contains(string(line), "\x00"+m.dir+"\x00") {
+			return strconv.Atoi(filepath.Base(process))
 		}
 	}
 	return 0, fmt.Errorf("no process serves %s", m.dir)
