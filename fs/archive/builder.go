@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -40,9 +39,8 @@ type builder struct {
 
 	// hide are names at the root that belong to the format and not to the tree.
 	hide map[string]bool
-	// added, if not nil, is called after each entry with the offset in the
-	// stream up to which the tar has been read.
-	added func(off int64) error
+	// added, if not nil, is called after each entry.
+	added func()
 }
 
 func newBuilder(skip func(error)) *builder { return &builder{skip: skip, most: maxIndex} }
@@ -243,19 +241,19 @@ func (b *builder) addSpan(s span) error {
 }
 
 // soFar is the index of the entries that came first, up to the first whose
-// content ends after the given spans do. It is what the builder has, and no copy: all
-// of that only grows at its end.
-func (b *builder) soFar(spans []span) *index {
+// content ends after the given spans do, and how many those are: not less than before,
+// which is how many they were for the spans before. It is what the builder has, and no
+// copy: all of that only grows at its end.
+func (b *builder) soFar(spans []span, before int) (x *index, n int) {
 	last := spans[len(spans)-1]
 	end := last.stream + last.length
-	n := slices.IndexFunc(b.ends, func(e int64) bool { return e > end })
-	if n < 0 {
-		n = len(b.ends)
+	for n = before; n < len(b.ends) && b.ends[n] <= end; {
+		n++
 	}
 	return &index{
 		layout: layoutSpans, size: end, entries: table{frozen(b.entries[:n*entrySize]), entrySize},
 		extents: table{frozen(b.extents), extentSize}, heap: heap(frozen(b.heap.bytes)), passing: spans,
-	}
+	}, n
 }
 
 // A stream is where a layer's contents are.

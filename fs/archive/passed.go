@@ -1,38 +1,54 @@
 package archive
 
-// What a pass has come by is shown each time the stream is longer by a share,
-// and at first by firstShown, in bytes: a tree takes time in proportion to its
-// entries, and so all of them together take some times as long as the last.
-const (
-	firstShown = 4 << 20
-	shownShare = 3 // a third longer
-)
-
-// showPassed has the source be told of what the pass of b and c has come by.
-// What comes after a file that the spans don't hold is left out.
+// showPassed has the source be told of what the pass of b and c has come by, after each
+// span. What comes after a file that the spans don't hold is left out.
 func showPassed(s *Source, b *builder, c *spanCutter) {
 	if s.Passed == nil {
 		return
 	}
-	next, end := int64(firstShown), int64(0)
-	b.added = func(off int64) error {
-		if off < next {
-			return nil
-		}
-		next = off + off/shownShare
+	shown, entries := 0, 0
+	b.added = func() {
 		spans := c.cutSoFar()
-		if len(spans) == 0 {
-			return nil
+		if len(spans) <= shown {
+			return
 		}
-		last := spans[len(spans)-1]
-		if last.stream+last.length == end {
-			return nil // no more than last time
+		shown = len(spans)
+		x, n := b.soFar(spans, entries)
+		if n == entries {
+			return // they hold a part of one file
 		}
-		end = last.stream + last.length
+		entries = n
 		p := s.passing
-		l := &Layer{source: p.partial(), index: b.soFar(spans), identity: s.key(""), keep: p.key, partial: true}
-		l.full.Store(l.index)
+		l := &Layer{source: p.partial(), index: x, identity: s.key(""), keep: p.key, partial: true}
+		l.full.Store(x)
 		s.Passed(l)
-		return nil
 	}
+}
+
+// shownShare is by which share a layer has to have grown, in entries, to be worth
+// another tree whatever is looked for: a tree takes time in proportion to its entries,
+// and so all of them together take some times as long as the last.
+const shownShare = 3 // a third
+
+// ShowsMore tells whether a tree of what a pass has come by may give an answer about
+// path which one of what it had come by before, since, couldn't: there is much more of
+// it, or the entry of path is new. One that is made through a link shows by and by.
+func (l *Layer) ShowsMore(since *Layer, path string) bool {
+	if l == since {
+		return false
+	}
+	if !l.partial || !since.partial || l.keep != since.keep {
+		return true
+	}
+	x, from := l.index, since.index.entries.len()
+	if x.entries.len() >= from+from/shownShare {
+		return true
+	}
+	inDir, called := cutLast(path)
+	for i := from; i < x.entries.len(); i++ {
+		if dir, name := x.name(x.entries.at(i)); name == called && dir == inDir {
+			return true
+		}
+	}
+	return false
 }

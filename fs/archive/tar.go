@@ -82,11 +82,8 @@ func scanTar(in tarInput, b *builder) error {
 			if err := b.add(*e); err != nil {
 				return err
 			}
-			if b.added == nil {
-				continue
-			}
-			if err := b.added(t.off); err != nil {
-				return err
+			if b.added != nil {
+				b.added()
 			}
 		}
 	}

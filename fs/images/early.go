@@ -21,7 +21,7 @@ func (o *opening) find(ctx context.Context, path string) (*Tree, archive.Node, b
 			return o.tree, n, ok, nil
 		default:
 		}
-		t, err := o.soFar(ctx)
+		t, err := o.soFar(ctx, path)
 		if err != nil {
 			return nil, archive.Node{}, false, err
 		}
@@ -39,8 +39,9 @@ func (o *opening) find(ctx context.Context, path string) (*Tree, archive.Node, b
 	}
 }
 
-// soFar is the tree of what is known; nil is nothing.
-func (o *opening) soFar(ctx context.Context) (*Tree, error) {
+// soFar is the tree of what is known, or one made before that says as much about path;
+// nil is nothing.
+func (o *opening) soFar(ctx context.Context, path string) (*Tree, error) {
 	select {
 	case <-o.early:
 	case <-ctx.Done():
@@ -55,7 +56,7 @@ func (o *opening) soFar(ctx context.Context) (*Tree, error) {
 	for _, k := range list {
 		t.passing, t.layers, t.sources = append(t.passing, k.archive), append(t.layers, k.layer), append(t.sources, k.source)
 	}
-	if slices.Equal(o.seen, t.passing) {
+	if !o.showsMore(t.passing, path) {
 		return o.part, nil
 	}
 	// Who is interrupted while making it leaves that to the next who asks.
@@ -74,6 +75,23 @@ func (o *opening) soFar(ctx context.Context) (*Tree, error) {
 	t.is(tree, o.image.key)
 	o.seen, o.part = t.passing, t
 	return t, nil
+}
+
+// showsMore tells whether a tree of these layers may say more about path than that of
+// those that were seen: as many are the same ones, the topmost, as far as they were known
+// then.
+//
+// Who has the token calls it.
+func (o *opening) showsMore(layers []*archive.Layer, path string) bool {
+	if len(o.seen) != len(layers) {
+		return true
+	}
+	for i, l := range layers {
+		if l.ShowsMore(o.seen[i], path) {
+			return true
+		}
+	}
+	return false
 }
 
 // A known layer is what is known of one: all, or what its pass has come by.

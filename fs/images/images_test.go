@@ -326,6 +326,31 @@ func TestFindWaitsForLowerLayers(t *testing.T) {
 	}
 }
 
+// Something is found once the span is here that it ends in, however much more it takes
+// until there is so much more that everybody looks again.
+func TestFoundWithItsSpan(t *testing.T) {
+	w := newWorkplace(t, 0)
+	b := newBlob(large(t, 40))
+	m := w.image("app", b)
+	b.let(22<<20, nil)
+	if tree, _, ok, err := m.Find(t.Context(), "d/18"); err != nil || !ok || !tree.Partial() {
+		t.Fatalf("d/18: %v, %v", ok, err)
+	}
+	found := make(chan error, 1)
+	go func() {
+		tree, n, ok, err := m.Find(t.Context(), "d/22")
+		if err == nil && (!ok || !tree.Partial() || n.Name() != "22") {
+			err = fmt.Errorf("found: %v", ok)
+		}
+		found <- err
+	}()
+	b.let(26<<20, nil) // at most 25 entries, d among them: less than a third more than the 20 that were seen
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+	b.let(len(b.data), nil)
+}
+
 // A layer's first bytes are asked for while it isn't known yet whether a table of
 // contents lies beside it.
 func TestBeginningBesideTable(t *testing.T) {

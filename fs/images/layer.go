@@ -145,16 +145,16 @@ func (l *layer) open(ctx context.Context) (err error) {
 	return err
 }
 
-// besideTable is how large a layer is at least whose first bytes are asked for beside
+// BesideTable is how large a layer is at least whose first bytes are asked for beside
 // the question for its table of contents, in bytes: a small one may be fetched whole for
 // them.
-const besideTable = 8 << 20
+const BesideTable = 8 << 20
 
 // table is the layer's table of contents that lies beside it. Whether there is one
 // takes some questions: the layer's first bytes are asked for beside them, since mostly
 // there is none, and all of it is needed then.
 func (l *layer) table(ctx context.Context, source *archive.Source) []byte {
-	if source.Size < besideTable {
+	if source.Size < BesideTable {
 		return l.source.Table(ctx, source)
 	}
 	beginning, enough := context.WithCancel(ctx)
