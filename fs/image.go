@@ -60,8 +60,8 @@ func (a *repositoryArtifact) source(i int) *images.Source {
 		DiffID: a.diffID(i), Store: r.archives(), Log: r.tree.log.With("reference", r.reference(a.Digest.String())),
 	}}
 	whose := r.origin
-	if a.mayHaveTable(&src.Source) {
-		whose, src.Table = r.name, a.ztoc
+	if m := (imageManifest{a.Manifest, r}); m.mayHaveTable(&src.Source) {
+		whose, src.Table = r.name, m.ztoc
 	}
 	src.Key = fmt.Sprintf("%s %s %s %d", whose, src.TOCKey(), src.DiffID, desc.Size)
 	src.Open = func() (images.Blob, error) { return r.openRead(desc) }

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/orasfs/orasfs/fs/artifact"
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // A manifestNode is the directory of a manifest or an index. It never changes, and
@@ -39,6 +40,9 @@ type manifestName struct {
 	asks func(a *repositoryArtifact) bool
 	// node makes the inode of what isn't a link.
 	node newInode
+	// ahead, if not nil, begins to ask for what a look into it needs when the manifest
+	// has just come.
+	ahead func(*repository, *resolver.Manifest)
 }
 
 // A newInode makes the inode of something in a manifest's directory.
@@ -52,7 +56,7 @@ var manifestNames = []manifestName{
 	{name: "config", mode: syscall.S_IFREG, in: hasConfig("config"), ofHost: true, node: (*manifestNode).newConfig},
 	{name: "files", mode: syscall.S_IFDIR, in: always, ofHost: true, node: (*manifestNode).newFiles},
 	{name: "layers", mode: syscall.S_IFDIR, in: always, ofHost: true, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &layersNode{p.below()} })},
-	{name: "rootfs", mode: syscall.S_IFDIR, in: hasRootFS, ofHost: true, node: (*manifestNode).newRootFS},
+	{name: "rootfs", mode: syscall.S_IFDIR, in: hasRootFS, ofHost: true, node: (*manifestNode).newRootFS, ahead: (*repository).imageAhead},
 	{name: "referrers", mode: syscall.S_IFDIR, in: always, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &referrersNode{manifestPart: p.below()} })},
 	{name: "layout", mode: syscall.S_IFDIR, in: always, node: directoryOf(func(p *manifestPart) fusefs.InodeEmbedder { return &layoutNode{p.below()} })},
 	{name: "layout.tar", mode: syscall.S_IFREG, in: always, asks: listsOthers, node: (*manifestNode).layoutTar},
@@ -132,14 +136,18 @@ func (n *manifestNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	if found == nil {
 		return nil, syscall.ENOENT
 	}
-	a, errno := n.artifact(ctx)
+	var ahead []func(*resolver.Manifest)
+	if found.ahead != nil {
+		ahead = append(ahead, func(m *resolver.Manifest) { found.ahead(n.repo, m) })
+	}
+	a, errno := n.artifact(ctx, ahead...)
 	if errno != 0 {
 		return nil, errno
 	}
 	of, host := a, ""
 	if found.ofHost {
 		var err error
-		if of, host, err = a.forHost(ctx); err != nil {
+		if of, host, err = a.forHost(ctx, ahead...); err != nil {
 			return nil, n.tree.errno(ctx, "read manifest of the platform", n.reference(), err)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // A manifestPart is what a manifest's directory and those in it are made of. It
@@ -66,9 +68,9 @@ func (p *manifestPart) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse
 // reference names the manifest in errors and in the log.
 func (p *manifestPart) reference() string { return p.repo.reference(p.digest.String()) }
 
-// artifact is what the manifest says.
-func (p *manifestPart) artifact(ctx context.Context) (*repositoryArtifact, syscall.Errno) {
-	a, err := p.repo.artifact(ctx, p.digest)
+// artifact is what the manifest says; ahead are as repository.artifact takes them.
+func (p *manifestPart) artifact(ctx context.Context, ahead ...func(*resolver.Manifest)) (*repositoryArtifact, syscall.Errno) {
+	a, err := p.repo.artifact(ctx, p.digest, ahead...)
 	if err == nil {
 		p.time.settle(a.Created)
 	}

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/fs/artifact"
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // A platformsNode is platforms/ of an index: a link to each of its manifests,
@@ -62,7 +63,7 @@ func (n *platformsNode) OpendirHandle(ctx context.Context, _ uint32) (fusefs.Fil
 // forHost is the artifact itself, or, of an index, that of the manifest which the
 // host would run, whose directory is below the index's at the path at. nil is that
 // there is none.
-func (a *repositoryArtifact) forHost(ctx context.Context) (of *repositoryArtifact, at string, err error) {
+func (a *repositoryArtifact) forHost(ctx context.Context, ahead ...func(*resolver.Manifest)) (of *repositoryArtifact, at string, err error) {
 	of = a
 	for of.IsIndex() {
 		i := artifact.Host(of.Manifests, a.repo.tree.platform)
@@ -75,7 +76,7 @@ func (a *repositoryArtifact) forHost(ctx context.Context) (of *repositoryArtifac
 			first := slices.IndexFunc(of.Manifests, func(desc ocispec.Descriptor) bool { return desc.Digest == d })
 			at = "platforms/" + of.PlatformNames[first]
 		}
-		if of, err = a.repo.artifact(ctx, d); err != nil {
+		if of, err = a.repo.artifact(ctx, d, ahead...); err != nil {
 			return nil, "", err
 		}
 	}

@@ -76,7 +76,10 @@ func (r *repository) reference(digestOrTag string) string {
 //
 // Bytes that the cache holds are right wherever they came from; whether this
 // repository has them is another question (known.go).
-func (r *repository) artifact(ctx context.Context, d digest.Digest) (*repositoryArtifact, error) {
+//
+// Where the manifest has to be read, ahead are called with it before its config is asked
+// for: they ask beside that for what comes after it.
+func (r *repository) artifact(ctx context.Context, d digest.Digest, ahead ...func(*resolver.Manifest)) (*repositoryArtifact, error) {
 	key := r.name + "@" + d.String()
 	if a, ok := r.tree.artifacts.get(key); ok {
 		return a, nil
@@ -89,6 +92,9 @@ func (r *repository) artifact(ctx context.Context, d digest.Digest) (*repository
 		m, err := r.manifest(ctx, d)
 		if err != nil {
 			return nil, err
+		}
+		for _, begin := range ahead {
+			begin(m)
 		}
 		a := r.describe(ctx, m)
 		r.tree.artifacts.add(key, a)

@@ -23,16 +23,22 @@ const (
 	maxZTOC = 256 << 20
 )
 
+// An imageManifest is what is asked about an image before its config is known.
+type imageManifest struct {
+	*resolver.Manifest
+	repo *repository
+}
+
 // mayHaveTable tells whether a layer may have a SOCI table of contents that is of use.
-func (a *repositoryArtifact) mayHaveTable(s *archive.Source) bool {
+func (a imageManifest) mayHaveTable(s *archive.Source) bool {
 	named := a.Annotations[archive.SOCIIndexDigest] != ""
-	return a.Image && strings.HasSuffix(s.MediaType, "gzip") && (named || s.Size >= minIndexed) && !s.OwnTable()
+	return isImage(a.Manifest) && strings.HasSuffix(s.MediaType, "gzip") && (named || s.Size >= minIndexed) && !s.OwnTable()
 }
 
 // ztoc is the SOCI table of contents of a layer, nil where there is none or none
 // is needed. That it can't be had is no failure: the layer is read without.
-func (a *repositoryArtifact) ztoc(ctx context.Context, s *archive.Source) []byte {
-	index, err := a.repo.tree.soci.get(ctx, a.repo.reference(a.Digest.String()), a.sociIndexOrNone)
+func (a imageManifest) ztoc(ctx context.Context, s *archive.Source) []byte {
+	index, err := a.sociIndexes(ctx)
 	desc, ok := index[s.Digest]
 	if err != nil || !ok {
 		return nil // why not the log has
@@ -51,9 +57,15 @@ func (a *repositoryArtifact) ztoc(ctx context.Context, s *archive.Source) []byte
 	return ztoc
 }
 
+// sociIndexes are the zTOCs of the image's layers, by the layers' digests, as they were
+// found last.
+func (a imageManifest) sociIndexes(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+	return a.repo.tree.soci.get(ctx, a.repo.reference(a.Digest.String()), a.sociIndexOrNone)
+}
+
 // sociIndexOrNone is sociIndex for all of the image's layers: that there is none, or
 // that it can't be had, is an answer too, so that not each layer asks.
-func (a *repositoryArtifact) sociIndexOrNone(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+func (a imageManifest) sociIndexOrNone(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
 	index, err := a.sociIndex(ctx)
 	if err == nil || ctx.Err() != nil {
 		return index, ctx.Err()
@@ -64,7 +76,7 @@ func (a *repositoryArtifact) sociIndexOrNone(ctx context.Context) (map[digest.Di
 
 // sociIndex are the zTOCs of the image's layers, by the layers' digests. The
 // manifest names the index (v2), or the index refers to the manifest (v1).
-func (a *repositoryArtifact) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
+func (a imageManifest) sociIndex(ctx context.Context) (map[digest.Digest]ocispec.Descriptor, error) {
 	if named, ok := a.Annotations[archive.SOCIIndexDigest]; ok {
 		d, err := parseDigest(named)
 		if err != nil {
