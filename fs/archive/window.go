@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -21,16 +22,25 @@ func inflateWindow(packed []byte) ([]byte, error) {
 	return window, nil
 }
 
+// windowPackers are kept for reuse: to make one takes longer than to pack a window.
+var windowPackers = sync.Pool{}
+
 // deflateWindow packs a window as a span has it.
 func deflateWindow(window []byte) ([]byte, error) {
 	if len(window) == 0 {
 		return nil, nil
 	}
 	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
-	if err != nil {
-		return nil, err
+	w, ok := windowPackers.Get().(*flate.Writer)
+	if ok {
+		w.Reset(&packed)
+	} else {
+		var err error
+		if w, err = flate.NewWriter(&packed, flate.BestSpeed); err != nil {
+			return nil, err
+		}
 	}
+	defer windowPackers.Put(w)
 	if _, err := w.Write(window); err != nil {
 		return nil, err
 	}
