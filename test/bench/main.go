@@ -60,6 +60,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) == 4 && os.Args[1] == plainFuseCommand {
+		if err := servePlainFuse(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench fuse:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
