@@ -197,9 +197,10 @@ func (a *applier) entry(i int) error {
 }
 
 // redo sees to the directories that the layer has entries for, when some were
-// taken away by later ones: at the end of a layer those are given their times, and
-// must be there (containerd refuses the layer otherwise; umoci never takes away what
-// the layer has made). So what is missing is made again, without what was in it.
+// taken away by later ones: at the end of a layer those are given their times, by their
+// paths, and must be there (containerd refuses the layer otherwise; umoci never takes
+// away what the layer has made). So what is missing is made again, without what was in
+// it, and what has taken the place of one gets its time.
 func (a *applier) redo() error {
 	for i := range a.x.entries.len() {
 		r := a.x.entries.at(i)
@@ -212,15 +213,22 @@ func (a *applier) redo() error {
 		if err != nil {
 			return err
 		}
-		if why != "" || len(w.beyond) > 0 && a.names[place{w.at, w.beyond[0]}] != 0 {
-			continue // no way, or something else than a directory on it
+		if why != "" {
+			continue
 		}
-		dir, why, err := a.makeAll(w.at, w.beyond)
+		at := w.at
+		if len(w.beyond) > 0 {
+			if other := a.names[place{w.at, w.beyond[0]}]; other == 0 {
+				at, why, err = a.makeAll(w.at, w.beyond)
+			} else if at = a.dents[other].inode; len(w.beyond) > 1 {
+				continue // no way: it isn't a directory
+			}
+		}
 		if err != nil {
 			return err
 		}
 		if why == "" {
-			a.inodes[dir].time = ref{a.k, uint32(i)} //nolint:gosec // at most maxEntries
+			a.inodes[at].time = ref{a.k, uint32(i)} //nolint:gosec // at most maxEntries
 		}
 	}
 	return nil
