@@ -23,7 +23,8 @@ const ownMemory = 16 << 20
 // up and not forgotten, isn't --memory's to bound. With a fixed limit the collector
 // would run without a pause once that alone is near it, and so it would with many
 // fetches on their way. So the limit follows what is live: a quarter more, if that is
-// more.
+// more. And since each collection goes through all of those names, there may be as many
+// bytes between two of them as there are live beyond the limit.
 func limitMemory(o cache.Options) {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
@@ -34,7 +35,7 @@ func limitMemory(o cache.Options) {
 }
 
 // limitOf is the limit when so many bytes are live.
-func limitOf(least, live int64) int64 { return max(least, live+live/4) }
+func limitOf(least, live int64) int64 { return max(least, live+live/4, live+(live-least)) }
 
 // liveBytes is what the last collection left of the heap, and all that isn't the
 // heap's: the limit is of both (runtime/debug.SetMemoryLimit).

@@ -7,7 +7,7 @@ import (
 
 func TestLimitFollowsWhatIsLive(t *testing.T) {
 	const mib = 1 << 20
-	for live, want := range map[int64]int64{0: 320 * mib, 200 * mib: 320 * mib, 256 * mib: 320 * mib, 400 * mib: 500 * mib} {
+	for live, want := range map[int64]int64{0: 320 * mib, 200 * mib: 320 * mib, 256 * mib: 320 * mib, 400 * mib: 500 * mib, 640 * mib: 960 * mib} {
 		if got := limitOf(320*mib, live); got != want {
 			t.Errorf("with %d MiB live it is %d MiB, want %d", live/mib, got/mib, want/mib)
 		}
