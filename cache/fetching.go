@@ -128,10 +128,21 @@ func (f *Fetching) add(from, to int64) {
 	f.Here += to - from
 	for from < to {
 		part := from * FetchingParts / f.Size // both are far below 1<<57
-		end := min(to, ((part+1)*f.Size+FetchingParts-1)/FetchingParts)
+		end := min(to, f.partAt(part+1))
 		f.Parts[part] += end - from
 		from = end
 	}
+}
+
+// partAt is where a part begins: not all are equal to a byte.
+func (f *Fetching) partAt(part int64) int64 { return (part*f.Size + FetchingParts - 1) / FetchingParts }
+
+// Filled is how much of each part is here, from 0 to 1.
+func (f *Fetching) Filled() (filled [FetchingParts]float64) {
+	for i, n := range f.Parts {
+		filled[i] = float64(n) / float64(f.partAt(int64(i)+1)-f.partAt(int64(i)))
+	}
+	return filled
 }
 
 // A rate is how fast something comes: each part counts for less the longer ago it

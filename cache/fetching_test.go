@@ -142,8 +142,8 @@ func TestFetchingParts(t *testing.T) {
 		}
 		var all int64
 		for i, n := range f.Parts {
-			if all += n; n < size/FetchingParts-1 || n > size/FetchingParts+1 {
-				t.Errorf("part %d of %d bytes has %d", i, size, n)
+			if all += n; n < size/FetchingParts-1 || n > size/FetchingParts+1 || f.Filled()[i] != 1 {
+				t.Errorf("part %d of %d bytes has %d, and is filled to %f", i, size, n, f.Filled()[i])
 			}
 		}
 		if all != size || f.Here != size {

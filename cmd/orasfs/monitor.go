@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+)
+
+// A monitor is how a daemon is looked at: over its socket, by whoever mounted
+// (statussocket.go), and where it is asked for over HTTP, by what watches machines.
+type monitor struct {
+	log     *slog.Logger
+	address net.Listener // of --metrics-addr; nil is none
+	pprof   bool
+
+	servers []*http.Server
+	working sync.WaitGroup // servers, and what they answer
+
+	mu    sync.Mutex // guards ended, and with it that nothing is added to working
+	ended bool
+}
+
+// monitorGrace is what who is being answered gets when the daemon ends.
+const monitorGrace = time.Second
+
+// newMonitor takes the address that the user has given, and answers nobody yet.
+func (r *mountRequest) newMonitor(ctx context.Context, log *slog.Logger) (*monitor, error) {
+	m := &monitor{log: log, pprof: r.pprof}
+	if r.metricsAddr == "" {
+		return m, nil
+	}
+	var err error
+	if m.address, err = new(net.ListenConfig).Listen(ctx, "tcp", r.metricsAddr); err != nil {
+		return nil, fmt.Errorf("--metrics-addr %s: %w", r.metricsAddr, err)
+	}
+	return m, nil
+}
+
+// watch answers for what is served, until end. Without a socket a mount is as good as
+// with one.
+func (m *monitor) watch(ctx context.Context, s *served) {
+	socket, err := listenForStatus(ctx, s.note)
+	if err != nil {
+		m.log.Warn("orasfs status can't ask this mount", "error", err)
+	} else {
+		m.serve(socket, statusHandler(s))
+	}
+	if m.address == nil {
+		return
+	}
+	metrics, err := metricsHandler(s)
+	if err != nil {
+		m.log.Error("no metrics are served", "error", err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
+	mux.Handle("GET /healthz", newHealth(s.note.Mountpoint))
+	if m.pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	m.log.Info("metrics are served", "address", m.address.Addr())
+	m.serve(m.address, mux)
+}
+
+// serve answers on a listener until end.
+func (m *monitor) serve(l net.Listener, handler http.Handler) {
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if !m.begin() {
+				http.Error(w, "the mount is ending", http.StatusServiceUnavailable)
+				return
+			}
+			defer m.working.Done()
+			handler.ServeHTTP(w, req)
+		}),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       time.Minute,
+		WriteTimeout:      2 * time.Minute, // a profile takes a while
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(m.log.Handler(), slog.LevelDebug),
+	}
+	m.servers = append(m.servers, server)
+	m.working.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			m.log.Error("nobody is answered any more", "address", l.Addr(), "error", err)
+		}
+	})
+}
+
+// begin counts one more who is answered, until end.
+func (m *monitor) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ended {
+		m.working.Add(1)
+	}
+	return !m.ended
+}
+
+// end answers nobody any more, and returns once nobody is being answered.
+func (m *monitor) end() {
+	m.mu.Lock()
+	m.ended = true
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), monitorGrace)
+	defer cancel()
+	for _, server := range m.servers {
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close() // which ends the contexts of those that are answered
+		}
+	}
+	m.working.Wait()
+	if m.address != nil {
+		_ = m.address.Close() // it may never have been served
+	}
+}
+
+// statusHandler answers with how a mount is.
+func statusHandler(s *served) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.status()) // who asked may be gone
+	})
+	return mux
+}
