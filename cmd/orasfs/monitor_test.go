@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // Who is being answered when a daemon ends is waited for, and nobody else is answered.
@@ -19,6 +20,7 @@ func TestMonitorEnds(t *testing.T) {
 	m.serve(l, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		close(answering)
 		<-req.Context().Done()
+		time.Sleep(50 * time.Millisecond) // or more
 		ended = true
 	}))
 	asked := make(chan error, 1)
