@@ -100,6 +100,15 @@ func (h *health) check(ctx context.Context) error {
 	}
 }
 
+// end waits until nobody asks any more, or for monitorGrace: what asks was killed, and is
+// gone at the latest when the mount is.
+func (h *health) end() {
+	select {
+	case h.asking <- struct{}{}:
+	case <-time.After(monitorGrace):
+	}
+}
+
 // askMount asks a mount, as the program that health starts, and gives the exit code.
 func askMount(mountpoint string, stderr io.Writer) int {
 	var st unix.Statfs_t

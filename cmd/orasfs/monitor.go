@@ -20,6 +20,7 @@ type monitor struct {
 	address net.Listener // of --metrics-addr; nil is none
 	pprof   bool
 
+	health  *health // nil where nobody can ask
 	servers []*http.Server
 	working sync.WaitGroup // servers, and what they answer
 
@@ -62,7 +63,8 @@ func (m *monitor) watch(ctx context.Context, s *served) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
-	mux.Handle("GET /healthz", newHealth(s.note.Mountpoint))
+	m.health = newHealth(s.note.Mountpoint)
+	mux.Handle("GET /healthz", m.health)
 	if m.pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -122,6 +124,9 @@ func (m *monitor) end() {
 		}
 	}
 	m.working.Wait()
+	if m.health != nil {
+		m.health.end()
+	}
 	if m.address != nil {
 		_ = m.address.Close() // it may never have been served
 	}

@@ -37,7 +37,9 @@ func TestMonitorEnds(t *testing.T) {
 	if !ended {
 		t.Error("somebody is being answered still")
 	}
-	<-asked
+	if <-asked == nil {
+		t.Error("an answer came that nobody gave")
+	}
 	if _, err := net.Dial("tcp", l.Addr().String()); err == nil { //nolint:noctx // at once
 		t.Error("somebody listens still")
 	}

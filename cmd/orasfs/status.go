@@ -212,7 +212,7 @@ func (f *foundMounts) ask(ctx context.Context) []*mountStatus {
 // ask asks a mount's daemon how it is, or finds out why it doesn't say. nil is that it
 // has ended in order meanwhile.
 func (m *foundMount) ask(ctx context.Context, dir string) *mountStatus {
-	s := &mountStatus{mountNote: mountNote{Mountpoint: dir}, State: stateUnknown}
+	s := newStatus(mountNote{Mountpoint: dir}, stateUnknown)
 	if m.mount != nil {
 		s.Target = m.mount.Source
 	}

@@ -115,9 +115,17 @@ type indexStatus struct {
 	Since   time.Time `json:"since"`
 }
 
+// newStatus is one of which nothing more is known. Its lists are empty, in JSON too.
+func newStatus(n mountNote, state string) *mountStatus {
+	return &mountStatus{
+		mountNote: n, State: state, Hosts: []hostStatus{}, Trouble: []hostTrouble{}, Retries: map[string]int64{},
+		Fetching: []fetchStatus{}, Indexing: []indexStatus{}, Errors: []recentError{},
+	}
+}
+
 // status is how it is now.
 func (s *served) status() *mountStatus {
-	of, stats := &mountStatus{mountNote: s.note, State: stateServing}, s.mount.Stats()
+	of, stats := newStatus(s.note, stateServing), s.mount.Stats()
 	of.Hosts, of.Trouble = hostStatuses(s.traffic.Snapshot()), troubles(s.traffic.States())
 	of.Retries = s.traffic.Retries()
 	of.Reads = readStatus{Bytes: stats.ReadBytes, PassthroughOpens: stats.PassthroughOpens}
@@ -132,11 +140,10 @@ func (s *served) status() *mountStatus {
 		DiskLimit: c.DiskLimit, EvictedBytes: c.EvictedBytes, WrongDigests: c.WrongDigests,
 	}
 	of.Fetching = fetchStatuses(s.cache.Fetching())
-	of.Indexing = []indexStatus{}
 	for _, i := range s.mount.Indexing() {
 		of.Indexing = append(of.Indexing, indexStatus{i.Digest.String(), i.Size, i.Reached, i.Entries, i.Since})
 	}
-	of.Errors = s.errors.all()
+	of.Errors = append(of.Errors, s.errors.all()...)
 	return of
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -45,8 +47,8 @@ func (s *mountStatus) printCounts(line func(string, ...any)) {
 	for _, h := range s.Hosts {
 		line("  %s:\t%s received; %s", h.Host, humanBytes(h.Received), requestsText(h.Requests))
 	}
-	for reason, n := range s.Retries {
-		line("  sent again:\t%d times, %s", n, reason)
+	for _, reason := range slices.Sorted(maps.Keys(s.Retries)) {
+		line("  sent again:\t%d times, %s", s.Retries[reason], reason)
 	}
 }
 
