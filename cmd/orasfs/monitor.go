@@ -20,12 +20,14 @@ type monitor struct {
 	address net.Listener // of --metrics-addr; nil is none
 	pprof   bool
 
-	health  *health // nil where nobody can ask
-	servers []*http.Server
+	health  *health        // nil where nobody can ask
 	working sync.WaitGroup // servers, and what they answer
+	ending  sync.Once
 
-	mu    sync.Mutex // guards ended, and with it that nothing is added to working
-	ended bool
+	mu      sync.Mutex // guards what follows, and with ended that nothing is added to working
+	servers []*http.Server
+	ended   bool
+	stop    context.CancelFunc // of taking over a socket; nil where nobody does
 }
 
 // monitorGrace is what who is being answered gets when the daemon ends.
@@ -48,9 +50,12 @@ func (r *mountRequest) newMonitor(ctx context.Context, log *slog.Logger) (*monit
 // with one.
 func (m *monitor) watch(ctx context.Context, s *served) {
 	socket, err := listenForStatus(ctx, s.note)
-	if err != nil {
+	switch {
+	case errors.Is(err, errTaken):
+		m.takeOver(ctx, s)
+	case err != nil:
 		m.log.Warn("orasfs status can't ask this mount", "error", err)
-	} else {
+	default:
 		m.serve(socket, statusHandler(s))
 	}
 	if m.address == nil {
@@ -76,6 +81,39 @@ func (m *monitor) watch(ctx context.Context, s *served) {
 	m.serve(m.address, mux)
 }
 
+// takeEvery is how often a daemon asks for the socket that another one has: mostly the
+// one before it at the same place, which is ending.
+const takeEvery = 200 * time.Millisecond
+
+// takeOver has the status answered once nobody else has the socket.
+func (m *monitor) takeOver(ctx context.Context, s *served) {
+	m.log.Debug("another daemon has the socket of this mountpoint", "mountpoint", s.note.Mountpoint)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return
+	}
+	ctx, m.stop = context.WithCancel(ctx)
+	m.working.Go(func() {
+		for {
+			socket, err := listenForStatus(ctx, s.note)
+			switch {
+			case err == nil:
+				m.serve(socket, statusHandler(s))
+				return
+			case !errors.Is(err, errTaken):
+				m.log.Warn("orasfs status can't ask this mount", "error", err)
+				return
+			}
+			select {
+			case <-time.After(takeEvery):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
 // serve answers on a listener until end.
 func (m *monitor) serve(l net.Listener, handler http.Handler) {
 	server := &http.Server{
@@ -92,6 +130,12 @@ func (m *monitor) serve(l net.Listener, handler http.Handler) {
 		WriteTimeout:      2 * time.Minute, // a profile takes a while
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(m.log.Handler(), slog.LevelDebug),
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		_ = l.Close() // nobody has been answered
+		return
 	}
 	m.servers = append(m.servers, server)
 	m.working.Go(func() {
@@ -111,10 +155,16 @@ func (m *monitor) begin() bool {
 	return !m.ended
 }
 
-// end answers nobody any more, and returns once nobody is being answered.
-func (m *monitor) end() {
+// end answers nobody any more, and returns once nobody is being answered. It may be
+// called again.
+func (m *monitor) end() { m.ending.Do(m.endNow) }
+
+func (m *monitor) endNow() {
 	m.mu.Lock()
 	m.ended = true
+	if m.stop != nil {
+		m.stop()
+	}
 	m.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), monitorGrace)
 	defer cancel()

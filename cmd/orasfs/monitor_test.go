@@ -61,3 +61,35 @@ func TestMonitorGivesAddressBack(t *testing.T) {
 		t.Error("somebody listens still")
 	}
 }
+
+// A daemon that finds the socket taken has it once the other one has ended, and gives up
+// with its own end.
+func TestMonitorTakesOver(t *testing.T) {
+	dir := runtimeIn(t)
+	before, err := listenForStatus(t.Context(), noteOf("/mnt/a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &monitor{log: slog.New(slog.DiscardHandler)}
+	m.watch(t.Context(), &served{note: noteOf("/mnt/a")})
+	inVain := &monitor{log: m.log}
+	inVain.watch(t.Context(), &served{note: noteOf("/mnt/a")})
+	inVain.end()
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute) // it bounds a hang
+	for {
+		conn, err := net.Dial("unix", before.base+socketSuffix) //nolint:noctx // at once
+		if err == nil {
+			_ = conn.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody has the socket: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	m.end()
+	wantNoFiles(t, dir)
+}

@@ -55,6 +55,7 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	}
 	log.Info("mounted", "target", r.target.text, "mountpoint", r.mountpoint)
 	monitor.watch(ctx, &served{note: r.note(), traffic: traffic, cache: content, mount: server, errors: recent})
+	defer monitor.end() // before what it looks at is closed
 	if err := mounted(server.Remark()); err != nil {
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()

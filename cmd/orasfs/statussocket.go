@@ -43,13 +43,8 @@ func runtimeName(mountpoint string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// A daemon that finds its note locked tries so often to have it.
-const (
-	takeTries = 10
-	takeEvery = 20 * time.Millisecond
-)
-
-// errTaken is that a living daemon has the socket.
+// errTaken is that somebody else has the socket: a living daemon, or for a moment
+// whoever looks whether there is one.
 var errTaken = errors.New("another daemon has it")
 
 // A statusSocket is a mount's files, while its daemon has them.
@@ -67,15 +62,7 @@ func listenForStatus(ctx context.Context, m mountNote) (*statusSocket, error) {
 		return nil, err
 	}
 	s := &statusSocket{base: filepath.Join(dir, runtimeName(m.Mountpoint))}
-	// Whoever looks whether a dead daemon lives has its lock for a moment.
-	for try := 0; ; try++ {
-		s.note, err = lockNote(s.base, os.O_CREATE)
-		if !errors.Is(err, errTaken) || try == takeTries {
-			break
-		}
-		time.Sleep(takeEvery)
-	}
-	if err != nil {
+	if s.note, err = lockNote(s.base, os.O_CREATE); err != nil {
 		return nil, fmt.Errorf("socket of %s: %w", m.Mountpoint, err)
 	}
 	if err := s.open(ctx, m); err != nil {
