@@ -20,6 +20,8 @@
 //	what is held in memory           memory.go, and latest.go where that is small
 //	blobs of at most 4 MiB           small.go; documents are such
 //	who waits for what, how long     flight.go
+//	what was counted                 stats.go
+//	what is on its way now           fetching.go
 //	what a directory holds, by hand  directory.go; rehash.go, whether it is right
 //
 // It also keeps what others make of blobs: bytes in memory (Keep), indexes on

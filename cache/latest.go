@@ -36,6 +36,13 @@ func (l *latest) get(key string) ([]byte, bool) {
 	return found.data, true
 }
 
+// held is how many bytes are here now.
+func (l *latest) held() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(l.bytes)
+}
+
 // put takes a value, and gives up those that weren't read for longest.
 func (l *latest) put(key string, data []byte) {
 	l.mu.Lock()

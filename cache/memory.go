@@ -155,6 +155,35 @@ func (m *memory) set(key string, data []byte) {
 	m.offer(out)
 }
 
+// has tells whether a key is here, and leaves it as it was.
+func (m *memory) has(key string) bool {
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if m.closed {
+		return false
+	}
+	m.mu.Lock()
+	recent := m.index[key] != nil
+	m.mu.Unlock()
+	if recent {
+		return true
+	}
+	_, ok := m.often.GetTTL(key) // which doesn't count as a use
+	return ok
+}
+
+// held is how many bytes are here now.
+func (m *memory) held() int64 {
+	m.closing.RLock()
+	defer m.closing.RUnlock()
+	if m.closed {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.size + m.often.MaxCost() - m.often.RemainingCost()
+}
+
 func (m *memory) close() {
 	m.closing.Lock()
 	defer m.closing.Unlock()

@@ -236,6 +236,7 @@ func (t *table) shed(s *store) bool {
 		return false
 	}
 	t.cache.counts.evictions.Add(1)
+	t.cache.counts.evictedBytes.Add(int64(t.grid.length(i)))
 	return true
 }
 

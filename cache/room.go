@@ -184,7 +184,8 @@ func (r *room) space() (size, free int64) {
 
 // evict removes an entry, unless it was used meanwhile or somebody has it open.
 func (r *room) evict(e entry) {
-	if now, _, ok := lastUsed(e.path); !ok || now.After(e.used) {
+	now, size, ok := lastUsed(e.path)
+	if !ok || now.After(e.used) {
 		return
 	}
 	if info, err := os.Lstat(e.path); err == nil && info.IsDir() {
@@ -197,6 +198,7 @@ func (r *room) evict(e entry) {
 		}
 	}
 	r.disk.counts.evictions.Add(1)
+	r.disk.counts.evictedBytes.Add(size)
 	r.disk.log.Debug("evicted", "path", e.path)
 	r.disk.throwAway(e.path)
 }

@@ -261,6 +261,9 @@ func TestRoomToSpareIsMade(t *testing.T) {
 	if looks == 0 || looks > 40 {
 		t.Errorf("room was made %d times", looks)
 	}
+	if s := c.Stats(); s.EvictedBytes < s.Evictions*200_000 || s.EvictedBytes > s.Evictions*210_000 {
+		t.Errorf("%d indexes of 200,000 bytes were evicted, and %d bytes", s.Evictions, s.EvictedBytes)
+	}
 }
 
 // A blob that doesn't fit takes its share and keeps what came last; the others stay.

@@ -19,6 +19,7 @@ type run struct {
 	cancel  context.CancelCauseFunc
 	wanted  chan struct{} // closed once somebody waits; nil where somebody does from the start
 	wake    chan struct{} // holds one token when somebody wants something
+	began   time.Time
 
 	// Guarded by table.mu.
 	next    int  // the chunk that arrives next
@@ -37,7 +38,7 @@ const splitAfter = 8 << 20
 
 // newRun is a run for chunk i alone, to be extended and started. t.mu is held.
 func (t *table) newRun(f Fetcher, i int) *run {
-	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1, head: i == 0}
+	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1, head: i == 0, began: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(t.cache.ctx)
 	t.runs[r] = struct{}{}
 	t.users++

@@ -97,6 +97,7 @@ func (c *Cache) bringSmall(k Key, fetch func(context.Context) ([]byte, error)) (
 	if err := c.wrong.refusal(k); err != nil {
 		return nil, err
 	}
+	c.counts.misses.Add(1)
 	c.counts.fetches.Add(1)
 	data, err := fetch(c.ctx)
 	c.counts.fetchedBytes.Add(int64(len(data)))

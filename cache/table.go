@@ -42,6 +42,7 @@ type table struct {
 	complete  bool              // store is the whole blob, verified when it was put there
 	kept      []int             // chunks that this table had written, the oldest first
 	doubts    map[int]time.Time // when they were asked for again, by the first of their chunks
+	arriving  rate
 }
 
 // A chunk is what is known of one.
@@ -114,7 +115,12 @@ func (t *table) take(f Fetcher, first int, out []piece) (waits bool, err error) 
 				return false, cmp.Or(fl.err, errLate)
 			}
 			out[k] = piece{fl.data, fl}
-			if out[k].data == nil {
+			if out[k].data != nil {
+				t.cache.counts.memoryHits.Add(1)
+			} else {
+				if fl.run != nil { // else from disk
+					t.cache.counts.misses.Add(1)
+				}
 				runs = append(runs, t.hurry(f, fl, i)...)
 				out[k].flight, waits = t.flights[i], true
 			}
@@ -134,6 +140,7 @@ func (t *table) take(f Fetcher, first int, out []piece) (waits bool, err error) 
 		case unlooked:
 			out[k].flight = t.look(i)
 		default:
+			t.cache.counts.misses.Add(1)
 			runs = t.demand(f, i, runs)
 			out[k].flight, waits = t.flights[i], true
 		}
@@ -199,6 +206,7 @@ func (t *table) arrived(r *run, i int, data []byte) error {
 		fl = t.flights[i]
 	}
 	fl.land(data, nil)
+	t.arriving.add(len(data), time.Now())
 	r.next = i + 1
 	t.kick(i)
 	// The flight stays in its place until the chunk is on disk, so that nobody

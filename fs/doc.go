@@ -173,6 +173,12 @@
 // puts a colon into the path of a mount of every registry, which tar and skopeo
 // take for something else: they want a path from below.
 //
+// # What is counted
+//
+// The kernel's requests, what they took and what they read: requests.go. Who asks gets
+// numbers ([Server.Stats]) and what is being indexed ([Server.Indexing]); what is made of
+// them isn't this package's.
+//
 // # Errors
 //
 // errno.go is the only place where an error becomes what a program sees, and

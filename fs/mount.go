@@ -146,7 +146,7 @@ func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
 	}
 	options := t.kernelOptions(&o)
 	options.RootStableAttr = &id
-	server, err := fuse.NewServer(fusefs.NewNodeFS(root, options), o.Mountpoint, &options.MountOptions)
+	server, err := fuse.NewServer(counted{fusefs.NewNodeFS(root, options), &t.requests}, o.Mountpoint, &options.MountOptions)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.Mountpoint, err)
 	}

@@ -38,6 +38,7 @@ type tree struct {
 	log     *slog.Logger
 	owner   fuse.Owner
 
+	requests   requests
 	complaints *complaints
 	remark     string // for who mounts; set before anything is served
 	spent      *spent

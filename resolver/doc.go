@@ -33,6 +33,9 @@
 // down: requests to it fail at once, while it is asked in the background, once a
 // second, whether it is back. [Registry.Close] ends that.
 //
+// What hosts are asked, and how that goes, a [Traffic] counts (traffic.go), and it knows
+// which of them can't be asked now (hoststate.go).
+//
 // An operation on metadata ends within twice Options.Timeout, and so does what a
 // reader of a blob waits for ([Blob.Fetch]). A request is sent again after a
 // failure that may pass: at most five times, once after a stall. Credentials go

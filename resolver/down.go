@@ -172,7 +172,9 @@ func (h *host) probe(ctx context.Context) bool {
 	if own {
 		req = h.table.withHeader(req)
 	}
+	began := time.Now()
 	resp, err := h.transport.RoundTrip(req)
+	h.table.options.Traffic.answered(h.origin.Host, "probe", began, resp, err)
 	if err != nil {
 		return false
 	}

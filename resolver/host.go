@@ -77,10 +77,12 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 	sent := req.WithContext(req.Context())
 	sent.Header = sent.Header.Clone()
 	sent.Header.Set("Accept-Encoding", "identity")
+	began := time.Now()
 	resp, err := attempt(h.transport, sent, h.table.options.Timeout, func() {
 		release()
 		left()
 	})
+	h.table.options.Traffic.answered(h.origin.Host, askedFor(req, role), began, resp, err)
 	if err != nil {
 		return nil, &failure{host: h, role: role, err: err, sent: true}
 	}

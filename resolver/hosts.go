@@ -49,6 +49,7 @@ func newHosts(registry string, origin *url.URL, o Options) (*hosts, error) {
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.isLocal.Store(localName(origin.Hostname()))
+	o.Traffic.join(t)
 	return t, nil
 }
 
@@ -135,6 +136,7 @@ func (t *hosts) close() {
 	t.ending.Unlock()
 	t.cancel()
 	t.probes.Wait()
+	t.options.Traffic.leave(t)
 	t.mu.Lock()
 	all := make([]*host, 0, len(t.table))
 	for _, h := range t.table {

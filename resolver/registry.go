@@ -56,6 +56,7 @@ type Options struct {
 	Concurrency int
 	UserAgent   string       // "" is orasfs
 	Log         *slog.Logger // nil discards
+	Traffic     *Traffic     // counts what is asked; nil is nobody
 }
 
 // A Registry is a client of one registry.

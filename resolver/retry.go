@@ -26,6 +26,7 @@ const (
 type retries struct {
 	backoff time.Duration
 	log     *slog.Logger
+	traffic *Traffic
 
 	began    time.Time // when it was first tried
 	failures int       // since the beginning or the last progress
@@ -35,7 +36,7 @@ type retries struct {
 }
 
 func (r *Registry) newRetries() *retries {
-	return &retries{backoff: r.backoff, log: r.log, began: time.Now()}
+	return &retries{backoff: r.backoff, log: r.log, traffic: r.hosts.options.Traffic, began: time.Now()}
 }
 
 // try calls once until it succeeds or there is no use in going on.
@@ -85,6 +86,7 @@ func (t *retries) next(ctx context.Context, err error) error {
 		return t.giveUp(err)
 	}
 	t.failures++
+	t.traffic.retried(err)
 	t.log.Debug("request is sent again", "attempt", t.failures, "wait", wait, "error", redact(err))
 	if stopped := sleep(ctx, wait, fell); stopped != nil && !errors.Is(stopped, errStopped) {
 		return t.giveUp(stopped)

@@ -2,6 +2,7 @@
 //
 //	orasfs mount [flags] [TARGET] MOUNTPOINT
 //	orasfs umount [--lazy] MOUNTPOINT
+//	orasfs status [--watch] [--format json] [MOUNTPOINT]
 //	orasfs cache info|verify|prune
 //	orasfs version
 //	orasfs completion SHELL
@@ -32,6 +33,14 @@
 // mount.orasfs or mount.fuse.orasfs (mounthelper.go). A service of Type=notify is told
 // how its mount is (notify.go). Where a daemon has died mount takes its mount away
 // (revive.go).
+//
+// Each daemon has a socket, with mode 0600 in a directory of the user's own: in
+// $XDG_RUNTIME_DIR/orasfs, else, for root, /run/orasfs, else in the temporary directory
+// (runtimedir.go, statussocket.go). status asks there; of a mount whose daemon is dead,
+// or doesn't answer, it says so, and the exit code is 1. With --metrics-addr a daemon
+// serves /metrics for Prometheus (metrics.go), /healthz (health.go), which asks the mount
+// in a process of its own, and with --pprof /debug/pprof. What these show other packages
+// count, who know nothing of it: statuspage.go and metrics.go put it together.
 //
 // The exit code is 0, 1 for a failure, or 2 for a command line that can't be
 // run.

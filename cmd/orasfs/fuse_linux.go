@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -68,3 +70,6 @@ func isAllowOtherPermitted(config string) bool {
 	}
 	return false
 }
+
+// isFUSE tells whether what statfs(2) describes is a FUSE mount.
+func isFUSE(st *unix.Statfs_t) bool { return st.Type == unix.FUSE_SUPER_MAGIC }

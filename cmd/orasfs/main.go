@@ -8,6 +8,9 @@ import (
 )
 
 func main() {
+	if os.Args[0] == askMountName && len(os.Args) == 2 {
+		os.Exit(askMount(os.Args[1], os.Stderr))
+	}
 	if err := settleHome(); err != nil {
 		tell(os.Stderr, "orasfs: HOME: "+err.Error())
 		os.Exit(exitFailure)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,8 @@ type mountFlags struct {
 	platform            platform
 	options             []string
 	foreground, verbose bool
+	metricsAddr         string
+	pprof               bool
 }
 
 func (f *mountFlags) register(flags *pflag.FlagSet) {
@@ -79,6 +82,9 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more, and say where the log is")
 	flags.Var(&f.logFormat, "log-format", "how the log is written")
+
+	flags.StringVar(&f.metricsAddr, "metrics-addr", "", "serve metrics for Prometheus at /metrics, and /healthz, on `HOST:PORT`: to whoever can connect")
+	flags.BoolVar(&f.pprof, "pprof", false, "serve /debug/pprof on --metrics-addr too")
 
 	// Go writes 1m0s and 24h0m0s.
 	for name, shown := range map[string]string{"tag-ttl": "1m", "max-stale": "24h", "timeout": "30s"} {
@@ -129,10 +135,20 @@ func (f *mountFlags) check() error {
 	case f.cacheDir == "":
 		_, err := os.UserCacheDir()
 		return fmt.Errorf("--cache-dir is needed: there is no user's cache directory (%w)", err)
+	case f.pprof && f.metricsAddr == "":
+		return errors.New("--pprof needs --metrics-addr, where it is served")
+	case f.metricsAddr != "" && !isHostPort(f.metricsAddr):
+		return fmt.Errorf("--metrics-addr %s isn't HOST:PORT: 127.0.0.1:9090, or :9090 for all addresses", f.metricsAddr)
 	case strings.Contains(f.username, ":"):
 		return errors.New("--username can't contain a colon (RFC 7617, section 2)")
 	}
 	return nil
+}
+
+// isHostPort tells whether an address has a port, of this machine's own notation.
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	return err == nil && port != ""
 }
 
 // absolute makes paths independent of the working directory, which is / in

@@ -147,6 +147,8 @@ func TestUsageErrors(t *testing.T) {
 		{"concurrency", "", []string{"--concurrency=0"}, []string{"--concurrency"}},
 		{"verify", "", []string{"--verify=never"}, []string{"--verify", "lazy or full"}},
 		{"passthrough", "", []string{"--passthrough=on"}, []string{"--passthrough", "auto or off"}},
+		{"profiles nowhere", "", []string{"--pprof"}, []string{"--pprof", "--metrics-addr"}},
+		{"address without a port", "", []string{"--metrics-addr=localhost"}, []string{"--metrics-addr", "HOST:PORT"}},
 		{"log format", "", []string{"--log-format=xml"}, []string{"--log-format", "text or json"}},
 		{"unknown flag", "", []string{"--password=x"}, []string{"--password"}},
 		{"environment", "ORASFS_CACHE_SIZE=ten", nil, []string{"ORASFS_CACHE_SIZE", "not a size"}},

@@ -31,6 +31,9 @@ type mountRequest struct {
 	allowOther       bool
 	kernelOptions    []string
 
+	metricsAddr string
+	pprof       bool
+
 	secrets   secrets
 	verbose   bool
 	logFormat string
@@ -94,6 +97,8 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 		passthrough:   f.passthrough.value == "auto",
 		allowOther:    options.allowOther,
 		kernelOptions: options.kernel,
+		metricsAddr:   f.metricsAddr,
+		pprof:         f.pprof,
 		verbose:       f.verbose,
 		logFormat:     f.logFormat.value,
 		flags:         daemonFlags(cmd.Flags(), options),

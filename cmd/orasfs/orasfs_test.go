@@ -12,11 +12,14 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestMain lets the test binary be orasfs, for the scripts, and a daemon, for
-// the tests that start one.
+// TestMain lets the test binary be orasfs, for the scripts, and a daemon or what asks a
+// mount, for the tests that start one.
 func TestMain(m *testing.M) {
 	if behaviour := os.Getenv(fakeDaemonVariable); behaviour != "" && os.Getenv(daemonVariable) != "" {
 		os.Exit(fakeDaemon(behaviour))
+	}
+	if os.Args[0] == askMountName {
+		main()
 	}
 	testscript.Main(m, map[string]func(){"orasfs": main})
 }

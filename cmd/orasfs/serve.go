@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"time"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs"
@@ -15,6 +17,13 @@ import (
 // until ctx ends or somebody else unmounts. If mounted fails, nobody waits for the mount and it ends at once.
 func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func(remark string) error) (err error) {
 	limitMemory(r.cache)
+	recent, traffic := newRecentErrors(log.Handler()), new(resolver.Traffic)
+	log, r.registry.Traffic = slog.New(recent), traffic
+	monitor, err := r.newMonitor(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer monitor.end()
 	r.registry.Log, r.cache.Log = log, log
 	o, err := r.open(ctx, log)
 	if err != nil {
@@ -45,6 +54,8 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		return r.explain(err)
 	}
 	log.Info("mounted", "target", r.target.text, "mountpoint", r.mountpoint)
+	monitor.watch(ctx, &served{note: r.note(), traffic: traffic, cache: content, mount: server, errors: recent})
+	defer monitor.end() // before what it looks at is closed
 	if err := mounted(server.Remark()); err != nil {
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()
@@ -52,6 +63,11 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 	systemd := notifySystemd(ctx, log, r.target.text, r.mountpoint)
 	defer systemd.stop()
 	return untilUnmounted(ctx, server, log, systemd.stopping)
+}
+
+// note is whose mount it is.
+func (r *mountRequest) note() mountNote {
+	return mountNote{Target: r.target.text, Mountpoint: r.mountpoint, PID: os.Getpid(), Version: buildVersion(), Since: time.Now()}
 }
 
 // open opens what is to be mounted, and says how.

@@ -53,6 +53,9 @@ func umount(ctx context.Context, path string, lazy bool) error {
 	case err != nil:
 		return fmt.Errorf("unmount %s: %w", dir, err)
 	case mount == nil:
+		if removed, err := removeLeftovers(dir); removed || err != nil {
+			return err
+		}
 		return fmt.Errorf("%s is not a mountpoint: nothing to unmount", dir)
 	case mount.FSType != fsType:
 		return fmt.Errorf("%s is a mount of %s (%s), not of orasfs: use umount", dir, mount.FSType, mount.Source)
@@ -61,7 +64,8 @@ func umount(ctx context.Context, path string, lazy bool) error {
 	defer cancel()
 	switch err := unmount(ctx, dir, lazy); {
 	case err == nil:
-		return awaitUnmounted(ctx, mount)
+		_, leftovers := removeLeftovers(dir) // of a daemon that has died
+		return errors.Join(awaitUnmounted(ctx, mount), leftovers)
 	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%s is busy: end what has a file or directory of it open, or detach it with --lazy", dir)
 	default:

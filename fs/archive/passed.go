@@ -52,3 +52,14 @@ func (l *Layer) ShowsMore(since *Layer, path string) bool {
 	}
 	return false
 }
+
+// Reached is how far the pass has come of which the layer is a part, in entries and in
+// bytes of the layer; zeros where the layer is whole.
+func (l *Layer) Reached() (entries int, bytes int64) {
+	full := l.full.Load()
+	if !l.partial || full == nil || len(full.passing) == 0 {
+		return 0, 0
+	}
+	last := full.passing[len(full.passing)-1]
+	return full.entries.len(), last.blob + last.packed
+}

@@ -8,6 +8,7 @@
 //
 //	images.go    which images are held, and how much memory that takes
 //	image.go     one image: what is asked of it, and its tree
+//	indexing.go  what is being opened, to be told
 //	opening.go   one image on its way: its layers
 //	early.go     what of it is sure before all is known
 //	layer.go     one layer: open, being indexed, or held for the next who needs it

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/orasfs/orasfs/fs/archive"
 )
@@ -14,6 +15,7 @@ type layer struct {
 	images *Images
 	key    string
 	source *Source
+	began  time.Time // to be opened
 	waiters
 	done chan struct{} // closed when it is open, or err says why not
 
@@ -56,7 +58,7 @@ func (s *Images) layer(src *Source) (*layer, error) {
 	ctx, cancel := context.WithCancel(s.options.Context)
 	s.passes++
 	l := &layer{
-		images: s, key: src.Key, source: src, done: make(chan struct{}), waiters: waiters{cancel: cancel, count: 1}, pass: firstPass + s.passes,
+		images: s, key: src.Key, source: src, began: time.Now(), done: make(chan struct{}), waiters: waiters{cancel: cancel, count: 1}, pass: firstPass + s.passes,
 	}
 	s.use(l)
 	s.layers[src.Key] = l

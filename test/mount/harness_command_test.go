@@ -33,7 +33,8 @@ func environment(more ...string) []string {
 		return strings.HasPrefix(name, "ORASFS_") || strings.HasSuffix(strings.ToUpper(name), "_PROXY")
 	})
 	// The last of two variables of one name counts.
-	env = append(env, "LC_ALL=C", "TZ=UTC", "GORACE=atexit_sleep_ms=0", "DOCKER_CONFIG="+filepath.Join(filepath.Dir(orasfs), "no-credentials"))
+	env = append(env, "LC_ALL=C", "TZ=UTC", "GORACE=atexit_sleep_ms=0", "DOCKER_CONFIG="+filepath.Join(filepath.Dir(orasfs), "no-credentials"),
+		"XDG_RUNTIME_DIR="+filepath.Join(filepath.Dir(orasfs), "run"))
 	return append(env, more...)
 }
 

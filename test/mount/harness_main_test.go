@@ -127,7 +127,7 @@ func build() (dir string, err error) {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "run"), 0o700)); err != nil {
 		return "", err
 	}
 	orasfs, orasfsLean = filepath.Join(dir, "orasfs"), filepath.Join(dir, "orasfs-lean")

@@ -69,7 +69,7 @@ func number(t testing.TB, text string) uint32 {
 // runs makes a command one of this user's.
 func (u *user) runs(cmd *exec.Cmd) *exec.Cmd {
 	if u != nil {
-		cmd.Env = append(cmd.Env, "HOME="+u.home, "TMPDIR=/tmp")
+		cmd.Env = append(cmd.Env, "HOME="+u.home, "TMPDIR=/tmp", "XDG_RUNTIME_DIR="+u.home)
 		cmd.Dir = u.home
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.id, Gid: u.group}}
 	}
