@@ -42,7 +42,8 @@
 //
 // It isn't as containerd has it in these cases:
 //
-//   - A whiteout makes no directories on its way, and below a file it does nothing.
+//   - A whiteout makes no directories on its way, but for the one that an opaque marker
+//     is in, and below a file it does nothing.
 //   - The entry of the root describes the root. containerd leaves that to whoever
 //     made the directory.
 //   - What would have containerd refuse the image is left out alone, with a line in

@@ -140,7 +140,13 @@ func TestLayers(t *testing.T) {
 		"a whiteout below a file": {
 			[][]file{{reg("app", "1")}, {reg("app/.wh.f", ""), reg("app/.wh..wh..opq", "")}}, []string{"app=1"}},
 		"a whiteout makes no parent": {
-			[][]file{{reg("a", "1")}, {reg("q/.wh.f", ""), reg("r/.wh..wh..opq", "")}}, []string{"a=1"}},
+			[][]file{{reg("a", "1")}, {reg("q/.wh.f", "")}}, []string{"a=1"}},
+		"an opaque marker makes its directory": {
+			[][]file{{reg("a", "1")}, {reg("q/r/.wh..wh..opq", "")}}, []string{"a=1", "q/", "q/r/"}},
+		"an opaque marker makes no way through a file": {
+			[][]file{{reg("a", "1")}, {reg("a/.wh..wh..opq", ""), reg("a/r/.wh..wh..opq", "")}}, []string{"a=1"}},
+		"an opaque marker before and after what is there": {
+			[][]file{{reg("a/.wh..wh..opq", ""), reg("a/b/c", "1"), reg("a/.wh..wh..opq", "")}}, []string{"a/", "a/b/", "a/b/c=1"}},
 		"a whiteout through a link": {
 			[][]file{{dir("d"), reg("d/x", "1"), reg("d/y", "1"), {name: "l", link: "d"}}, {reg("l/.wh.x", "")}}, []string{"d/", "d/y=1", "l -> d"}},
 		"an opaque marker takes away what no entry of its layer names": {

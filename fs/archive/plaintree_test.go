@@ -75,23 +75,18 @@ func (p plainTree) apply(f file, layer int) {
 	at := path.Join(dir, base)
 	if hidden, is := strings.CutPrefix(base, whiteout); is {
 		switch {
-		case !p.isDir(dir) || hidden == "" || hidden == "." || hidden == "..":
 		case base == opaque:
-			p.clear(dir, layer)
+			if p.free(dir) {
+				p.makeWay(dir)
+				p.clear(dir, layer)
+			}
+		case !p.isDir(dir) || hidden == "" || hidden == "." || hidden == "..":
 		default:
 			p.remove(path.Join(dir, hidden), all)
 		}
 		return
 	}
-	for i := range len(dir) + 1 { // each directory on the way
-		if i < len(dir) && dir[i] != '/' || dir == "" {
-			continue
-		}
-		if parent := dir[:i]; !p.isDir(parent) {
-			p.remove(parent, all)
-			p[parent] = &plainFile{typ: 'd'}
-		}
-	}
+	p.makeWay(dir)
 	made := &plainFile{typ: 'f', text: f.content, unpacked: layer}
 	switch {
 	case strings.HasSuffix(f.name, "/"):
@@ -114,6 +109,29 @@ func (p plainTree) apply(f file, layer int) {
 	}
 	p.remove(at, all)
 	p[at] = made
+}
+
+// makeWay makes each directory on a way that is none.
+func (p plainTree) makeWay(dir string) {
+	for i := range len(dir) + 1 {
+		if i < len(dir) && dir[i] != '/' || dir == "" {
+			continue
+		}
+		if parent := dir[:i]; !p.isDir(parent) {
+			p.remove(parent, all)
+			p[parent] = &plainFile{typ: 'd'}
+		}
+	}
+}
+
+// free tells whether nothing but directories is on a way.
+func (p plainTree) free(dir string) bool {
+	for at := dir; at != "" && at != "."; at = path.Dir(at) {
+		if p[at] != nil && !p.isDir(at) {
+			return false
+		}
+	}
+	return true
 }
 
 // clear is what an opaque marker does, from the top down.

@@ -7,14 +7,15 @@ const (
 )
 
 // whiteout applies entry i, which is one. What there is no way to isn't there,
-// and no way is made to it.
+// and no way is made to it. But an opaque marker says that its directory is there: it
+// is made where nothing is.
 func (a *applier) whiteout(i int, path, name string) error {
+	if name == opaque {
+		return a.opaque(path)
+	}
 	dir, why, err := a.directory(path, false)
 	if err != nil || why != "" {
 		return err
-	}
-	if name == opaque {
-		return a.clear(dir)
 	}
 	name = name[len(whiteout):]
 	if name == "" || name == "." || name == ".." {
@@ -22,6 +23,23 @@ func (a *applier) whiteout(i int, path, name string) error {
 		return nil
 	}
 	return a.remove(a.names[place{dir, name}])
+}
+
+// opaque applies the marker in the directory at a path.
+func (a *applier) opaque(path string) error {
+	w := walk{applier: a, ahead: []string{path}}
+	why, err := w.run()
+	if err != nil || why != "" {
+		return err
+	}
+	if len(w.beyond) > 0 && a.names[place{w.at, w.beyond[0]}] != 0 {
+		return nil // it isn't a directory, and no directory takes its place
+	}
+	dir, why, err := a.directory(path, true)
+	if err != nil || why != "" {
+		return err
+	}
+	return a.clear(dir)
 }
 
 // clear takes away what is below a directory unless this layer has an entry for
