@@ -15,9 +15,9 @@ import (
 // nothing. A blob that isn't there is
 // errdef.ErrNotFound.
 func (r *Repository) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
-	ctx, cancel := withBound(ctx, r.registry.bound())
-	defer cancel()
-	size, err := r.blobSize(ctx, d)
+	size, err := askEach(ctx, r, canPull, func(ctx context.Context, at *Repository) (int64, error) {
+		return at.blobSize(ctx, d)
+	})
 	r.note(d.String(), err)
 	if err != nil {
 		return 0, fmt.Errorf("size of blob %s in %s: %w", d, r, err)

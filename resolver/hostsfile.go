@@ -44,6 +44,8 @@ type endpoint struct {
 	// ns is the registry's name, which a host that isn't the registry is told, and
 	// mirrorOf the same for whom its errors are about; "" is the registry itself.
 	ns, mirrorOf string
+	// passed is that it is passed over where it fails, and has its share of the time.
+	passed bool
 }
 
 // capabilities are what a host is asked for. That a host may be pushed to says

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -57,9 +58,13 @@ var acceptManifests = strings.Join([]string{
 // isn't there is errdef.ErrNotFound, a reference that isn't one
 // errdef.ErrInvalidReference.
 func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	ctx, cancel := withBound(ctx, r.registry.bound())
-	defer cancel()
-	desc, err := r.resolve(ctx, reference)
+	need := canPull
+	if ValidTag(reference) {
+		need |= canResolve
+	}
+	desc, err := askEach(ctx, r, need, func(ctx context.Context, at *Repository) (ocispec.Descriptor, error) {
+		return at.resolve(ctx, reference)
+	})
 	r.note(reference, err)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("resolve %s in %s: %w", reference, r, err)
@@ -87,7 +92,7 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 			if complete || err != nil {
 				return desc, err
 			}
-		case !manifestHeads.doubt(whole, err):
+		case r.registry.hosts.endpoint.passed || !manifestHeads.doubt(whole, err):
 			return ocispec.Descriptor{}, err
 		}
 		refused = err
@@ -156,7 +161,9 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 // media type is that of another kind of document is an error, whatever the bytes:
 // see [Contradiction].
 func (r *Repository) Manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
-	content, err := r.manifest(ctx, d)
+	content, err := askEach(ctx, r, canPull, func(ctx context.Context, at *Repository) ([]byte, error) {
+		return at.manifest(ctx, d)
+	})
 	r.note(d.String(), err)
 	if err != nil {
 		return nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
@@ -207,10 +214,13 @@ func mediaTypeOf(resp *http.Response) string {
 	return mediaType
 }
 
+// errMismatch is that content isn't what was asked for.
+var errMismatch = errors.New("content doesn't match its digest")
+
 // verify compares content with its digest.
 func verify(content []byte, d digest.Digest) error {
 	if got := d.Algorithm().FromBytes(content); got != d {
-		return fmt.Errorf("content doesn't match its digest: it has %s", got)
+		return fmt.Errorf("%w: it has %s", errMismatch, got)
 	}
 	return nil
 }
