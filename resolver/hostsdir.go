@@ -28,6 +28,8 @@ type hostsDir struct {
 	more []string
 	log  *slog.Logger
 
+	every time.Duration // how often it is looked, at most
+
 	tellOnce sync.Once // that a file may not be read
 
 	files []string  // what the last reading depended on
@@ -40,12 +42,12 @@ type hostsDir struct {
 const hostsEvery = 2 * time.Second
 
 // changed tells whether something has changed since it was read. It looks at most
-// once in hostsEvery.
+// once in every.
 func (d *hostsDir) changed() bool {
 	if len(d.files) == 0 || time.Now().Before(d.next) {
 		return false
 	}
-	d.next = time.Now().Add(hostsEvery)
+	d.next = time.Now().Add(d.every)
 	return stamp(d.files) != d.seen
 }
 
@@ -58,7 +60,7 @@ func (d *hostsDir) load() (all []endpoint, err error) {
 			break
 		}
 	}
-	d.next = time.Now().Add(hostsEvery)
+	d.next = time.Now().Add(d.every)
 	return all, err
 }
 

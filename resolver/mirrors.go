@@ -74,7 +74,7 @@ func newMirrors(r *Registry, o Options) (*mirrors, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mirrors{registry: r, options: o, serving: serving, dir: hostsDir{root: o.HostsDir, host: r.host, log: o.Log}}
+	m := &mirrors{registry: r, options: o, serving: serving, dir: hostsDir{root: o.HostsDir, host: r.host, log: o.Log, every: hostsEvery}}
 	if o.CAFile != "" {
 		m.dir.more = []string{o.CAFile}
 	}
