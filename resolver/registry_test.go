@@ -64,7 +64,7 @@ func dial(t *testing.T, host string, o Options) *Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	r.mirrors.dir.every = 0
+	r.mirrors.dir.every, r.mirrors.dir.next = 0, time.Time{}
 	for _, w := range append(slices.Clone(r.mirrors.ways), &way{Registry: r}) {
 		w.backoff, w.hosts.probeEvery, w.denials.lasts = time.Millisecond, time.Millisecond, 0
 	}

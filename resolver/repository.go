@@ -153,7 +153,11 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 	if err := checkDocument(resp, content, want); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return ocispec.Descriptor{MediaType: DocumentType(content), Digest: want, Size: int64(len(content)), Data: content}, nil
+	mediaType := DocumentType(content)
+	if r.registry.hosts.endpoint.passed && kindOf(mediaType) == kindUnknown {
+		return ocispec.Descriptor{}, fmt.Errorf("the mirror's answer is no manifest: %w", errdef.ErrUnsupported)
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: want, Size: int64(len(content)), Data: content}, nil
 }
 
 // Manifest fetches a manifest or an index by its digest, at most MaxManifest

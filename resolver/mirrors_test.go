@@ -1,0 +1,621 @@
+package resolver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// mirrored is a registry with a mirror before it, which hold the same.
+type mirrored struct {
+	registry, mirror *fakeregistry.Registry
+	at, mirrorAt     string // HOST:PORT
+	dir              string
+	manifest, blob   ocispec.Descriptor
+	content          []byte // of blob
+}
+
+// mirrorBlob is larger than what is verified at once.
+const mirrorBlob = MaxManifest + 1000
+
+func newMirrored(t *testing.T) *mirrored {
+	t.Helper()
+	m := &mirrored{registry: fakeregistry.New(), mirror: fakeregistry.New(), dir: t.TempDir()}
+	m.at, m.mirrorAt = serve(t, m.registry), serve(t, m.mirror)
+	m.content = make([]byte, mirrorBlob)
+	_, _ = io.ReadFull(fakeregistry.Generated(1, mirrorBlob), m.content)
+	for _, r := range []*fakeregistry.Registry{m.registry, m.mirror} {
+		m.blob = r.AddBlob("app", m.content)
+		m.manifest = r.AddArtifact("app", "v1", "application/vnd.example", nil, m.blob)
+	}
+	return m
+}
+
+// say writes the registry's hosts.toml; %s stands for the mirror's HOST:PORT.
+func (m *mirrored) say(t *testing.T, file string) {
+	t.Helper()
+	folder := filepath.Join(m.dir, strings.Replace(m.at, ":", "_", 1)+"_")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(t.TempDir(), hostsFileName)
+	writeFile(t, next, strings.ReplaceAll(file, "%s", m.mirrorAt), 0o600)
+	if err := os.Rename(next, filepath.Join(folder, hostsFileName)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *mirrored) connect(t *testing.T, o Options) *Repository {
+	t.Helper()
+	o.HostsDir = m.dir
+	return repoOf(t, dial(t, m.at, o), "app")
+}
+
+// checkAll asks for everything, which has to be right.
+func (m *mirrored) checkAll(t *testing.T, r *Repository) {
+	t.Helper()
+	desc, err := r.Resolve(t.Context(), "v1")
+	if err != nil || desc.Digest != m.manifest.Digest {
+		t.Errorf("the tag: %v, %v", desc.Digest, err)
+	}
+	if content, err := r.Manifest(t.Context(), m.manifest.Digest); err != nil || int64(len(content)) != m.manifest.Size {
+		t.Errorf("the manifest: %d bytes, %v", len(content), err)
+	}
+	if size, err := r.BlobSize(t.Context(), m.blob.Digest); err != nil || size != m.blob.Size {
+		t.Errorf("the blob's size: %d, %v", size, err)
+	}
+	small := ocispec.DescriptorEmptyJSON
+	small.Data = nil
+	if content, _, err := fetch(r.Blob(small), 0, small.Size); err != nil || content != "{}" {
+		t.Errorf("the small blob: %q, %v", content, err)
+	}
+	m.checkBlob(t, r)
+}
+
+func (m *mirrored) checkBlob(t *testing.T, r *Repository) {
+	t.Helper()
+	for _, off := range []int64{0, 1 << 20} {
+		content, at, err := fetch(r.Blob(m.blob), off, 5000)
+		if err != nil || len(content) < 5000 || !strings.HasPrefix(string(m.content[at:]), content) {
+			t.Errorf("bytes from %d on of the blob: %d from %d on, %v", off, len(content), at, err)
+		}
+	}
+}
+
+// A registry is asked for nothing that a mirror gives, though another one is dead,
+// and every request says which registry is meant.
+func TestMirrorServes(t *testing.T) {
+	m := newMirrored(t)
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = dead.Close()
+	m.say(t, fmt.Sprintf("[host.\"http://%s\"]\n[host.\"http://%%s\"]\n", dead.Addr()))
+	m.checkAll(t, m.connect(t, Options{}))
+	if n := m.registry.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the registry: %v", n, m.registry.Requests())
+	}
+	requests := m.mirror.Requests()
+	if len(requests) < 5 {
+		t.Errorf("%d requests to the mirror", len(requests))
+	}
+	for _, req := range requests {
+		if got := req.Query.Get("ns"); got != m.at {
+			t.Errorf("%s %s has ns=%q, want %q", req.Method, req.Path, got, m.at)
+		}
+	}
+}
+
+// The registry isn't told of itself, neither as the server nor as a host.
+func TestNoNamespaceForTheRegistry(t *testing.T) {
+	m := newMirrored(t)
+	for _, file := range []string{
+		fmt.Sprintf("server = \"http://%s\"", m.at),
+		fmt.Sprintf("[host.\"http://%s\"]", m.at),
+	} {
+		m.say(t, file)
+		m.checkAll(t, m.connect(t, Options{}))
+	}
+	for _, req := range m.registry.Requests() {
+		if req.Query.Has("ns") {
+			t.Errorf("%s %s has a namespace", req.Method, req.Path)
+		}
+	}
+}
+
+// A host is asked only for what it is said to be good for.
+func TestMirrorCapabilities(t *testing.T) {
+	for _, test := range []struct {
+		capabilities    string
+		tags, contents  bool // asked of the mirror
+		mirrorReferrers bool
+	}{
+		{``, true, true, true},
+		{`capabilities = ["pull"]`, false, true, false},
+		{`capabilities = ["pull", "resolve"]`, true, true, false},
+		{`capabilities = ["resolve"]`, false, false, false}, // a tag is a manifest, too
+		{`capabilities = ["referrers"]`, false, false, true},
+		{`capabilities = ["push"]`, false, false, false},
+	} {
+		t.Run(test.capabilities, func(t *testing.T) {
+			m := newMirrored(t)
+			referrer := m.mirror.AddArtifact("app", "", "application/vnd.sbom", nil)
+			m.mirror.AddReferrer("app", m.manifest.Digest, referrer)
+			m.registry.AddReferrer("app", m.manifest.Digest, referrer)
+			m.say(t, "[host.\"http://%s\"]\n"+test.capabilities)
+			r := m.connect(t, Options{})
+			m.checkAll(t, r)
+			if found, err := r.Referrers(t.Context(), m.manifest, ""); err != nil || len(found) != 1 {
+				t.Errorf("referrers: %v, %v", found, err)
+			}
+			for path, asked := range map[string]bool{
+				"/manifests/v1": test.tags, "/manifests/sha256": test.contents, "/blobs/": test.contents, "/referrers/": test.mirrorReferrers,
+			} {
+				if of, other := m.mirror.Count("", path), m.registry.Count("", path); (of > 0) != asked || (other > 0) == asked {
+					t.Errorf("%s: %d requests to the mirror, %d to the registry", path, of, other)
+				}
+			}
+		})
+	}
+}
+
+// Whatever a mirror does wrong, the registry's content is had.
+func TestMirrorFails(t *testing.T) {
+	wrong := []byte("something else")
+	for name, fault := range map[string]fakeregistry.Fault{
+		"hangs up":            {Close: true},
+		"resets":              {Reset: true},
+		"fails":               {Status: http.StatusInternalServerError},
+		"is unavailable":      {Status: http.StatusServiceUnavailable, Header: map[string]string{"Retry-After": "3600"}},
+		"asks to wait":        {Status: http.StatusTooManyRequests, Header: map[string]string{"Retry-After": "3600"}},
+		"has nothing":         {Status: http.StatusNotFound},
+		"wants a login":       {Status: http.StatusUnauthorized, Header: map[string]string{"Www-Authenticate": `Basic realm="x"`}},
+		"forbids":             {Status: http.StatusForbidden},
+		"shows a page":        {Status: http.StatusOK, Header: map[string]string{"Content-Type": "text/html"}, Body: []byte("<html>log in</html>")},
+		"redirects nowhere":   {Status: http.StatusFound, Header: map[string]string{"Location": "ftp://example"}},
+		"has other bytes":     {Path: "/app/", Method: http.MethodGet, Flip: true, If: func(req *http.Request) bool { return req.Header.Get("Range") == "" }},
+		"has other documents": {Path: "/manifests/", Method: http.MethodGet, Body: wrong},
+		"cuts":                {Method: http.MethodGet, Cut: true, CutAt: 1},
+		"takes no range":      {Path: "/blobs/", Status: http.StatusRequestedRangeNotSatisfiable},
+		"sends all":           {IgnoreRange: true},
+		"sends another range": {Range: "bytes=7-8"},
+		"stalls":              {Stall: true},
+		"stalls in a body":    {Method: http.MethodGet, Hang: true, CutAt: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMirrored(t)
+			m.say(t, "[host.\"http://%s\"]\n")
+			m.mirror.Inject(fault)
+			m.checkAll(t, m.connect(t, Options{Timeout: 4 * time.Second}))
+		})
+	}
+}
+
+// What a mirror hasn't is asked of the registry once, and of the mirror too.
+func TestMirrorWithoutIt(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Status: http.StatusNotFound})
+	r := m.connect(t, Options{})
+	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
+		t.Fatal(err)
+	}
+	m.checkBlob(t, r)
+	if tag, blob := m.mirror.Count("", "/manifests/"), m.mirror.Count("", "/blobs/"); tag != 1 || blob != 1 {
+		t.Errorf("the mirror was asked %d times for the tag and %d times for the blob", tag, blob)
+	}
+	_, err := r.Resolve(t.Context(), "v2")
+	wantIs(t, err, errdef.ErrNotFound)
+	if party, ok := PartyOf(err); !ok || party.Host != m.at {
+		t.Errorf("who says so: %v", party)
+	}
+}
+
+// A mirror that gave no answer in time isn't waited for a second time, though it is
+// up.
+func TestMirrorThatStallsIsSetAside(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Path: "/app/", Stall: true})
+	r := m.connect(t, Options{Timeout: 2 * time.Second})
+	m.checkAll(t, r)
+	if n := m.mirror.Count("", "/app/"); n != 1 {
+		t.Errorf("it was asked %d times", n)
+	}
+}
+
+// A blob whose mirror breaks off comes from the registry from there on.
+func TestBlobGoesOnAtTheRegistry(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Method: http.MethodGet, Path: "/blobs/", Cut: true, CutAt: 300_000})
+	r := m.connect(t, Options{})
+	content, _, err := fetch(r.Blob(m.blob), 1000, 1<<20)
+	if err != nil || content != string(m.content[1000:1000+1<<20]) {
+		t.Fatalf("%d bytes, %v", len(content), err)
+	}
+	requests := m.registry.Matching(http.MethodGet, "/blobs/")
+	if len(requests) != 1 || requests[0].Header.Get("Range") != fmt.Sprintf("bytes=301000-%d", 1000+1<<20-1) {
+		t.Errorf("requests to the registry: %v", requests)
+	}
+	if n := m.mirror.Count("", "/blobs/"); n != 1 {
+		t.Errorf("%d requests to the mirror", n)
+	}
+}
+
+// Where a large blob turned out to be wrong, the registry is asked for it, and the
+// mirror for nothing.
+func TestPassOver(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Path: "/blobs/", Flip: true, FlipAt: 100})
+	var log bytes.Buffer
+	r := m.connect(t, Options{Log: debugLog(&log)})
+	blob := r.Blob(m.blob).(*Blob)
+	content, _, err := fetch(blob, 0, m.blob.Size)
+	if err != nil || content == string(m.content) {
+		t.Fatalf("the mirror doesn't lie, or %v", err)
+	}
+	blob.PassOver()
+	if content, _, err = fetch(blob, 0, m.blob.Size); err != nil || content != string(m.content) {
+		t.Errorf("then: %d bytes, %v", len(content), err)
+	}
+	before := m.mirror.Count("", "")
+	m.checkAll(t, r)
+	if n := m.mirror.Count("", ""); n != before {
+		t.Errorf("the mirror is asked again: %d requests", n-before)
+	}
+	if !strings.Contains(log.String(), m.mirrorAt+" (mirror of "+m.at+")") || !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("the log doesn't say who lied:\n%s", log.String())
+	}
+	blob.PassOver() // the registry is the last
+	if content, _, err = fetch(blob, 0, 100); err != nil || content != string(m.content[:100]) {
+		t.Errorf("at last: %v", err)
+	}
+}
+
+// What is the registry's is never shown to a mirror, nor the other way round.
+func TestMirrorGetsNoCredential(t *testing.T) {
+	m := newMirrored(t)
+	m.registry.RequireBasic("alice", "secret")
+	m.mirror.RequireBasic("bob", "other")
+	m.say(t, "[host.\"http://%s\"]\n[host.\"http://%s\".header]\nx-mirror = \"m\"\n")
+	m.checkAll(t, m.connect(t, Options{Username: "alice", Password: "secret", Header: http.Header{"X-Registry": {"r"}}}))
+	for _, req := range m.mirror.Requests() {
+		if req.Header.Get("Authorization") != "" || req.Header.Get("X-Registry") != "" || req.Header.Get("X-Mirror") != "m" {
+			t.Errorf("the mirror saw %v", req.Header)
+		}
+	}
+	requests := m.registry.Requests()
+	for _, req := range requests {
+		if req.Header.Get("X-Mirror") != "" || req.Header.Get("X-Registry") != "r" {
+			t.Errorf("the registry saw %v", req.Header)
+		}
+	}
+	if len(requests) == 0 || m.mirror.Count("", "") == 0 {
+		t.Error("one of them wasn't asked")
+	}
+}
+
+// A mirror has its own credential, by its host.
+func TestMirrorWithACredential(t *testing.T) {
+	m := newMirrored(t)
+	m.registry.RequireBasic("alice", "secret")
+	m.mirror.RequireBasic("bob", "other")
+	m.say(t, "[host.\"http://%s\"]\n")
+	config := filepath.Join(t.TempDir(), "config.json")
+	writeFile(t, config, fmt.Sprintf(`{"auths": {%q: {"auth": "Ym9iOm90aGVy"}}}`, m.mirrorAt), 0o600)
+	m.checkAll(t, m.connect(t, Options{RegistryConfigs: []string{config}}))
+	if n := m.registry.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the registry", n)
+	}
+}
+
+// The file is read again when it changes, and a broken one changes nothing.
+func TestMirrorsAreReadAgain(t *testing.T) {
+	m := newMirrored(t)
+	var log bytes.Buffer
+	r := m.connect(t, Options{Log: debugLog(&log)})
+	asks := func(when string, mirror bool) {
+		t.Helper()
+		m.registry.Reset()
+		m.mirror.Reset()
+		m.checkAll(t, r)
+		if of, other := m.mirror.Count("", ""), m.registry.Count("", ""); (of > 0) != mirror || (other > 0) == mirror {
+			t.Errorf("%s: %d requests to the mirror, %d to the registry", when, of, other)
+		}
+	}
+	asks("without a file", false)
+	m.say(t, "[host.\"http://%s\"]\n")
+	asks("with a file", true)
+	m.say(t, "[host.\"http://%s\"]\n\ncapabilities = [\"fly\"]\n")
+	asks("with a broken one", true)
+	if want := hostsFileName + ": toml: line 3"; strings.Count(log.String(), want) != 1 {
+		t.Errorf("the log doesn't say %q once:\n%s", want, log.String())
+	}
+	m.say(t, "# nobody\n")
+	asks("with one that names none", false)
+	m.say(t, "[host.\"http://%s\"]\n")
+	asks("with a good one again", true)
+	if err := os.RemoveAll(m.dir); err != nil {
+		t.Fatal(err)
+	}
+	asks("without a folder", false)
+}
+
+// Reload reads at once what would be read later.
+func TestReload(t *testing.T) {
+	m := newMirrored(t)
+	r := m.connect(t, Options{})
+	r.registry.mirrors.dir.every = time.Hour
+	if err := r.registry.Reload(); err != nil { // it is an hour from now on
+		t.Fatal(err)
+	}
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.checkAll(t, r)
+	if n := m.mirror.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the mirror before", n)
+	}
+	if err := r.registry.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	m.registry.Reset()
+	m.checkAll(t, r)
+	if n := m.registry.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the registry after", n)
+	}
+	m.say(t, "x")
+	if err := r.registry.Reload(); err == nil || !strings.Contains(err.Error(), hostsFileName) {
+		t.Errorf("a broken file: %v", err)
+	}
+	m.checkAll(t, r)
+}
+
+// A file that is broken from the beginning is an error, which says where.
+func TestBrokenHostsFile(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "# one\n[host.\"https://a:b:c\"]\n")
+	_, err := NewRegistry(m.at, Options{HostsDir: m.dir})
+	if err == nil || !strings.Contains(err.Error(), filepath.Join(strings.Replace(m.at, ":", "_", 1)+"_", hostsFileName)+": line 2") {
+		t.Errorf("error %v", err)
+	}
+	m.say(t, "ca = \"none.pem\"")
+	if _, err = NewRegistry(m.at, Options{HostsDir: m.dir}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without its authority: %v", err)
+	}
+	if _, err = NewRegistry(m.at, Options{HostsDir: filepath.Join(m.dir, "none")}); err != nil {
+		t.Errorf("without a folder: %v", err)
+	}
+}
+
+// A mirror's API may be at another path, and referrers of it on several pages.
+func TestMirrorElsewhere(t *testing.T) {
+	for _, test := range []struct{ address, override, prefix string }{
+		{"/cache", "", "/cache"},
+		{"/v2/app", "override_path = true", "/v2/app"}, // which a repository is called, too
+	} {
+		m := newMirrored(t)
+		for range 3 {
+			desc := m.mirror.AddArtifact("app", "", "application/vnd.sbom", map[string]string{"n": fmt.Sprint(len(m.mirror.Requests()))})
+			m.mirror.AddReferrer("app", m.manifest.Digest, desc)
+		}
+		var all []ocispec.Descriptor
+		for i := range 3 {
+			desc := m.mirror.AddArtifact("app", "", "application/vnd.sbom", map[string]string{"n": fmt.Sprint(i)})
+			m.mirror.AddReferrer("app", m.manifest.Digest, desc)
+			all = append(all, desc)
+		}
+		m.mirror.SetListing(fakeregistry.Listing{MaxPage: 2})
+		var odd []string
+		m.mirrorAt = serve(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			below, ok := strings.CutPrefix(req.URL.Path, test.prefix)
+			if !ok {
+				odd = append(odd, req.URL.Path)
+			}
+			if test.override != "" {
+				below = "/v2" + below
+			}
+			req.URL.Path = below
+			m.mirror.ServeHTTP(&prefixed{w, test.prefix, test.override != "", false}, req)
+		}))
+		m.say(t, "[host.\"http://%s"+test.address+"\"]\n"+test.override)
+		r := m.connect(t, Options{})
+		m.checkAll(t, r)
+		found, err := r.Referrers(t.Context(), m.manifest, "")
+		if err != nil || len(found) < len(all) {
+			t.Errorf("%s: referrers %v, %v", test.address, found, err)
+		}
+		if n := m.registry.Count("", ""); n != 0 || len(odd) > 0 {
+			t.Errorf("%s: %d requests to the registry, to the mirror's %v", test.address, n, odd)
+		}
+	}
+}
+
+// prefixed writes the links of an answer as one has them whose API isn't at /v2.
+type prefixed struct {
+	http.ResponseWriter
+	prefix   string
+	override bool
+	begun    bool
+}
+
+func (p *prefixed) WriteHeader(status int) {
+	p.begun = true
+	if link := p.Header().Get("Link"); link != "" {
+		if p.override {
+			link = strings.Replace(link, "/v2", "", 1)
+		}
+		p.Header().Set("Link", strings.Replace(link, "</", "<"+p.prefix+"/", 1))
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p *prefixed) Write(b []byte) (int, error) {
+	if !p.begun {
+		p.WriteHeader(http.StatusOK)
+	}
+	return p.ResponseWriter.Write(b)
+}
+
+// Where a mirror is the server the registry is asked for nothing, lists included.
+func TestMirrorInPlaceOfTheRegistry(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "server = \"http://%s\"\n")
+	r := m.connect(t, Options{Username: "alice", Password: "secret"})
+	m.checkAll(t, r)
+	var tags []string
+	if err := r.Tags(t.Context(), func(page []string) error { tags = append(tags, page...); return nil }); err != nil || len(tags) != 1 {
+		t.Errorf("tags %v, %v", tags, err)
+	}
+	if err := r.registry.Repositories(t.Context(), "", func([]string) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if err := r.registry.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if n := m.registry.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the registry", n)
+	}
+	m.mirror.Inject(fakeregistry.Fault{Path: "/manifests/", Status: http.StatusForbidden})
+	_, err := r.Resolve(t.Context(), "v2")
+	if party, ok := PartyOf(err); !ok || party.Role != RoleMirror || party.Host != m.mirrorAt || party.Registry != m.at {
+		t.Errorf("%v is about %v", err, party)
+	}
+}
+
+// What a mirror lists says nothing: lists are the registry's.
+func TestMirrorListsNothing(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.AddRepositories("only/mirror")
+	r := m.connect(t, Options{})
+	for _, list := range []func() error{
+		func() error { return r.Tags(t.Context(), func([]string) error { return nil }) },
+		func() error { return r.registry.Repositories(t.Context(), "", func([]string) error { return nil }) },
+	} {
+		if err := list(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := m.mirror.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the mirror", n)
+	}
+}
+
+// That a mirror knows of no referrer isn't that there is none.
+func TestMirrorWithoutReferrers(t *testing.T) {
+	m := newMirrored(t)
+	referrer := m.registry.AddArtifact("app", "", "application/vnd.sbom", nil)
+	m.registry.AddReferrer("app", m.manifest.Digest, referrer)
+	m.say(t, "[host.\"http://%s\"]\n")
+	r := m.connect(t, Options{})
+	for range 2 { // first it has no such API, then no such referrer
+		if found, err := r.Referrers(t.Context(), m.manifest, ""); err != nil || len(found) != 1 {
+			t.Errorf("%v, %v", found, err)
+		}
+		m.mirror.AddReferrer("app", digest.FromString("another"), referrer)
+	}
+	if n := m.mirror.Count("", "/manifests/"); n != 0 {
+		t.Errorf("the mirror was asked %d times for the tag in the API's place", n)
+	}
+}
+
+// A registry that is down is as good as up where a mirror is.
+func TestPingWithAMirror(t *testing.T) {
+	m := newMirrored(t)
+	m.registry.Inject(fakeregistry.Fault{Close: true})
+	r := m.connect(t, Options{Timeout: time.Second})
+	if err := r.registry.Ping(t.Context()); err == nil {
+		t.Error("without a mirror: no error")
+	}
+	m.say(t, "[host.\"http://%s\"]\ncapabilities = [\"pull\"]")
+	if err := r.registry.Ping(t.Context()); err == nil {
+		t.Error("with one that resolves no tag: no error")
+	}
+	m.say(t, "[host.\"http://%s\"]\n")
+	if err := r.registry.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	m.checkAll(t, r)
+}
+
+// An error names the mirror where it is the last that can be asked.
+func TestMirrorErrorNamesIt(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "capabilities = [\"push\"]\n[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Reset: true})
+	_, err := m.connect(t, Options{}).Resolve(t.Context(), "v1")
+	if err == nil || !strings.Contains(err.Error(), m.mirrorAt+" (mirror of "+m.at+")") || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("error %v", err)
+	}
+	m.say(t, "capabilities = [\"push\"]\n")
+	_, err = m.connect(t, Options{}).Resolve(t.Context(), "v1")
+	wantIs(t, err, errdef.ErrUnsupported)
+	_, _, err = fetch(m.connect(t, Options{}).Blob(m.blob), 0, 10)
+	wantIs(t, err, errdef.ErrUnsupported)
+}
+
+// Who asks by way of mirrors is told apart from who doesn't.
+func TestAskingByWayOfMirrors(t *testing.T) {
+	m := newMirrored(t)
+	r := m.connect(t, Options{}).registry
+	without, err := r.Asking(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.say(t, "[host.\"http://%s\"]\n")
+	with, err := r.Asking(t.Context())
+	if err != nil || with == without {
+		t.Errorf("%q and %q, %v", with, without, err)
+	}
+}
+
+// A caller that goes away isn't kept by mirrors.
+func TestMirrorAndCallerThatGoesAway(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Stall: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	_, err := m.connect(t, Options{}).Resolve(ctx, "v1")
+	wantIs(t, err, context.Canceled)
+	if n := m.registry.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the registry", n)
+	}
+}
+
+func TestHostsFolders(t *testing.T) {
+	for host, want := range map[string][]string{
+		"example.com:5000": {"example.com_5000_", "example.com:5000", "_default"},
+		"example.com":      {"example.com", "_default"},
+		"[::1]:5000":       {"[::1]_5000_", "[::1]:5000", "_default"},
+		"[::1]":            {"[::1]", "_default"},
+	} {
+		d := hostsDir{root: "/d", host: host}
+		got := d.folders()
+		for i := range got {
+			got[i] = strings.TrimPrefix(got[i], "/d/")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", host, got, want)
+		}
+	}
+}
