@@ -86,6 +86,9 @@ func (m *mirrored) checkAll(t *testing.T, r *Repository) {
 		t.Errorf("the small blob: %q, %v", content, err)
 	}
 	m.checkBlob(t, r)
+	if desc, err := r.Resolve(t.Context(), m.manifest.Digest.String()); err != nil || desc.Size != m.manifest.Size || desc.MediaType != m.manifest.MediaType {
+		t.Errorf("the digest: %v, %v", desc, err)
+	}
 }
 
 func (m *mirrored) checkBlob(t *testing.T, r *Repository) {
@@ -166,10 +169,12 @@ func TestMirrorCapabilities(t *testing.T) {
 				t.Errorf("referrers: %v, %v", found, err)
 			}
 			for path, asked := range map[string]bool{
-				"/manifests/v1": test.tags, "/manifests/sha256": test.contents, "/blobs/": test.contents, "/referrers/": test.mirrorReferrers,
+				"HEAD /manifests/v1": test.tags, "GET /manifests/sha256": test.contents, "GET /blobs/": test.contents,
+				"HEAD /blobs/": test.tags, "GET /referrers/": test.mirrorReferrers,
 			} {
-				if of, other := m.mirror.Count("", path), m.registry.Count("", path); (of > 0) != asked || (other > 0) == asked {
-					t.Errorf("%s: %d requests to the mirror, %d to the registry", path, of, other)
+				method, path, _ := strings.Cut(path, " ")
+				if of, other := m.mirror.Count(method, path), m.registry.Count(method, path); (of > 0) != asked || (other > 0) == asked {
+					t.Errorf("%s %s: %d requests to the mirror, %d to the registry", method, path, of, other)
 				}
 			}
 		})
@@ -192,6 +197,7 @@ func TestMirrorFails(t *testing.T) {
 		"redirects nowhere":   {Status: http.StatusFound, Header: map[string]string{"Location": "ftp://example"}},
 		"has other bytes":     {Path: "/app/", Method: http.MethodGet, Flip: true, If: func(req *http.Request) bool { return req.Header.Get("Range") == "" }},
 		"has other documents": {Path: "/manifests/", Method: http.MethodGet, Body: wrong},
+		"tells other sizes":   {Method: http.MethodHead, Path: "/manifests/sha256", Header: map[string]string{"Content-Length": "7"}},
 		"cuts":                {Method: http.MethodGet, Cut: true, CutAt: 1},
 		"takes no range":      {Path: "/blobs/", Status: http.StatusRequestedRangeNotSatisfiable},
 		"sends all":           {IgnoreRange: true},
