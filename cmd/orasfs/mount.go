@@ -120,10 +120,11 @@ func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, repor
 }
 
 // endSignals are the signals that unmount. A hangup ends a mount in the
-// foreground with its terminal, but not under nohup(1), which ignores it.
+// foreground with its terminal, but not under nohup(1), which ignores it; what others
+// do says reload.go.
 func endSignals() []os.Signal {
 	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
+	if isTerminals() && !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	return signals

@@ -15,6 +15,8 @@ import (
 // until ctx ends or somebody else unmounts. If mounted fails, nobody waits for the mount and it ends at once.
 func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func(remark string) error) (err error) {
 	limitMemory(r.cache)
+	hangups := awaitHangups()
+	defer hangups.stop()
 	r.registry.Log, r.cache.Log = log, log
 	o, err := r.open(ctx, log)
 	if err != nil {
@@ -49,6 +51,7 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()
 	}
+	hangups.serve(ctx, log, server.Reload)
 	systemd := notifySystemd(ctx, log, r.target.text, r.mountpoint)
 	defer systemd.stop()
 	return untilUnmounted(ctx, server, log, systemd.stopping)
