@@ -158,8 +158,11 @@ func (b *blobBody) verifySmall() error {
 	case int64(len(content)) < b.end:
 		return io.ErrUnexpectedEOF
 	}
+	if err := verify(content, b.blob.desc.Digest); err != nil {
+		return err
+	}
 	b.answer = io.NopCloser(bytes.NewReader(content))
-	return verify(content, b.blob.desc.Digest)
+	return nil
 }
 
 // askFrom asks one host. Where a range can't be had the whole blob is asked for, from

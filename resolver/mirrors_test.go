@@ -196,6 +196,7 @@ func TestMirrorFails(t *testing.T) {
 		"shows a page":        {Status: http.StatusOK, Header: map[string]string{"Content-Type": "text/html"}, Body: []byte("<html>log in</html>")},
 		"redirects nowhere":   {Status: http.StatusFound, Header: map[string]string{"Location": "ftp://example"}},
 		"has other bytes":     {Path: "/app/", Method: http.MethodGet, Flip: true, If: func(req *http.Request) bool { return req.Header.Get("Range") == "" }},
+		"has other blobs":     {Path: "/blobs/", Method: http.MethodGet, Flip: true, If: func(req *http.Request) bool { return req.Header.Get("Range") == "" }},
 		"has other documents": {Path: "/manifests/", Method: http.MethodGet, Body: wrong},
 		"tells other sizes":   {Method: http.MethodHead, Path: "/manifests/sha256", Header: map[string]string{"Content-Length": "7"}},
 		"cuts":                {Method: http.MethodGet, Cut: true, CutAt: 1},

@@ -74,7 +74,7 @@ func (w *way) isAside() bool {
 
 // named is an error of the way, with its name if it is a mirror.
 func (w *way) named(err error) error {
-	if err == nil || w.own {
+	if err == nil || w.own || errors.As(err, new(*mirrorError)) {
 		return err
 	}
 	return &mirrorError{Party{RoleMirror, w.origin.Host, w.hosts.endpoint.mirrorOf}, err}
