@@ -28,6 +28,14 @@ func (e *endpoint) readdress(req *http.Request) {
 	req.URL = &address
 }
 
+// scope is what a repository is called where the API is, which is what tokens are for.
+func (e *endpoint) scope(name string) string {
+	if project, ok := strings.CutPrefix(e.base, apiPath); ok {
+		return project + "/" + name
+	}
+	return name
+}
+
 // canonical writes the addresses that an answer leads on to as if the API were at
 // /v2/.
 func (e *endpoint) canonical(resp *http.Response) {

@@ -140,6 +140,7 @@ func (b *blobBody) ask() (err error) {
 	if err != nil {
 		return b.failed(err)
 	}
+	b.from.worked()
 	return nil
 }
 

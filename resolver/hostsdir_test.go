@@ -71,6 +71,38 @@ func TestReload(t *testing.T) {
 	m.checkAll(t, r)
 }
 
+// Reload has another login used at once.
+func TestReloadFindsALogin(t *testing.T) {
+	m := newMirrored(t)
+	m.registry.RequireBasic("alice", "secret")
+	config := filepath.Join(t.TempDir(), "config.json")
+	login := func(encoded string) {
+		writeFile(t, config, `{"auths": {"`+m.at+`": {"auth": "`+encoded+`"}}}`, 0o600)
+	}
+	login("YWxpY2U6c2VjcmV0")
+	r := m.connect(t, Options{RegistryConfigs: []string{config}})
+	m.checkAll(t, r)
+	before, err := r.registry.Credential(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	login("Y2Fyb2w6b3RoZXI=") // which the registry doesn't take
+	if err := r.registry.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	m.registry.Reset()
+	_, err = r.Resolve(t.Context(), "v1")
+	wantStatus(t, err, 401)
+	for _, req := range m.registry.Requests() {
+		if got := req.Header.Get("Authorization"); got != "" && got != "Basic Y2Fyb2w6b3RoZXI=" {
+			t.Errorf("%s %s with %s", req.Method, req.Path, got)
+		}
+	}
+	if after, err := r.registry.Credential(t.Context()); err != nil || after == before {
+		t.Errorf("it is taken for the same login: %v", err)
+	}
+}
+
 // A file that is broken from the beginning is an error, which says where.
 func TestBrokenHostsFile(t *testing.T) {
 	m := newMirrored(t)

@@ -97,7 +97,7 @@ func (m *mirrors) reload() error {
 
 // Reload reads what says how the registry is reached at once: credentials,
 // certificates, and who is asked in its place. Where that is broken what was read
-// before holds, but for the credentials, and the error says what.
+// before holds, and the error says what.
 func (r *Registry) Reload() error {
 	r.identity.forget()
 	r.mirrors.mu.Lock()

@@ -248,6 +248,62 @@ func TestMirrorThatStallsIsSetAside(t *testing.T) {
 	}
 }
 
+// The longer it goes on the longer it isn't asked, until it gives something.
+func TestMirrorThatStallsAgain(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	w := m.connect(t, Options{}).registry.mirrors.ways[0]
+	fails := func() time.Duration {
+		now := time.Now()
+		w.failed(now, timeoutError{stalled: true})
+		return w.aside.Sub(now).Round(30 * time.Second)
+	}
+	for _, want := range []time.Duration{1, 2, 4, 8, 16, 16} {
+		if got := fails(); got != want*time.Minute {
+			t.Errorf("not asked for %s, want %d minutes", got, want)
+		}
+	}
+	w.worked()
+	if got := fails(); got != time.Minute {
+		t.Errorf("not asked for %s after it gave something", got)
+	}
+}
+
+// Who is the registry itself, and gets what is the registry's.
+func TestOwnEndpoints(t *testing.T) {
+	for _, test := range []struct {
+		registry, address string
+		host, last        bool // the registry itself, as a host or as the server
+	}{
+		{"example.com", "https://example.com", true, true},
+		{"example.com", "https://EXAMPLE.com:443/x", true, true},
+		{"example.com", "http://example.com", false, true}, // as the administrator says
+		{"example.com", "https://example.com:5000", false, false},
+		{"example.com", "https://mirror.example.com", false, false},
+		{"docker.io", "https://docker.io", true, true},
+		{"docker.io", "https://registry-1.docker.io", true, true},
+		{"docker.io", "https://mirror.gcr.io", false, false},
+	} {
+		r := dial(t, test.registry, Options{})
+		all, err := parseHosts([]byte("server = \""+test.address+"\"\n[host.\""+test.address+"\"]"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if host, last := r.mirrors.isOwn(all[0], false), r.mirrors.isOwn(all[1], true); host != test.host || last != test.last {
+			t.Errorf("%s is %s: %v as a host, %v as the server", test.address, test.registry, host, last)
+		}
+	}
+}
+
+// Tokens are for what a repository is called at the mirror.
+func TestMirrorScope(t *testing.T) {
+	for base, want := range map[string]string{"/v2": "app", "/us/v2": "app", "/v2/hub": "hub/app", "": "app"} {
+		if got := (&endpoint{base: base}).scope("app"); got != want {
+			t.Errorf("at %q it is %q", base, got)
+		}
+	}
+}
+
 // A blob whose mirror breaks off comes from the registry from there on.
 func TestBlobGoesOnAtTheRegistry(t *testing.T) {
 	m := newMirrored(t)

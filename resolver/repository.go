@@ -37,7 +37,7 @@ func (r *Repository) url(kind, object string) *url.URL {
 // withScope says in the context which token a request needs, so that one that
 // is there is used, and one that expired is replaced by its like.
 func (r *Repository) withScope(ctx context.Context) context.Context {
-	return auth.AppendRepositoryScope(ctx, registry.Reference{Registry: r.registry.host, Repository: r.name}, auth.ActionPull)
+	return auth.AppendRepositoryScope(ctx, registry.Reference{Registry: r.registry.host, Repository: r.registry.hosts.endpoint.scope(r.name)}, auth.ActionPull)
 }
 
 // acceptManifests is sent for every manifest: a registry answers 404, or

@@ -28,11 +28,13 @@ const (
 	// mirrorShare is how often what a mirror may take for an answer goes into
 	// Options.Timeout.
 	mirrorShare = 4
-	// stallAside is for how long a mirror isn't asked that gave no answer in time,
-	// and lieAside one that gave something else than it was asked for. That it is up
-	// says nothing of the next time.
+	// stallAside is for how long a mirror isn't asked that gave no answer in time. It
+	// doubles with each time that it gives none, maxWaits times at most. That the mirror
+	// is up says nothing of the next time.
 	stallAside = time.Minute
-	lieAside   = 5 * time.Minute
+	maxWaits   = 4
+	// lieAside is the same for one that gave something else than it was asked for.
+	lieAside = 5 * time.Minute
 )
 
 // A way is one host that a registry's content may come from.
@@ -44,6 +46,7 @@ type way struct {
 
 	mu    sync.Mutex // guards everything below
 	aside time.Time  // not asked before
+	waits int        // in vain, one after the other
 	told  time.Time  // when the log last said that it failed
 }
 
@@ -88,13 +91,14 @@ func (w *way) failed(began time.Time, err error) {
 		f.host.gaveUp(began, f.err)
 	}
 	aside := time.Duration(0)
+	w.mu.Lock()
 	switch {
 	case errors.Is(err, errMismatch):
 		aside = lieAside
 	case errors.As(err, &timeout) && !IsDown(err):
-		aside = stallAside
+		aside = stallAside << w.waits
+		w.waits = min(w.waits+1, maxWaits)
 	}
-	w.mu.Lock()
 	now := time.Now()
 	tell := aside > 0 || !IsDown(err) && !denies(statusOf(err)) && !errors.Is(err, errdef.ErrNotFound) && now.Sub(w.told) > stallAside
 	if tell {
@@ -109,6 +113,13 @@ func (w *way) failed(began time.Time, err error) {
 		level = slog.LevelWarn
 	}
 	w.log.Log(context.Background(), level, "a host is passed over, the next one is asked", "host", w.host, "not asked for", aside, "error", redact(w.named(err)))
+}
+
+// worked takes that it gave what it was asked for.
+func (w *way) worked() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waits = 0
 }
 
 // errNobody is that no host may be asked.
@@ -126,6 +137,7 @@ func askEach[T any](ctx context.Context, r *Repository, need capabilities, ask f
 		}
 		began := time.Now()
 		if got, err = askWay(ctx, w, r.name, ask); err == nil {
+			w.worked()
 			return got, nil
 		}
 		err = w.named(err)
