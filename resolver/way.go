@@ -136,7 +136,7 @@ func askEach[T any](ctx context.Context, r *Repository, need capabilities, ask f
 			continue
 		}
 		began := time.Now()
-		if got, err = askWay(ctx, w, r.name, ask); err == nil {
+		if got, err = askWay(ctx, w, r, ask); err == nil {
 			w.worked()
 			return got, nil
 		}
@@ -149,13 +149,14 @@ func askEach[T any](ctx context.Context, r *Repository, need capabilities, ask f
 	return got, err
 }
 
-func askWay[T any](ctx context.Context, w *way, name string, ask func(context.Context, *Repository) (T, error)) (T, error) {
+// askWay asks one. A mirror leaves the others half of the time.
+func askWay[T any](ctx context.Context, w *way, r *Repository, ask func(context.Context, *Repository) (T, error)) (T, error) {
 	if w.passed() {
 		var cancel context.CancelFunc
-		ctx, cancel = withBound(ctx, w.bound())
+		ctx, cancel = withBound(ctx, min(w.bound(), left(ctx)-r.registry.timeout))
 		defer cancel()
 	}
-	return ask(ctx, w.repository(name))
+	return ask(ctx, w.repository(r.name))
 }
 
 // blobKey is a blob's, for who serves it.

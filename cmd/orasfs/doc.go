@@ -33,6 +33,10 @@
 // how its mount is (notify.go). Where a daemon has died mount takes its mount away
 // (revive.go).
 //
+// Mirrors are those of containerd's hosts.toml (--hosts-dir). A hangup (SIGHUP) has
+// them, credentials and certificates read again at once; it ends a mount in the
+// foreground of a terminal (reload.go).
+//
 // The exit code is 0, 1 for a failure, or 2 for a command line that can't be
 // run.
 package main
