@@ -139,6 +139,42 @@ func TestDockersCertificates(t *testing.T) {
 	}
 }
 
+// The registry may be one of the hosts: that is how it is asked then, for lists too.
+func TestRegistryAmongTheHosts(t *testing.T) {
+	m := newMirrored(t)
+	at, ca := tlsServer(t, m.registry)
+	m.at = at
+	m.say(t, fmt.Sprintf("[host.\"https://%s\"]\nca = %q\n", at, ca))
+	r := m.connect(t, Options{PlainHTTP: new(false)})
+	m.checkAll(t, r)
+	if err := r.registry.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := r.Tags(t.Context(), func([]string) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// A mirror's authorities are read again when their file changes.
+func TestMirrorAuthorityIsReadAgain(t *testing.T) {
+	m := newMirrored(t)
+	at, ca := tlsServer(t, m.mirror)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	writeFile(t, file, read(t, strangersCA(t)), 0o600)
+	m.say(t, fmt.Sprintf("[host.\"https://%s\"]\nca = %q\n", at, file))
+	r := m.connect(t, Options{})
+	m.checkAll(t, r)
+	if n := m.mirror.Count("", "/app/"); n != 0 {
+		t.Errorf("%d requests to a mirror that wasn't verified", n)
+	}
+	writeFile(t, file, read(t, ca), 0o600)
+	m.registry.Reset()
+	m.checkAll(t, r)
+	if n := m.registry.Count("", ""); n != 0 {
+		t.Errorf("%d requests to the registry", n)
+	}
+}
+
 // The authorities that the user names are read again when their file changes.
 func TestCAFileIsReadAgain(t *testing.T) {
 	fake := fakeregistry.New()

@@ -235,6 +235,21 @@ func TestMirrorWithoutIt(t *testing.T) {
 	}
 }
 
+// A mirror that fails isn't asked again at once: there is somebody else.
+func TestMirrorIsNotRetried(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[host.\"http://%s\"]\n")
+	m.mirror.Inject(fakeregistry.Fault{Status: http.StatusBadGateway})
+	r := m.connect(t, Options{})
+	m.checkBlob(t, r)
+	if _, err := r.Manifest(t.Context(), m.manifest.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if document, blob := m.mirror.Count("", "/manifests/"), m.mirror.Count("", "/blobs/"); document != 1 || blob != 1 {
+		t.Errorf("it was asked %d times for a document and %d times for a blob", document, blob)
+	}
+}
+
 // A mirror that gave no answer in time isn't waited for a second time, though it is
 // up.
 func TestMirrorThatStallsIsSetAside(t *testing.T) {
@@ -374,6 +389,18 @@ func TestMirrorGetsNoCredential(t *testing.T) {
 	}
 	if len(requests) == 0 || m.mirror.Count("", "") == 0 {
 		t.Error("one of them wasn't asked")
+	}
+}
+
+// What a file says of the registry itself is added to what the user says.
+func TestOwnHeaders(t *testing.T) {
+	m := newMirrored(t)
+	m.say(t, "[header]\nx-file = \"f\"\nx-both = \"f\"\n")
+	m.checkAll(t, m.connect(t, Options{Header: http.Header{"X-User": {"u"}, "X-Both": {"u"}}}))
+	for _, req := range m.registry.Requests() {
+		if h := req.Header; h.Get("X-File") != "f" || h.Get("X-User") != "u" || len(h["X-Both"]) != 1 || h.Get("X-Both") != "u" {
+			t.Errorf("the registry saw %v", h)
+		}
 	}
 }
 
