@@ -274,13 +274,20 @@ func TestMirrorThatStallsAgain(t *testing.T) {
 		return w.aside.Sub(now).Round(30 * time.Second)
 	}
 	for _, want := range []time.Duration{1, 2, 4, 8, 16, 16} {
+		w.aside = time.Time{}
 		if got := fails(); got != want*time.Minute {
 			t.Errorf("not asked for %s, want %d minutes", got, want)
 		}
 	}
 	w.worked()
-	if got := fails(); got != time.Minute {
-		t.Errorf("not asked for %s after it gave something", got)
+	w.aside = time.Time{}
+	for range 8 { // at once
+		if got := fails(); got != time.Minute {
+			t.Errorf("not asked for %s after it gave something", got)
+		}
+	}
+	if w.failed(time.Now(), errdef.ErrNotFound); !w.isAside() {
+		t.Error("it is asked again because something isn't there")
 	}
 }
 

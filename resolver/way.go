@@ -90,21 +90,21 @@ func (w *way) failed(began time.Time, err error) {
 	if errors.As(err, &f) && f.speaks() {
 		f.host.gaveUp(began, f.err)
 	}
-	aside := time.Duration(0)
+	now, aside := time.Now(), time.Duration(0)
 	w.mu.Lock()
 	switch {
+	case w.own, now.Before(w.aside): // others have failed with it
 	case errors.Is(err, errMismatch):
 		aside = lieAside
 	case errors.As(err, &timeout) && !IsDown(err):
 		aside = stallAside << w.waits
 		w.waits = min(w.waits+1, maxWaits)
 	}
-	now := time.Now()
 	tell := aside > 0 || !IsDown(err) && !denies(statusOf(err)) && !errors.Is(err, errdef.ErrNotFound) && now.Sub(w.told) > stallAside
 	if tell {
 		w.told = now
 	}
-	if !w.own {
+	if aside > 0 {
 		w.aside = now.Add(aside)
 	}
 	w.mu.Unlock()
@@ -131,12 +131,13 @@ func askEach[T any](ctx context.Context, r *Repository, need capabilities, ask f
 	ctx, cancel := withBound(ctx, r.registry.bound())
 	defer cancel()
 	err = errNobody
+	others := min(r.registry.timeout, left(ctx)/2) // what mirrors leave them
 	for _, w := range r.registry.mirrors.able(need) {
-		if w.passed() && left(ctx) < r.registry.timeout {
+		if w.passed() && left(ctx) < others {
 			continue
 		}
 		began := time.Now()
-		if got, err = askWay(ctx, w, r, ask); err == nil {
+		if got, err = askWay(ctx, w, r.name, others, ask); err == nil {
 			w.worked()
 			return got, nil
 		}
@@ -149,14 +150,14 @@ func askEach[T any](ctx context.Context, r *Repository, need capabilities, ask f
 	return got, err
 }
 
-// askWay asks one. A mirror leaves the others half of the time.
-func askWay[T any](ctx context.Context, w *way, r *Repository, ask func(context.Context, *Repository) (T, error)) (T, error) {
+// askWay asks one. A mirror leaves the others so much of the time.
+func askWay[T any](ctx context.Context, w *way, name string, others time.Duration, ask func(context.Context, *Repository) (T, error)) (T, error) {
 	if w.passed() {
 		var cancel context.CancelFunc
-		ctx, cancel = withBound(ctx, min(w.bound(), left(ctx)-r.registry.timeout))
+		ctx, cancel = withBound(ctx, min(w.bound(), left(ctx)-others))
 		defer cancel()
 	}
-	return ask(ctx, w.repository(r.name))
+	return ask(ctx, w.repository(name))
 }
 
 // blobKey is a blob's, for who serves it.

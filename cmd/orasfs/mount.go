@@ -24,7 +24,8 @@ With --oci-layout the TARGET is a folder or a tar on this machine.
 
 mount returns once the mount works; a daemon goes on behind. Credentials are
 those of ORAS and Docker, or --username with --password-stdin, or ORASFS_PASSWORD
-in the environment.`,
+in the environment. Mirrors are those that containerd has. SIGHUP makes the daemon
+read credentials, certificates and mirrors again.`,
 		Example: `  orasfs mount /mnt/oci
   orasfs mount localhost:5000 /mnt/oci
   orasfs mount ghcr.io/org/app /mnt/app
