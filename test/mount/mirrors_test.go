@@ -107,33 +107,42 @@ func TestLyingMirror(t *testing.T) {
 	again.same(t, originals["small"], again.path(contentPath("small")))
 }
 
-// TestHangup has a daemon read again how its registry is reached, and go on.
+// TestHangup has a daemon read again how its registry, or each of all, is reached, and
+// go on.
 func TestHangup(t *testing.T) {
 	t.Parallel()
-	f, mirror := serveFake(t), serveFake(t)
-	_, original := f.addFile(t, "app", 1, small)
-	mirror.addFile(t, "app", 1, small)
-	f.addFile(t, "other", 2, small)
-	_, other := mirror.addFile(t, "other", 2, small)
-	dir := newHosts(t)
-	m := mountRegistry(t, f.host, "--hosts-dir", string(dir))
-	hangUp := func() {
-		t.Helper()
-		if err := syscall.Kill(m.daemon(t), syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+	for name, all := range map[string]bool{"one registry": false, "every registry": true} {
+		t.Run(name, func(t *testing.T) {
+			f, mirror := serveFake(t), serveFake(t)
+			_, original := f.addFile(t, "app", 1, small)
+			mirror.addFile(t, "app", 1, small)
+			f.addFile(t, "other", 2, small)
+			_, other := mirror.addFile(t, "other", 2, small)
+			dir := newHosts(t)
+			target, below := f.host, ""
+			if all {
+				target, below = "none", f.host
+			}
+			m := mountRegistry(t, target, "--hosts-dir", string(dir))
+			hangUp := func() {
+				t.Helper()
+				if err := syscall.Kill(m.daemon(t), syscall.SIGHUP); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.same(t, original, m.path(below, contentPath("app")))
+			dir.ask(t, f.host, mirror.host)
+			hangUp()
+			m.logs(t, "mirrors are read again")
+			f.Reset()
+			m.same(t, other, m.path(below, contentPath("other")))
+			f.asksNothing(t, "with a mirror")
+			dir.say(t, f.host, "# one\n# two\nserver = 3\n")
+			hangUp()
+			m.logs(t, "level=ERROR", "hosts.toml: ", "line 3")
+			m.same(t, original, m.path(below, contentPath("app")))
+		})
 	}
-	m.same(t, original, m.path(contentPath("app")))
-	dir.ask(t, f.host, mirror.host)
-	hangUp()
-	m.logs(t, "mirrors are read again")
-	f.Reset()
-	m.same(t, other, m.path(contentPath("other")))
-	f.asksNothing(t, "with a mirror")
-	dir.say(t, f.host, "# one\n# two\nserver = 3\n")
-	hangUp()
-	m.logs(t, "level=ERROR", "hosts.toml: ", "line 3")
-	m.same(t, original, m.path(contentPath("app")))
 }
 
 // TestBrokenHostsFile is told who mounts, with its line.
