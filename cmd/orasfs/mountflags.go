@@ -63,7 +63,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password or token from standard input")
 	flags.BoolVar(&f.identityTokenStdin, "identity-token-stdin", false, "read an identity token from standard input")
 	flags.StringArrayVar(&f.registryConfigs, "registry-config", nil, "credentials `FILE` (default ORAS's and Docker's); can be repeated: the first with a login counts")
-	flags.StringVar(&f.hostsDir, "hosts-dir", resolver.DefaultHostsDir, "ask mirrors before a registry, as HOST_PORT_/hosts.toml or _default/hosts.toml in `DIR` says; read again when it changes or at SIGHUP")
+	flags.StringVar(&f.hostsDir, "hosts-dir", resolver.DefaultHostsDir, "ask mirrors before a registry, as containerd's hosts.toml in the registry's folder in `DIR` says; it is read again when it changes")
 	flags.Var(&f.platform, "platform", "the `OS/ARCH[/VARIANT]` that an index shows as its own (default the host's)")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "`N` fetches at once, 1 to 256")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a connection without progress for this long; what a program waits for ends within twice as long")
