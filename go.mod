@@ -3,6 +3,7 @@ module github.com/orasfs/orasfs
 go 1.26.6
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/apex/log v1.9.0
 	github.com/containerd/containerd/v2 v2.4.2
 	github.com/containerd/log v0.2.0

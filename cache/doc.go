@@ -8,7 +8,8 @@
 // # Who answers what
 //
 //	which content of a blob it is    tables.go, table.go
-//	whether it may be believed       trust.go, and hashing.go, which finds out;
+//	whether it may be believed       trust.go, and hashing.go, which finds out and
+//	                                 tells a fetcher with several sources ([Chooser]);
 //	                                 doubt.go where somebody else has found out
 //	what is fetched next             plan.go
 //	one request                      run.go; stream.go where there are no ranges

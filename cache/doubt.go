@@ -12,7 +12,8 @@ const maxDoubts = 4096
 
 // Doubt is told that n bytes at off, which r gave, are wrong: its caller has a
 // digest of its own of them. Unless the content is verified, they are fetched once
-// more and compared with what came before. If the source sends something else
+// more, from another source if the fetcher has several, and compared with what came
+// before. If the source sends something else
 // now, the content is wrong: all of it is dropped, the error wraps ErrDigest, and
 // who opens the blob next has it fetched anew. nil is that nothing else can be
 // had; then the source isn't asked for these bytes again for a second, in which a
@@ -60,6 +61,7 @@ func (t *table) doubted(first int) (bool, error) {
 func (t *table) compare(ctx context.Context, f Fetcher, first, last int) error {
 	off, end := t.grid.offset(first), t.grid.offset(last+1)
 	t.cache.counts.fetches.Add(1)
+	passOver(f)
 	stream, at, err := f.Fetch(ctx, off, end-off, nil)
 	if err != nil {
 		return err

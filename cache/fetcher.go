@@ -28,6 +28,20 @@ type Unpacker interface {
 	Unpacks()
 }
 
+// A Chooser is a Fetcher that has its blob from one of several sources.
+type Chooser interface {
+	Fetcher
+	// PassOver is told that what came isn't the blob: from now on it is asked of
+	// another source, where there is one. It doesn't wait for any.
+	PassOver()
+}
+
+func passOver(f Fetcher) {
+	if c, ok := f.(Chooser); ok {
+		c.PassOver()
+	}
+}
+
 func unpacks(f Fetcher) bool {
 	_, ok := f.(Unpacker)
 	return ok

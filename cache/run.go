@@ -219,6 +219,9 @@ func (r *run) bring() error {
 func (r *run) ask(off, n int64, last int) error {
 	t := r.table
 	t.cache.counts.fetches.Add(1)
+	t.mu.Lock()
+	t.asked = r.fetcher
+	t.mu.Unlock()
 	stream, at, err := r.fetcher.Fetch(r.ctx, off, n, r.wanted)
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type table struct {
 	seen      bool // some chunk has come, wherever from
 	flights   map[int]*flight
 	runs      map[*run]struct{} // on their way
+	asked     Fetcher           // the last one
 	rangeless bool              // the source sends the whole blob for any range
 	hashing   hashing
 	disk      attachment

@@ -99,8 +99,9 @@ func (t *table) fail(how string) error {
 		return t.err
 	}
 	t.err = t.cache.blame(t.key, how)
-	err, store := t.err, t.store
+	err, store, asked := t.err, t.store, t.asked
 	t.mu.Unlock()
+	passOver(asked)
 	if store != nil {
 		store.discard()
 	}

@@ -109,6 +109,7 @@ type Server struct {
 	fuse     *fuse.Server
 	attached *attachment
 	tree     *tree
+	registry *resolver.Registry // Options.Registry
 
 	// unmounting is that Unmount was called.
 	unmounting atomic.Bool
@@ -159,7 +160,7 @@ func mount(ctx context.Context, t *tree, o Options) (*Server, error) {
 		t.log.Debug("the kernel's read-ahead stays as it is", "error", err)
 	}
 	t.passthrough = t.passthrough && server.KernelSettings().Flags64()&fuse.CAP_PASSTHROUGH != 0
-	return &Server{fuse: server, attached: attached, tree: t, over: make(chan struct{})}, nil
+	return &Server{fuse: server, attached: attached, tree: t, registry: o.Registry, over: make(chan struct{})}, nil
 }
 
 // serve answers until the connection to the kernel ends, and leaves no mount

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -77,6 +78,15 @@ func (b *Blob) fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) 
 		return nil, 0, err
 	}
 	return body, body.pos, nil
+}
+
+// PassOver takes that what came isn't the blob: where it came from a mirror, the next
+// host is asked from now on.
+func (b *Blob) PassOver() {
+	w, ok := b.repo.registry.mirrors.serving.Get(b.repo.blobKey(b.desc.Digest))
+	if ok && !w.last {
+		b.repo.passOver(w, b.desc.Digest, time.Now(), fmt.Errorf("blob %s in %s: %w", b.desc.Digest, w.repository(b.repo.name), errMismatch))
+	}
 }
 
 // A SizeError is that a blob has another size than its descriptor says, as far

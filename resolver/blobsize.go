@@ -13,11 +13,12 @@ import (
 // BlobSize asks how many bytes a blob has. It sends HEAD, and where that says
 // nothing asks for the first byte, and last for all of it, of which it reads
 // nothing. A blob that isn't there is
-// errdef.ErrNotFound.
+// errdef.ErrNotFound. A mirror is asked if it may resolve tags: nothing proves a size
+// either.
 func (r *Repository) BlobSize(ctx context.Context, d digest.Digest) (int64, error) {
-	ctx, cancel := withBound(ctx, r.registry.bound())
-	defer cancel()
-	size, err := r.blobSize(ctx, d)
+	size, err := askEach(ctx, r, canPull|canResolve, func(ctx context.Context, at *Repository) (int64, error) {
+		return at.blobSize(ctx, d)
+	})
 	r.note(d.String(), err)
 	if err != nil {
 		return 0, fmt.Errorf("size of blob %s in %s: %w", d, r, err)

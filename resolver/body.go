@@ -1,12 +1,14 @@
 package resolver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // A blobBody is a range of a blob, or all of it, over as many requests as that
@@ -22,6 +24,8 @@ type blobBody struct {
 	whole    bool       // a range can't be had
 	pos, end int64
 	answer   io.ReadCloser // begins at pos; nil if it has to be asked for
+	from     *way          // whose it is
+	asked    time.Time     // when it was asked for
 	broken   error         // why the last answer ended, until it is replaced
 	err      error         // of all Reads to come
 }
@@ -71,6 +75,9 @@ func (b *blobBody) advance(p []byte) (n int, err error) {
 		if err == nil {
 			return 0, nil
 		}
+		if errors.As(err, new(*passedError)) {
+			continue
+		}
 		if err = b.retries.next(b.ctx, err); err == nil {
 			continue
 		}
@@ -98,24 +105,80 @@ func (b *blobBody) take(p []byte) (int, error) {
 	_ = b.answer.Close()
 	b.answer = nil
 	if err != nil {
-		b.blob.repo.forgetTarget(b.blob.desc.Digest)
+		b.from.repository(b.blob.repo.name).forgetTarget(b.blob.desc.Digest)
+		err = b.failed(err)
 	}
 	return n, err
 }
 
-// ask makes one attempt to have an answer that begins at pos. Where a range can't be
-// had the whole blob is asked for, from then on.
-func (b *blobBody) ask() error {
+// A passedError is that a host failed, and another serves the blob from now on.
+type passedError struct{ err error }
+
+func (e *passedError) Error() string { return e.err.Error() }
+
+func (e *passedError) Unwrap() error { return e.err }
+
+// failed takes that the host that is asked has failed, and has the next one asked.
+func (b *blobBody) failed(err error) error {
+	err = b.from.named(err)
+	if b.ctx.Err() == nil && b.blob.repo.passOver(b.from, b.blob.desc.Digest, b.asked, err) {
+		return &passedError{err}
+	}
+	return err
+}
+
+// ask makes one attempt to have an answer that begins at pos, of the host that serves
+// the blob.
+func (b *blobBody) ask() (err error) {
+	if b.from, err = b.blob.repo.serving(b.ctx, b.blob.desc.Digest); err != nil {
+		return err
+	}
+	b.asked = time.Now()
+	if err = b.askFrom(b.from.repository(b.blob.repo.name)); err == nil && b.from.passed() {
+		err = b.verifySmall()
+	}
+	if err != nil {
+		return b.failed(err)
+	}
+	b.from.worked()
+	return nil
+}
+
+// verifySmall compares a small blob with its digest, so that another host can be asked
+// for it.
+func (b *blobBody) verifySmall() error {
+	if b.pos != 0 || b.end != b.blob.desc.Size || b.end > MaxManifest {
+		return nil
+	}
+	content, err := io.ReadAll(io.LimitReader(b.answer, b.end))
+	_ = b.answer.Close()
+	b.answer = nil
+	switch {
+	case err != nil:
+		return err
+	case int64(len(content)) < b.end:
+		return io.ErrUnexpectedEOF
+	}
+	if err := verify(content, b.blob.desc.Digest); err != nil {
+		return err
+	}
+	b.answer = io.NopCloser(bytes.NewReader(content))
+	return nil
+}
+
+// askFrom asks one host. Where a range can't be had the whole blob is asked for, from
+// then on, unless there is another host.
+func (b *blobBody) askFrom(repo *Repository) error {
 	if !b.whole && b.end-b.pos < b.blob.desc.Size { // small blobs; and some servers take no Range at all
 		request := blobRequest{digest: b.blob.desc.Digest, turn: &b.turn, byteRange: fmt.Sprintf("bytes=%d-%d", b.pos, b.end-1)}
-		err := b.blob.repo.askBlob(b.ctx, request, b.accept)
-		if !errors.As(err, new(*rangeError)) {
+		err := repo.askBlob(b.ctx, request, b.accept)
+		if !errors.As(err, new(*rangeError)) || b.from.passed() {
 			return err
 		}
 		b.askWhole(err)
 	}
 	request := blobRequest{digest: b.blob.desc.Digest, turn: &b.turn, anew: b.whole}
-	return b.blob.repo.askBlob(b.ctx, request, b.accept)
+	return repo.askBlob(b.ctx, request, b.accept)
 }
 
 // askWhole gives up ranges.

@@ -57,11 +57,12 @@ func (r *Registry) repositories(ctx context.Context, last string, page func(name
 // catalog asks for the catalog, n names per page, or as many as the registry likes
 // where n is 0; began is that the first page came.
 func (r *Registry) catalog(ctx context.Context, last string, n int, page func(names []string) error) (began bool, err error) {
-	api, err := remote.NewRegistry(r.host)
+	at := r.mirrors.server()
+	api, err := remote.NewRegistry(at.host)
 	if err != nil {
 		return false, err
 	}
-	api.Client, api.PlainHTTP = r.listings, r.plain()
+	api.Client, api.PlainHTTP = at.listings, at.plain()
 	api.RepositoryListPageSize, api.MaxMetadataBytes = n, maxPage
 	seen := newPages()
 	err = api.Repositories(ctx, last, func(names []string) error {

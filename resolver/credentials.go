@@ -174,6 +174,15 @@ func (r *Registry) Credential(ctx context.Context) (id string, err error) {
 	return id, nil
 }
 
+// forget has the credential looked for again.
+func (i *identity) forget() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.until.IsZero() {
+		i.until = time.Now()
+	}
+}
+
 func (i *identity) found(id string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -190,6 +199,9 @@ func (r *Registry) Asking(ctx context.Context) (id string, err error) {
 		return "", err
 	}
 	o := &r.hosts.options
+	if ways := r.mirrors.list(); len(ways) > 1 || !ways[0].own {
+		id += "\x00by way of " + strings.Join(addresses(ways), " ")
+	}
 	if r.plain() && !IsLoopback(r.host) {
 		id += "\x00plain HTTP"
 	}

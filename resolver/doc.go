@@ -44,6 +44,32 @@
 // unless the registry is there. None leads from https to http, but for blobs with
 // Options.Insecure.
 //
+// Options.HostsDir says, as containerd has it, which hosts are asked for a registry
+// before it, and how each is: mirrors.go has them, read from the disk by hostsdir.go
+// and hostsfile.go, and way.go decides who is asked. A mirror is a client of its own,
+// so that nothing of the registry's reaches it: no credential, header or certificate
+// of the user's, but those that are configured for the mirror's host. It is told which
+// registry is meant (?ns=). It is asked for a tag, a size or the bytes of a digest only
+// if it may be; for a list never, for what it leaves out says nothing. What a digest
+// proves is compared with it: of a document and a small blob before anybody gets it, of
+// a larger one by whoever has all of it, who tells ([Blob.PassOver]). What nothing
+// proves, a tag's digest and a blob's size, is believed of who may resolve tags.
+//
+// A mirror that fails, in whatever way, is passed over, and the next host asked, the
+// registry last; its error is the one that counts. A blob stays with the host that
+// serves it, and goes on at the next one from the byte that it had come to. A mirror
+// has a quarter of Options.Timeout for an answer and no retries, and none is begun with
+// once half of what a caller waits at most is over. One that let somebody wait in vain
+// isn't asked for a minute, and for twice as long each time, 16 minutes at most; one
+// that gave other bytes than those of a digest for five. A registry that is down is as
+// good as up where a mirror answers that may resolve its tags.
+//
+// All that is read again when it changes, within two seconds of the next question, and
+// at once by [Registry.Reload]: what hosts.toml says, its certificates, and
+// Options.CAFile. Then all clients are made anew. Credentials and Options.CertFile are
+// read whenever they are needed. What is broken is told in the log once, and what was
+// read before holds.
+//
 // A Layout is a folder or a tar, what docker save writes included. It is
 // believed as little as a registry: no link leads out of it, what isn't a
 // regular file isn't opened, and no size that it tells is allocated. It keeps

@@ -161,7 +161,7 @@ func (h *host) probe(ctx context.Context) bool {
 	address := h.origin
 	own := sameOrigin(address, h.table.origin)
 	if own {
-		address = address.JoinPath(apiPath)
+		address = address.JoinPath(h.table.endpoint.base + "/")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
 	if err != nil {

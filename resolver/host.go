@@ -77,6 +77,9 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 	sent := req.WithContext(req.Context())
 	sent.Header = sent.Header.Clone()
 	sent.Header.Set("Accept-Encoding", "identity")
+	if role == h.table.role() {
+		h.table.endpoint.readdress(sent)
+	}
 	began := time.Now()
 	resp, err := attempt(h.transport, sent, h.table.options.Timeout, func() {
 		release()
@@ -88,6 +91,7 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 	}
 	h.heard()
 	h.heed(resp)
+	h.table.endpoint.canonical(resp)
 	chooseChallenge(resp)
 	if !asksBlob(req) {
 		undo(resp)
@@ -147,7 +151,7 @@ func (h *host) await(ctx context.Context, limited string) (fell <-chan struct{},
 		switch {
 		case held == nil:
 			return fell, nil
-		case time.Until(held.until) > left(ctx):
+		case time.Until(held.until) > left(ctx) || h.table.endpoint.passed:
 			return nil, held
 		}
 		if err := sleep(ctx, time.Until(held.until), fell); err != nil && !errors.Is(err, errStopped) {

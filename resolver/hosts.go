@@ -20,7 +20,8 @@ const maxHosts = 64
 // http.RoundTripper it sends each request to the host of its address.
 type hosts struct {
 	registry   string   // for errors
-	origin     *url.URL // the registry's
+	endpoint   endpoint // whose hosts they are: the registry itself, or a mirror
+	origin     *url.URL // its
 	options    Options
 	tls        *tls.Config
 	probeEvery time.Duration
@@ -37,18 +38,18 @@ type hosts struct {
 	table map[string]*host
 }
 
-func newHosts(registry string, origin *url.URL, o Options) (*hosts, error) {
-	tlsConfig, err := newTLS(o)
+func newHosts(registry string, e endpoint, o Options) (*hosts, error) {
+	tlsConfig, err := newTLS(o, e)
 	if err != nil {
 		return nil, err
 	}
 	t := &hosts{
-		registry: registry, origin: origin, options: o, tls: tlsConfig,
+		registry: registry, endpoint: e, origin: e.origin, options: o, tls: tlsConfig,
 		probeEvery: time.Second,
 		table:      make(map[string]*host),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.isLocal.Store(localName(origin.Hostname()))
+	t.isLocal.Store(localName(e.origin.Hostname()))
 	o.Traffic.join(t)
 	return t, nil
 }

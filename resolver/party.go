@@ -23,6 +23,8 @@ const (
 	RoleRedirect
 	// RoleProxy stands between us and the others.
 	RoleProxy
+	// RoleMirror is asked in the registry's place, by a hosts.toml.
+	RoleMirror
 )
 
 // A Party is one of those that have to do with a registry.
@@ -41,6 +43,8 @@ func (p Party) String() string {
 		return fmt.Sprintf("%s (where %s redirects to)", p.Host, p.Registry)
 	case RoleProxy:
 		return fmt.Sprintf("%s (proxy)", p.Host)
+	case RoleMirror:
+		return fmt.Sprintf("%s (mirror of %s)", p.Host, p.Registry)
 	default:
 		return p.Registry
 	}
@@ -51,9 +55,12 @@ func (p Party) String() string {
 func PartyOf(err error) (Party, bool) {
 	var f *failure
 	var answer *errcode.ErrorResponse
+	var mirror *mirrorError
 	switch {
 	case errors.As(err, &f):
 		return f.party(), true
+	case errors.As(err, &mirror) && !errors.As(err, new(*tokenError)):
+		return mirror.party, true
 	case !errors.As(err, &answer) || answer.URL == nil:
 		return Party{}, false
 	case errors.As(err, new(*tokenError)):
@@ -65,6 +72,9 @@ func PartyOf(err error) (Party, bool) {
 // party is who was asked in vain.
 func (f *failure) party() Party {
 	p := Party{Role: f.role, Host: f.host.origin.Host, Registry: f.host.table.registry}
+	if p.Role == RoleMirror {
+		p.Registry = f.host.table.endpoint.mirrorOf
+	}
 	var operation *net.OpError
 	atProxy := errors.As(f.err, new(*proxyError)) || errors.As(f.err, &operation) && operation.Op == "proxyconnect"
 	if atProxy && f.host.proxy != nil {
@@ -80,6 +90,22 @@ func (f *failure) Error() string {
 	}
 	return f.err.Error()
 }
+
+// A mirrorError is what went wrong with a mirror.
+type mirrorError struct {
+	party Party
+	err   error
+}
+
+// Error names the mirror, where what went wrong doesn't.
+func (e *mirrorError) Error() string {
+	if errors.As(e.err, new(*failure)) {
+		return e.err.Error()
+	}
+	return e.party.String() + ": " + e.err.Error()
+}
+
+func (e *mirrorError) Unwrap() error { return e.err }
 
 // A proxyError is that a proxy makes no connection.
 type proxyError struct{ status string }
@@ -126,11 +152,21 @@ func (t *hosts) roleOf(req *http.Request) (role Role, own bool) {
 	case req.Context().Value(tokenKey{}) != nil:
 		return RoleTokenService, own
 	case own:
-		return RoleRegistry, own
+		return t.role(), own
 	default:
 		return RoleRedirect, own
 	}
 }
+
+// role is that of the host whose hosts these are.
+func (t *hosts) role() Role {
+	if t.isMirror() {
+		return RoleMirror
+	}
+	return RoleRegistry
+}
+
+func (t *hosts) isMirror() bool { return t.endpoint.mirrorOf != "" }
 
 // A storage is the way to where blobs are redirected to.
 type storage struct{ hosts *hosts }

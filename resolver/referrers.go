@@ -35,14 +35,13 @@ func Subject(m *Manifest) ocispec.Descriptor {
 // (Harbor before 2.11 with UNAUTHORIZED): then the tag is asked as well, and one
 // line in the log for the registry says so.
 func (r *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
-	ctx, cancel := withBound(ctx, r.registry.bound())
-	defer cancel()
-	found, err := r.referrers(ctx, subject, artifactType, false)
-	if refused(err) && len(found) == 0 {
-		if !r.registry.noReferrersAPI.Swap(true) {
-			r.registry.log.Warn("the referrers API is refused, the tag takes its place", "registry", r.registry.host, "error", redact(err))
-		}
-		found, err = r.referrers(ctx, subject, artifactType, true)
+	found, err := askEach(ctx, r, canReferrers, func(ctx context.Context, at *Repository) ([]ocispec.Descriptor, error) {
+		return at.referrersOrTag(ctx, subject, artifactType)
+	})
+	if errors.Is(err, errNobody) {
+		found, err = askEach(ctx, r, canPull|canResolve, func(ctx context.Context, at *Repository) ([]ocispec.Descriptor, error) {
+			return at.referrers(ctx, subject, artifactType, new(false))
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list referrers of %s in %s: %w", subject.Digest, r, redact(err))
@@ -50,8 +49,32 @@ func (r *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor, 
 	return found, nil
 }
 
-// referrers asks the API first, or at once for the tag.
-func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string, byTag bool) (found []ocispec.Descriptor, err error) {
+// errNoReferrers is that a mirror knows of none: the registry may.
+var errNoReferrers = fmt.Errorf("the mirror knows of no referrer: %w", errdef.ErrNotFound)
+
+// referrersOrTag asks one host. A mirror is asked for no tag in the API's place: the
+// registry has it too, or the API.
+func (r *Repository) referrersOrTag(ctx context.Context, subject ocispec.Descriptor, artifactType string) ([]ocispec.Descriptor, error) {
+	if r.registry.hosts.endpoint.passed {
+		found, err := r.referrers(ctx, subject, artifactType, new(true))
+		if err == nil && len(found) == 0 {
+			err = errNoReferrers
+		}
+		return found, err
+	}
+	found, err := r.referrers(ctx, subject, artifactType, nil)
+	if !refused(err) || len(found) > 0 {
+		return found, err
+	}
+	if !r.registry.noReferrersAPI.Swap(true) {
+		r.registry.log.Warn("the referrers API is refused, the tag takes its place", "registry", r.registry.host, "error", redact(err))
+	}
+	return r.referrers(ctx, subject, artifactType, new(false))
+}
+
+// referrers asks the API if byAPI is true, for the tag if it is false, and if it is
+// nil first the one and then the other.
+func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, artifactType string, byAPI *bool) (found []ocispec.Descriptor, err error) {
 	api := &remote.Repository{
 		Client:           answerClient{r.registry.listings},
 		Reference:        registry.Reference{Registry: r.registry.host, Repository: r.name},
@@ -60,8 +83,8 @@ func (r *Repository) referrers(ctx context.Context, subject ocispec.Descriptor, 
 
 		ReferrerListMaxPages: maxReferrerPages,
 	}
-	if byTag {
-		if err := api.SetReferrersCapability(false); err != nil {
+	if byAPI != nil {
+		if err := api.SetReferrersCapability(*byAPI); err != nil {
 			return nil, err
 		}
 	}

@@ -48,6 +48,10 @@ type Options struct {
 	// ORAS shares. The helpers that they name are run.
 	RegistryConfigs []string
 
+	// HostsDir is the folder with a folder for each registry that says which hosts are
+	// asked for it, and how, as containerd has it; "" is none.
+	HostsDir string
+
 	// Timeout is how long an attempt may go on without progress; 0 is 30 s.
 	// What a caller waits for ends within twice as long.
 	Timeout time.Duration
@@ -84,18 +88,37 @@ type Registry struct {
 	blobs         *auth.Client // follows no redirect
 	storage       *http.Client // for where blobs are redirected to; knows no credential, follows no redirect
 
+	mirrors *mirrors                     // who else is asked; nil for one of those
 	targets *lru.Cache[string, *url.URL] // where a blob was redirected to, by its address
 	refused refusal                      // of the catalog
 	met     *met                         // see evidence.go
 }
 
 // NewRegistry makes a client of the registry at host, HOST[:PORT]. It reads
-// the credentials and CA files, and asks nobody. A host that isn't one is
-// errdef.ErrInvalidReference.
+// the credentials, the CA files and what Options.HostsDir says of the host, and asks
+// nobody. A host that isn't one is errdef.ErrInvalidReference.
 func NewRegistry(host string, o Options) (*Registry, error) {
 	if err := checkHost(host); err != nil {
 		return nil, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 	}
+	o.setDefaults()
+	api, err := remote.NewRegistry(host)
+	if err != nil {
+		return nil, err
+	}
+	own := endpoint{base: defaultBase, can: canAll, origin: &url.URL{Scheme: "https", Host: api.Reference.Host()}}
+	if o.plainHTTP(host) {
+		own.origin.Scheme = "http"
+	}
+	r, err := newRegistry(host, own, o)
+	if err != nil {
+		return nil, err
+	}
+	r.mirrors, err = newMirrors(r, o)
+	return r, err
+}
+
+func (o *Options) setDefaults() {
 	if o.Timeout <= 0 {
 		o.Timeout = 30 * time.Second
 	}
@@ -108,6 +131,10 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+}
+
+// newRegistry makes a client of one endpoint, known as host.
+func newRegistry(host string, e endpoint, o Options) (*Registry, error) {
 	credentials, err := newCredentialSource(host, o)
 	if err != nil {
 		return nil, err
@@ -129,7 +156,7 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		host: host, timeout: o.Timeout, backoff: min(firstBackoff, o.Timeout/backoffsOf), userAgent: o.UserAgent, log: o.Log,
+		host: host, origin: e.origin, timeout: o.Timeout, backoff: min(firstBackoff, o.Timeout/backoffsOf), userAgent: o.UserAgent, log: o.Log,
 		credentials: credentials,
 		tokens:      newTokenCache(),
 		denials:     denials,
@@ -138,21 +165,12 @@ func NewRegistry(host string, o Options) (*Registry, error) {
 
 		manifestHeads: manifestHeads,
 	}
-	return r, r.connect(o)
+	return r, r.connect(e, o)
 }
 
 // connect makes the clients.
-func (r *Registry) connect(o Options) error {
-	api, err := remote.NewRegistry(r.host)
-	if err != nil {
-		return err
-	}
-	plain := o.plainHTTP(r.host)
-	r.origin = &url.URL{Scheme: "https", Host: api.Reference.Host()}
-	if plain {
-		r.origin.Scheme = "http"
-	}
-	if r.hosts, err = newHosts(r.host, r.origin, o); err != nil {
+func (r *Registry) connect(e endpoint, o Options) (err error) {
+	if r.hosts, err = newHosts(r.host, e, o); err != nil {
 		return err
 	}
 	r.documents = r.newMetadataClient(MaxManifest, MaxManifest) // one is decoded by ParseManifest, which counts
@@ -190,6 +208,9 @@ func (o *Options) MeansTLS() bool { return o.CAFile != "" || o.CertFile != "" ||
 // Close ends what goes on in the background, and the connections that aren't
 // used. It waits for it.
 func (r *Registry) Close() error {
+	if r.mirrors != nil {
+		r.mirrors.close()
+	}
 	r.hosts.close()
 	return nil
 }
@@ -229,7 +250,19 @@ var ErrCredential = errors.New("the credential isn't accepted")
 // credential is configured and tokens are given per repository, as GHCR and
 // Harbor do, nobody can tell before a repository is asked for: being refused
 // here is no error then.
+//
+// A registry that gives no answer is as good as there where a mirror is that may
+// resolve its tags.
 func (r *Registry) Ping(ctx context.Context) error {
+	err := r.mirrors.server().greet(ctx)
+	if err != nil && r.mirrors.stands(ctx, err) {
+		return nil
+	}
+	return err
+}
+
+// greet is Ping of one host.
+func (r *Registry) greet(ctx context.Context) error {
 	err := r.ping(ctx)
 	if hasStatus(err, http.StatusUnauthorized, http.StatusForbidden) {
 		credential, credentialErr := r.credentials.credential(ctx, r.origin.Host)

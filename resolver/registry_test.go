@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,7 +64,10 @@ func dial(t *testing.T, host string, o Options) *Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	r.backoff, r.hosts.probeEvery, r.denials.lasts = time.Millisecond, time.Millisecond, 0
+	r.mirrors.dir.every, r.mirrors.dir.next = 0, time.Time{}
+	for _, w := range append(slices.Clone(r.mirrors.ways), &way{Registry: r}) {
+		w.backoff, w.hosts.probeEvery, w.denials.lasts = time.Millisecond, time.Millisecond, 0
+	}
 	return r
 }
 

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -36,7 +37,7 @@ func (r *Repository) url(kind, object string) *url.URL {
 // withScope says in the context which token a request needs, so that one that
 // is there is used, and one that expired is replaced by its like.
 func (r *Repository) withScope(ctx context.Context) context.Context {
-	return auth.AppendRepositoryScope(ctx, registry.Reference{Registry: r.registry.host, Repository: r.name}, auth.ActionPull)
+	return auth.AppendRepositoryScope(ctx, registry.Reference{Registry: r.registry.host, Repository: r.registry.hosts.endpoint.scope(r.name)}, auth.ActionPull)
 }
 
 // acceptManifests is sent for every manifest: a registry answers 404, or
@@ -57,9 +58,13 @@ var acceptManifests = strings.Join([]string{
 // isn't there is errdef.ErrNotFound, a reference that isn't one
 // errdef.ErrInvalidReference.
 func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	ctx, cancel := withBound(ctx, r.registry.bound())
-	defer cancel()
-	desc, err := r.resolve(ctx, reference)
+	need := canPull
+	if ValidTag(reference) {
+		need |= canResolve
+	}
+	desc, err := askEach(ctx, r, need, func(ctx context.Context, at *Repository) (ocispec.Descriptor, error) {
+		return at.resolve(ctx, reference)
+	})
 	r.note(reference, err)
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("resolve %s in %s: %w", reference, r, err)
@@ -67,6 +72,8 @@ func (r *Repository) Resolve(ctx context.Context, reference string) (ocispec.Des
 	return desc, nil
 }
 
+// resolve asks one host. A mirror is asked for a digest's content, which proves the
+// size and the kind that it tells.
 func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	var want digest.Digest
 	if !ValidTag(reference) {
@@ -77,7 +84,7 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 	}
 	manifestHeads, whole := r.registry.manifestHeads, r.name+" "+reference
 	var refused error
-	if !manifestHeads.wrong() {
+	if byContent := want != "" && r.registry.hosts.endpoint.passed; !byContent && !manifestHeads.wrong() {
 		resp, err := r.askManifest(ctx, http.MethodHead, reference)
 		switch {
 		case err == nil:
@@ -87,7 +94,7 @@ func (r *Repository) resolve(ctx context.Context, reference string) (ocispec.Des
 			if complete || err != nil {
 				return desc, err
 			}
-		case !manifestHeads.doubt(whole, err):
+		case r.registry.hosts.endpoint.passed || !manifestHeads.doubt(whole, err):
 			return ocispec.Descriptor{}, err
 		}
 		refused = err
@@ -148,7 +155,11 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 	if err := checkDocument(resp, content, want); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return ocispec.Descriptor{MediaType: DocumentType(content), Digest: want, Size: int64(len(content)), Data: content}, nil
+	mediaType := DocumentType(content)
+	if r.registry.hosts.endpoint.passed && kindOf(mediaType) == kindUnknown {
+		return ocispec.Descriptor{}, fmt.Errorf("the mirror's answer is no manifest: %w", errdef.ErrUnsupported)
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: want, Size: int64(len(content)), Data: content}, nil
 }
 
 // Manifest fetches a manifest or an index by its digest, at most MaxManifest
@@ -156,7 +167,9 @@ func (r *Repository) resolveByContent(ctx context.Context, reference string, wan
 // media type is that of another kind of document is an error, whatever the bytes:
 // see [Contradiction].
 func (r *Repository) Manifest(ctx context.Context, d digest.Digest) ([]byte, error) {
-	content, err := r.manifest(ctx, d)
+	content, err := askEach(ctx, r, canPull, func(ctx context.Context, at *Repository) ([]byte, error) {
+		return at.manifest(ctx, d)
+	})
 	r.note(d.String(), err)
 	if err != nil {
 		return nil, fmt.Errorf("fetch manifest %s of %s: %w", d, r, err)
@@ -207,10 +220,13 @@ func mediaTypeOf(resp *http.Response) string {
 	return mediaType
 }
 
+// errMismatch is that content isn't what was asked for.
+var errMismatch = errors.New("content doesn't match its digest")
+
 // verify compares content with its digest.
 func verify(content []byte, d digest.Digest) error {
 	if got := d.Algorithm().FromBytes(content); got != d {
-		return fmt.Errorf("content doesn't match its digest: it has %s", got)
+		return fmt.Errorf("%w: it has %s", errMismatch, got)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ const (
 // body. They begin anew with each minProgress bytes.
 type retries struct {
 	backoff time.Duration
+	most    int // failures
 	log     *slog.Logger
 	traffic *Traffic
 
@@ -36,7 +37,11 @@ type retries struct {
 }
 
 func (r *Registry) newRetries() *retries {
-	return &retries{backoff: r.backoff, log: r.log, traffic: r.hosts.options.Traffic, began: time.Now()}
+	most := maxRetries
+	if r.hosts.endpoint.passed {
+		most = 0 // there is somebody else to be asked
+	}
+	return &retries{backoff: r.backoff, most: most, log: r.log, traffic: r.hosts.options.Traffic, began: time.Now()}
 }
 
 // try calls once until it succeeds or there is no use in going on.
@@ -82,7 +87,7 @@ func (t *retries) next(ctx context.Context, err error) error {
 	if errors.As(err, &asked) {
 		wait = max(wait, min(asked.wait, maxHold))
 	}
-	if t.failures == maxRetries || !t.again(err) || wait > left(ctx) {
+	if t.failures >= t.most || !t.again(err) || wait > left(ctx) {
 		return t.giveUp(err)
 	}
 	t.failures++

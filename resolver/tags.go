@@ -35,10 +35,11 @@ func (r *Repository) tags(ctx context.Context, n int, page func(tags []string) e
 
 // tagList asks for the list; began is that the first page came.
 func (r *Repository) tagList(ctx context.Context, n int, page func(tags []string) error) (began bool, err error) {
+	at := r.registry.mirrors.server()
 	api := &remote.Repository{
-		Client:           r.registry.listings,
-		Reference:        registry.Reference{Registry: r.registry.host, Repository: r.name},
-		PlainHTTP:        r.registry.plain(),
+		Client:           at.listings,
+		Reference:        registry.Reference{Registry: at.host, Repository: r.name},
+		PlainHTTP:        at.plain(),
 		TagListPageSize:  n,
 		MaxMetadataBytes: maxPage,
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -36,25 +37,67 @@ func (t *hosts) newTransport(origin *url.URL, proxied bool) *http.Transport {
 		// What is asked for is stored as it comes: it has a digest.
 		DisableCompression: true,
 	}
-	if t.options.CertFile == "" || !sameOrigin(origin, t.origin) {
+	if !sameOrigin(origin, t.origin) {
 		return transport
 	}
-	transport.TLSClientConfig = t.tls.Clone()
-	transport.TLSClientConfig.GetClientCertificate = t.options.clientCertificate
-	if proxied { // a proxy that talks TLS isn't the registry
+	pairs := certificatePairs(t.options, t.endpoint)
+	if len(pairs) > 0 {
+		transport.TLSClientConfig = t.tls.Clone()
+		transport.TLSClientConfig.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return clientCertificate(pairs, asked)
+		}
+	}
+	switch {
+	case !proxied && t.endpoint.triesTLS():
+		transport.DialContext = dialEither(transport.DialContext, transport.TLSClientConfig)
+	case proxied && len(pairs) > 0: // a proxy that talks TLS isn't the registry
 		transport.DialTLSContext = dialTLS(transport.DialContext, t.tls)
 	}
 	return transport
 }
 
-// clientCertificate is the one that a registry is shown, read anew for each
-// connection: it is renewed while a mount goes on.
-func (o *Options) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("client certificate %s with key %s: %w", o.CertFile, o.KeyFile, err)
+// certificatePairs are the files of the certificates that a host may be shown.
+func certificatePairs(o Options, e endpoint) [][2]string {
+	if o.CertFile == "" {
+		return e.client
 	}
-	return &pair, nil
+	return append([][2]string{{o.CertFile, o.KeyFile}}, e.client...)
+}
+
+// clientCertificate is the one that a registry is shown, the first of those that it
+// may take. All are read anew for each connection: they are renewed while a mount
+// goes on.
+func clientCertificate(pairs [][2]string, asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	var first *tls.Certificate
+	for _, files := range pairs {
+		cert, key := files[0], files[1]
+		if key == "" {
+			key = cert
+		}
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate %s with key %s: %w", cert, key, err)
+		}
+		if asked.SupportsCertificate(&pair) == nil {
+			return &pair, nil
+		}
+		if first == nil {
+			first = &pair
+		}
+	}
+	return first, nil
+}
+
+// dialEither talks TLS with who talks it, and else HTTP as it is.
+func dialEither(dial dialFunc, config *tls.Config) dialFunc {
+	secure := dialTLS(dial, config)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := secure(ctx, network, address)
+		if errors.As(err, new(tls.RecordHeaderError)) {
+			return dial(ctx, network, address)
+		}
+		return conn, err
+	}
 }
 
 // dialTLS connects and talks TLS.
@@ -91,6 +134,9 @@ func proxyOf(origin *url.URL) *url.URL {
 // the user has given.
 func (t *hosts) dialer(origin *url.URL, proxied bool) dialFunc {
 	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	if sameOrigin(origin, t.origin) {
+		dialer.Timeout = t.endpoint.dialTimeout
+	}
 	dial := t.options.resolving(dialer.DialContext)
 	if proxied {
 		return dial
@@ -154,9 +200,9 @@ func local(addr netip.Addr) bool {
 
 // newTLS is the same for all hosts, but for the certificate that the registry is
 // shown.
-func newTLS(o Options) (*tls.Config, error) {
-	if o.CertFile != "" {
-		if _, err := o.clientCertificate(nil); err != nil {
+func newTLS(o Options, e endpoint) (*tls.Config, error) {
+	for _, pair := range certificatePairs(o, e) {
+		if _, err := clientCertificate([][2]string{pair}, new(tls.CertificateRequestInfo)); err != nil {
 			return nil, err
 		}
 	}
@@ -164,28 +210,32 @@ func newTLS(o Options) (*tls.Config, error) {
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: o.Insecure, //nolint:gosec // what --insecure is for
 	}
+	files := e.ca
 	if o.CAFile != "" {
-		pool, err := certificates(o.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = pool
+		files = append([]string{o.CAFile}, files...)
 	}
-	return config, nil
+	if len(files) == 0 {
+		return config, nil
+	}
+	var err error
+	config.RootCAs, err = certificates(files)
+	return config, err
 }
 
-// certificates returns the system's CAs and those of a PEM file.
-func certificates(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read CA file: %w", err)
-	}
+// certificates returns the system's CAs and those of PEM files.
+func certificates(files []string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA file %s: no PEM certificate in it", file)
+	for _, file := range files {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read CA file: %w", err)
+		}
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read CA file %s: no PEM certificate in it", file)
+		}
 	}
 	return pool, nil
 }

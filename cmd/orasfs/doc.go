@@ -42,6 +42,10 @@
 // in a process of its own, and with --pprof /debug/pprof. What these show other packages
 // count, who know nothing of it: statuspage.go and metrics.go put it together.
 //
+// Mirrors are those of containerd's hosts.toml (--hosts-dir). A hangup (SIGHUP) has
+// them, credentials and certificates read again at once; it ends a mount in the
+// foreground of a terminal (reload.go).
+//
 // The exit code is 0, 1 for a failure, or 2 for a command line that can't be
 // run.
 package main

@@ -24,7 +24,8 @@ With --oci-layout the TARGET is a folder or a tar on this machine.
 
 mount returns once the mount works; a daemon goes on behind. Credentials are
 those of ORAS and Docker, or --username with --password-stdin, or ORASFS_PASSWORD
-in the environment.`,
+in the environment. Mirrors are those that containerd has. SIGHUP makes the daemon
+read credentials, certificates and mirrors again.`,
 		Example: `  orasfs mount /mnt/oci
   orasfs mount localhost:5000 /mnt/oci
   orasfs mount ghcr.io/org/app /mnt/app
@@ -120,10 +121,11 @@ func (f *mountFlags) mount(cmd *cobra.Command, args []string, helper bool, repor
 }
 
 // endSignals are the signals that unmount. A hangup ends a mount in the
-// foreground with its terminal, but not under nohup(1), which ignores it.
+// foreground with its terminal, but not under nohup(1), which ignores it; what others
+// do says reload.go.
 func endSignals() []os.Signal {
 	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
+	if isTerminals() && !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	return signals

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/orasfs/orasfs/fs"
+	"github.com/orasfs/orasfs/resolver"
 )
 
 // mountFlags are the flags of mount. Names that oras has mean what they mean
@@ -23,6 +24,7 @@ type mountFlags struct {
 	certFile, keyFile   string
 	headers, resolve    []string
 	registryConfigs     []string
+	hostsDir            string
 	username            string
 	passwordStdin       bool
 	identityTokenStdin  bool
@@ -64,6 +66,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.passwordStdin, "password-stdin", false, "read the password or token from standard input")
 	flags.BoolVar(&f.identityTokenStdin, "identity-token-stdin", false, "read an identity token from standard input")
 	flags.StringArrayVar(&f.registryConfigs, "registry-config", nil, "credentials `FILE` (default ORAS's and Docker's); can be repeated: the first with a login counts")
+	flags.StringVar(&f.hostsDir, "hosts-dir", resolver.DefaultHostsDir, "ask mirrors before a registry, as containerd's hosts.toml in the registry's folder in `DIR` says; it is read again when it changes")
 	flags.Var(&f.platform, "platform", "the `OS/ARCH[/VARIANT]` that an index shows as its own (default the host's)")
 	flags.IntVar(&f.concurrency, "concurrency", 8, "`N` fetches at once, 1 to 256")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "give up a connection without progress for this long; what a program waits for ends within twice as long")
@@ -157,7 +160,7 @@ func (f *mountFlags) absolute() error {
 	if err := absoluteEnvironment(); err != nil {
 		return err
 	}
-	paths := []*string{&f.cacheDir, &f.caFile, &f.certFile, &f.keyFile}
+	paths := []*string{&f.cacheDir, &f.hostsDir, &f.caFile, &f.certFile, &f.keyFile}
 	for i := range f.registryConfigs {
 		paths = append(paths, &f.registryConfigs[i])
 	}

@@ -30,7 +30,7 @@ func TestDefaults(t *testing.T) {
 	if r.tagTTL != time.Minute || r.maxStale != 24*time.Hour {
 		t.Errorf("tag-ttl %s, max-stale %s", r.tagTTL, r.maxStale)
 	}
-	wantRegistry := resolver.Options{Timeout: 30 * time.Second, Concurrency: 8, UserAgent: "orasfs/" + buildVersion()}
+	wantRegistry := resolver.Options{HostsDir: "/etc/containerd/certs.d", Timeout: 30 * time.Second, Concurrency: 8, UserAgent: "orasfs/" + buildVersion()}
 	if !reflect.DeepEqual(r.registry, wantRegistry) {
 		t.Errorf("registry options %+v, expected %+v", r.registry, wantRegistry)
 	}
@@ -84,6 +84,7 @@ func TestEveryFlagInEnvironment(t *testing.T) {
 		"HEADER":          "X-One: 1, 2\nx-two:3\n",
 		"RESOLVE":         "localhost:5000:127.0.0.2\nA.example:443:[::1]:5001",
 		"REGISTRY_CONFIG": dir + "/config.json\n" + dir + "/other.json",
+		"HOSTS_DIR":       dir + "/certs.d",
 		"USERNAME":        "me",
 		"PASSWORD":        "secret",
 		"CONCURRENCY":     "3",
@@ -114,6 +115,7 @@ func TestEveryFlagInEnvironment(t *testing.T) {
 		registry: resolver.Options{
 			PlainHTTP: new(true), Insecure: true, CAFile: dir + "/ca.pem", CertFile: dir + "/cert.pem", KeyFile: dir + "/key.pem",
 			RegistryConfigs: []string{dir + "/config.json", dir + "/other.json"},
+			HostsDir:        dir + "/certs.d",
 			Header:          http.Header{"X-One": {"1, 2"}, "X-Two": {"3"}},
 			Resolve:         map[string]string{"localhost:5000": "127.0.0.2:5000", "a.example:443": "[::1]:5001"},
 			Username:        "me", Password: "secret", Concurrency: 3, Timeout: 7 * time.Second, UserAgent: "orasfs/" + buildVersion(),

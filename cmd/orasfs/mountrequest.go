@@ -115,6 +115,7 @@ func (f *mountFlags) registryOptions(flags *pflag.FlagSet, secrets secrets) (o r
 		Username:        f.username,
 		Password:        string(secrets.Password),
 		RegistryConfigs: f.registryConfigs,
+		HostsDir:        f.hostsDir,
 		Timeout:         f.timeout,
 		Concurrency:     f.concurrency,
 		UserAgent:       "orasfs/" + buildVersion(),

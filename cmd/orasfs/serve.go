@@ -24,6 +24,8 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		return err
 	}
 	defer monitor.end()
+	hangups := awaitHangups()
+	defer hangups.stop()
 	r.registry.Log, r.cache.Log = log, log
 	o, err := r.open(ctx, log)
 	if err != nil {
@@ -60,6 +62,7 @@ func (r *mountRequest) serve(ctx context.Context, log *slog.Logger, mounted func
 		log.Error("nobody waits for the mount", "error", err)
 		return server.Unmount()
 	}
+	hangups.serve(ctx, log, server.Reload)
 	systemd := notifySystemd(ctx, log, r.target.text, r.mountpoint)
 	defer systemd.stop()
 	return untilUnmounted(ctx, server, log, systemd.stopping)
