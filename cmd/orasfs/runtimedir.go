@@ -13,6 +13,10 @@ import (
 // Daemons and whoever asks them meet in a directory of the user's own: nobody else can
 // put a socket there, or reach one.
 
+// machineRoot is what the directories that all daemons share are below; tests have one of
+// their own.
+var machineRoot = "/"
+
 // runtimeDirs are where a daemon's socket may be, the best first.
 func runtimeDirs() []string {
 	var dirs []string
@@ -20,7 +24,7 @@ func runtimeDirs() []string {
 		dirs = append(dirs, filepath.Join(dir, "orasfs"))
 	}
 	if os.Geteuid() == 0 {
-		dirs = append(dirs, "/run/orasfs")
+		dirs = append(dirs, filepath.Join(machineRoot, "run/orasfs"))
 	}
 	return append(dirs, filepath.Join(os.TempDir(), "orasfs-"+strconv.Itoa(os.Geteuid())))
 }
@@ -30,7 +34,7 @@ func runtimeDirs() []string {
 func allRuntimeDirs() []string {
 	id := strconv.Itoa(os.Geteuid())
 	var dirs []string
-	for _, dir := range append(runtimeDirs(), filepath.Join("/run/user", id, "orasfs"), filepath.Join("/tmp", "orasfs-"+id)) {
+	for _, dir := range append(runtimeDirs(), filepath.Join(machineRoot, "run/user", id, "orasfs"), filepath.Join(machineRoot, "tmp", "orasfs-"+id)) {
 		if !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}

@@ -24,6 +24,9 @@ func runtimeIn(t *testing.T) string {
 		}
 	})
 	t.Setenv("XDG_RUNTIME_DIR", dir)
+	before := machineRoot
+	machineRoot = dir // nobody else's mounts are seen
+	t.Cleanup(func() { machineRoot = before })
 	return filepath.Join(dir, "orasfs")
 }
 
