@@ -91,33 +91,16 @@ const maxLookedFor = 4096
 
 // countHere adds what is here of a page of chunks.
 func (t *table) countHere(f *Fetching, page int) {
-	first := page * pageLen
-	count := min(pageLen, t.grid.chunks()-first)
-	var here [pageLen]bool
-	look := false
+	have, count := t.keptOf(page)
 	t.mu.Lock()
-	store, id := t.store, t.id
+	id := t.id
 	for k := range count {
-		switch t.whereIs(first + k) {
-		case stored, sure:
-			here[k] = true
-		case unlooked:
-			look = true
-		case absent:
-			fl := t.flights[first+k]
-			here[k] = fl != nil && fl.landed() && fl.data != nil
-		}
+		fl := t.flights[page*pageLen+k]
+		have[k] = have[k] || fl != nil && fl.landed() && fl.data != nil
 	}
 	t.mu.Unlock()
-	if look {
-		if have, err := store.look(first, count); err == nil { // who reads it will tell what is wrong
-			for k, there := range have {
-				here[k] = here[k] || there
-			}
-		}
-	}
 	for k := range count {
-		if i := first + k; here[k] || t.cache.memory.has(chunkKey(id, i)) {
+		if i := page*pageLen + k; have[k] || t.cache.memory.has(chunkKey(id, i)) {
 			f.add(t.grid.offset(i), t.grid.offset(i+1))
 		}
 	}

@@ -52,6 +52,9 @@ func (b *bar) end(full bool) {
 	}
 }
 
+// moving tells whether they are shown.
+func (b *bars) moving() bool { return b.progress != nil }
+
 // wait waits until the last state is shown.
 func (b *bars) wait() {
 	if b.progress != nil {

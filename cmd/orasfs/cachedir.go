@@ -21,7 +21,7 @@ func defaultCacheDir() string {
 }
 
 // checkCacheDir makes the cache directory and sees that it can be used for a
-// mount there, and that nobody else can change what it holds. Inside the mount
+// mount there, or without one ("" is none), and that nobody else can change what it holds. Inside the mount
 // it would wait for itself. One that can't be written is as good for reading what
 // it holds: the cache says so in the log.
 func checkCacheDir(dir, mountpoint string) error {
@@ -32,10 +32,10 @@ func checkCacheDir(dir, mountpoint string) error {
 	if err != nil {
 		return unusable(err)
 	}
-	if isBelow(resolved, mountpoint) {
+	if mountpoint != "" && isBelow(resolved, mountpoint) {
 		return fmt.Errorf("cache directory %s is under the mountpoint: choose another with --cache-dir", dir)
 	}
-	if isBelow(mountpoint, resolved) {
+	if mountpoint != "" && isBelow(mountpoint, resolved) {
 		return fmt.Errorf("mountpoint %s is under the cache directory %s: choose another, or another --cache-dir", mountpoint, dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -1,15 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs"
@@ -47,7 +45,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 	if err != nil {
 		return nil, err
 	}
-	if err := f.absolute(); err != nil {
+	if err := cmp.Or(absoluteEnvironment(), makeAbsolute(append(f.paths(), &f.cacheDir)...)); err != nil {
 		return nil, err
 	}
 	text, mountpoint, err := f.splitArgs(args)
@@ -66,30 +64,21 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case target.Host != "":
-	case registry.Username != "" || registry.Password != "":
-		return nil, errors.New("a user and a password or token (--username, ORASFS_USERNAME, ORASFS_PASSWORD) are for one registry: give a TARGET of one")
-	case registry.Header.Get("Authorization") != "":
-		return nil, errors.New("a header Authorization is for one registry: give a TARGET of one")
+	if target.Host == "" {
+		if err := forOne(registry, "give a TARGET of one"); err != nil {
+			return nil, err
+		}
 	}
-	verify := cache.VerifyLazy
+	content := f.cacheOptions(&f.registryFlags)
 	if f.verify.value == "full" {
-		verify = cache.VerifyFull
+		content.Verify = cache.VerifyFull
 	}
 	return &mountRequest{
-		target:     target,
-		mountpoint: mountpoint,
-		registry:   registry,
-		secrets:    secrets,
-		cache: cache.Options{
-			Dir:         f.cacheDir,
-			Size:        int64(f.cacheSize),
-			Memory:      int64(f.memory),
-			Verify:      verify,
-			Concurrency: f.concurrency,
-			Timeout:     f.timeout,
-		},
+		target:        target,
+		mountpoint:    mountpoint,
+		registry:      registry,
+		secrets:       secrets,
+		cache:         content,
 		platform:      f.platform.Platform,
 		view:          fs.View(f.view.value),
 		tagTTL:        orAtOnce(f.tagTTL),
@@ -103,33 +92,6 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 		logFormat:     f.logFormat.value,
 		flags:         daemonFlags(cmd.Flags(), options),
 	}, nil
-}
-
-// registryOptions are how a registry is reached.
-func (f *mountFlags) registryOptions(flags *pflag.FlagSet, secrets secrets) (o resolver.Options, err error) {
-	o = resolver.Options{
-		Insecure:        f.insecure,
-		CAFile:          f.caFile,
-		CertFile:        f.certFile,
-		KeyFile:         f.keyFile,
-		Username:        f.username,
-		Password:        string(secrets.Password),
-		RegistryConfigs: f.registryConfigs,
-		HostsDir:        f.hostsDir,
-		Timeout:         f.timeout,
-		Concurrency:     f.concurrency,
-		UserAgent:       "orasfs/" + buildVersion(),
-	}
-	if flags.Changed("plain-http") {
-		o.PlainHTTP = &f.plainHTTP
-	}
-	if o.Header, err = resolver.ParseHeader(secrets.headers()); err != nil {
-		return o, fmt.Errorf("--header: %w", err)
-	}
-	if o.Resolve, err = resolver.ParseResolve(f.resolve); err != nil {
-		return o, fmt.Errorf("--resolve %w", err)
-	}
-	return o, nil
 }
 
 // orAtOnce keeps 0 from being taken for the default in fs.Options.

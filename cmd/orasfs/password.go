@@ -15,7 +15,7 @@ const passwordVariable = environmentPrefix + "PASSWORD"
 // password reads the password from stdin if asked to, otherwise it takes it
 // out of the environment, where the processes started later would find it. It
 // is "" if none is given.
-func (f *mountFlags) password(stdin io.Reader) (string, error) {
+func (f *registryFlags) password(stdin io.Reader) (string, error) {
 	password := os.Getenv(passwordVariable)
 	if err := os.Unsetenv(passwordVariable); err != nil {
 		return "", fmt.Errorf("%s in the environment: %w", passwordVariable, err)

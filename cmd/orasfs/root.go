@@ -75,7 +75,7 @@ Every flag can be set in the environment: --cache-size as ORASFS_CACHE_SIZE.`,
 		},
 	}
 	root.Flags().Bool("version", false, "print the version")
-	root.AddCommand(newMountCommand(), newMountHelperCommand(), newUmountCommand(), newStatusCommand(), newCacheCommand(), newVersionCommand())
+	root.AddCommand(newMountCommand(), newMountHelperCommand(), newUmountCommand(), newWarmCommand(), newStatusCommand(), newCacheCommand(), newVersionCommand())
 	root.InitDefaultCompletionCmd()
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{command: cmd.CommandPath(), err: err}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,7 +38,7 @@ func readSecrets(r io.Reader) (s secrets, err error) {
 
 // secrets are those of the flags and of the environment, which they are taken out
 // of: the processes started later would find them there.
-func (f *mountFlags) secrets(stdin io.Reader) (s secrets, err error) {
+func (f *registryFlags) secrets(stdin io.Reader) (s secrets, err error) {
 	password, err := f.password(stdin)
 	if err != nil {
 		return s, err
@@ -68,17 +67,4 @@ func (s secrets) headers() []string {
 		list[i] = string(h)
 	}
 	return list
-}
-
-// checkTogether refuses flags that say what others do, or half of what is needed.
-func (f *mountFlags) checkTogether() error {
-	switch {
-	case f.passwordStdin && f.identityTokenStdin:
-		return errors.New("--password-stdin and --identity-token-stdin both read the standard input: give one")
-	case f.identityTokenStdin && f.username != "":
-		return errors.New("an identity token has no user: omit --username, or use --password-stdin")
-	case (f.certFile == "") != (f.keyFile == ""):
-		return errors.New("--cert-file and --key-file belong together: give both")
-	}
-	return nil
 }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/fs"
+	"github.com/orasfs/orasfs/resolver"
+)
+
+// warmFlags are the flags of warm.
+type warmFlags struct {
+	registryFlags
+	contentFlags
+	globs
+
+	everyPlatform, check, quiet, verbose bool
+	format                               choice
+}
+
+func newWarmCommand() *cobra.Command {
+	var flags warmFlags
+	cmd := &cobra.Command{
+		Use:   "warm [flags] TARGET[/PATH]...",
+		Short: "Fetch content into the cache ahead of use",
+		Long: `Fetch artifacts into the cache directory, verified, so that mounts read them from
+there; one that is running sees them at once. A TARGET is HOST/NAME:TAG or
+HOST/NAME@DIGEST, and a PATH is below its directory in a mount: files, rootfs,
+layers, platforms/OS-ARCH, the config, and what is in them. Of an image it is also
+found out what is in its layers. What was fetched stays if it is interrupted, and
+isn't fetched again.
+
+A pattern of --include and --exclude is for paths in files/ and in rootfs/, or for
+names if it has no slash; ** are any directories, and a directory is all that is in
+it. Of a layer that is compressed as a whole it takes all to find out what is in it.`,
+		Example: `  orasfs warm ghcr.io/org/model:v1
+  orasfs warm ghcr.io/org/model:v1 --include '*.json' --include tokenizer
+  orasfs warm registry.example.com/app:v2/rootfs/usr/lib
+  orasfs warm --check --format json ghcr.io/org/app:v2`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	set := cmd.Flags()
+	set.SortFlags = false
+	set.StringArrayVar(&flags.include, "include", nil, "fetch what `PATTERN` matches alone; can be repeated")
+	set.StringArrayVar(&flags.exclude, "exclude", nil, "leave out what `PATTERN` matches; can be repeated")
+	set.BoolVar(&flags.everyPlatform, "all-platforms", false, "fetch what is for every platform, not for --platform alone")
+	set.BoolVar(&flags.check, "check", false, "say what is here, and fetch nothing but manifests and configs")
+	set.BoolVarP(&flags.quiet, "quiet", "q", false, "show no progress")
+	flags.format = formatFlag()
+	set.Var(&flags.format, "format", "how to print: text or json")
+	flags.registryFlags.register(set)
+	flags.contentFlags.register(set)
+	set.BoolVarP(&flags.verbose, "verbose", "v", false, "log to standard error")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		w, err := flags.warming(cmd, args)
+		if err != nil {
+			return usageError{command: cmd.CommandPath(), err: err}
+		}
+		if err := checkCacheDir(w.content.Dir, ""); err != nil {
+			return err
+		}
+		ctx, stop := signal.NotifyContext(cmd.Context(), endSignals()...)
+		defer stop()
+		return w.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+// A warming is what the command line asks for.
+type warming struct {
+	choices  []fs.Choice
+	texts    []string // as they were given
+	registry resolver.Options
+	content  cache.Options
+	flags    *warmFlags
+}
+
+// warming turns the command line into what to fetch.
+func (f *warmFlags) warming(cmd *cobra.Command, args []string) (*warming, error) {
+	if err := applyEnvironment(cmd.Flags()); err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.globs.check(), absoluteEnvironment(), makeAbsolute(append(f.paths(), &f.cacheDir)...)); err != nil {
+		return nil, err
+	}
+	w := &warming{texts: args, content: f.cacheOptions(&f.registryFlags), flags: f}
+	for _, arg := range args {
+		choice, err := parseChoice(arg)
+		if err != nil {
+			return nil, err
+		}
+		choice.EveryPlatform, choice.Wanted = f.everyPlatform, f.wanted()
+		w.choices = append(w.choices, choice)
+	}
+	secrets, err := f.secrets(cmd.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	if w.registry, err = f.registryOptions(cmd.Flags(), secrets); err != nil {
+		return nil, err
+	}
+	for _, c := range w.choices {
+		if c.Host == w.choices[0].Host {
+			continue
+		}
+		if err := forOne(w.registry, "give TARGETs of one"); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// parseChoice reads HOST/NAME:TAG[/PATH] or HOST/NAME@DIGEST[/PATH].
+func parseChoice(text string) (fs.Choice, error) {
+	host, rest, _ := strings.Cut(text, "/")
+	i := strings.IndexAny(rest, ":@")
+	if i < 0 {
+		if _, err := resolver.ParseTarget(text); err != nil {
+			return fs.Choice{}, err
+		}
+		return fs.Choice{}, fmt.Errorf("%s has no tag and no digest: give HOST/NAME:TAG or HOST/NAME@DIGEST", text)
+	}
+	reference, path, _ := strings.Cut(rest[i:], "/")
+	target, err := resolver.ParseTarget(host + "/" + rest[:i] + reference)
+	return fs.Choice{Target: target, Path: path}, err
+}
+
+// run fetches, or looks, and prints what there is to be told.
+func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	limitMemory(w.content)
+	log := slog.New(slog.DiscardHandler)
+	if w.flags.verbose {
+		log = newLogger(stderr, "text", true)
+	}
+	w.registry.Log, w.content.Log = log, log
+	content, err := cache.Open(w.content)
+	if err != nil {
+		return fmt.Errorf("%w: choose another directory with --cache-dir", err)
+	}
+	defer func() { err = errors.Join(err, content.Close()) }()
+	request := mountRequest{registry: w.registry}
+	contents := fs.OpenContents(ctx, fs.Options{
+		Connect: request.connect, Cache: content, Platform: w.flags.platform.Platform,
+		Timeout: w.registry.Timeout, Memory: w.content.Memory, Log: log,
+	})
+	defer contents.Close()
+	report := newWarmReport(w.flags, stdout, stderr)
+	var all []*warmPart
+	for i, c := range w.choices {
+		parts, err := contents.Parts(ctx, c, w.flags.check)
+		if err != nil {
+			if !errors.Is(err, fs.ErrPath) {
+				request.target = target{Target: c.Target, text: w.texts[i]}
+				err = request.explain(err)
+			}
+			report.fail(w.texts[i], err)
+			continue
+		}
+		for _, p := range parts {
+			all = append(all, &warmPart{Part: p, reference: w.texts[i]})
+		}
+	}
+	if w.flags.check {
+		return report.looked(ctx, all)
+	}
+	if err := w.fits(all); err != nil {
+		return err
+	}
+	report.fetch(ctx, all)
+	return report.done(ctx)
+}
+
+// fits tells whether the cache may hold all of it.
+func (w *warming) fits(all []*warmPart) error {
+	size, seen := int64(0), map[string]bool{}
+	for _, p := range all {
+		if key := p.Digest.String(); !seen[key] {
+			seen[key] = true
+			size += p.Size
+		}
+	}
+	if size > w.content.Size {
+		return fmt.Errorf("what is wanted are %s and the cache may have %s: raise --cache-size, here and where it is mounted",
+			humanBytes(size), humanBytes(w.content.Size))
+	}
+	return nil
+}
