@@ -177,7 +177,9 @@ func (r *warmReport) looked(ctx context.Context, all []*warmPart) error {
 			tell(r.stdout, fmt.Sprintf("%3.0f%%  %10s  %s: %s", share(l.Here, l.Size), humanBytes(l.Size), l.Reference, l.Name))
 		}
 	}
-	tell(r.stdout, fmt.Sprintf("%3.0f%% of %s", share(r.result.Here, r.result.Size), humanBytes(r.result.Size)))
+	if len(r.result.Parts) > 0 {
+		tell(r.stdout, fmt.Sprintf("%3.0f%% of %s", share(r.result.Here, r.result.Size), humanBytes(r.result.Size)))
+	}
 	return r.failed(ctx)
 }
 
