@@ -25,10 +25,10 @@ func (f *fake) closedImage(t testing.TB, repo string) {
 // may list and read he may enter, and access(2) says so. With default_permissions
 // the modes rule for all of that.
 func TestAccess(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.closedImage(t, "app")
 	u := newUser(t)
-	openFUSE(t)
 	for _, c := range []struct {
 		name    string
 		flags   []string

@@ -27,6 +27,7 @@ func described(d ocispec.Descriptor) map[string]string {
 // TestAnnotations reads every annotation of an artifact that oras pushed as an
 // extended attribute of the file it is about.
 func TestAnnotations(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	pushed := r.pushSeveral(t)
 	m := mountRegistry(t, r.host)

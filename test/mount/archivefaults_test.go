@@ -15,6 +15,7 @@ import (
 // TestArchiveFaultsOvercome has a registry misbehave in ways that must not show
 // in what a layer holds.
 func TestArchiveFaultsOvercome(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	for format, l := range layersOf(t, items) {
 		for name, fault := range map[string]fakeregistry.Fault{
@@ -38,6 +39,7 @@ func TestArchiveFaultsOvercome(t *testing.T) {
 // TestArchiveFlippedByte has a registry send a wrong byte of a layer: no file
 // is wrong, and when the registry is well again all are right.
 func TestArchiveFlippedByte(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	for format, l := range layersOf(t, items) {
 		size := int64(len(l.blob))
@@ -72,6 +74,7 @@ func TestArchiveFlippedByte(t *testing.T) {
 // TestArchiveSharedFetch has several readers come to one cold layer at once.
 // Each byte is fetched once.
 func TestArchiveSharedFetch(t *testing.T) {
+	t.Parallel()
 	items := bulky(t)
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)
@@ -99,6 +102,7 @@ func TestArchiveSharedFetch(t *testing.T) {
 // TestArchiveInterrupted interrupts a reader that waits for a layer to be
 // indexed, and unmounts while another one does: both end.
 func TestArchiveInterrupted(t *testing.T) {
+	t.Parallel()
 	l := gzipLayer(t, tarOf(t, bulky(t)...))
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
@@ -169,6 +173,7 @@ func TestArchiveOutage(t *testing.T) {
 // TestArchiveWithoutCache reads an image with a disk cache that can't hold its
 // layer, and with hardly any memory.
 func TestArchiveWithoutCache(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 20) // more than the memory below
 	for format, l := range layersOf(t, items) {
 		t.Run(format, func(t *testing.T) {
@@ -191,8 +196,8 @@ func TestArchiveWithoutCache(t *testing.T) {
 // TestArchiveForPlainUser mounts as a plain user, who sees the archive's owners
 // and modes, and reads what is theirs to read.
 func TestArchiveForPlainUser(t *testing.T) {
+	t.Parallel()
 	u := newUser(t)
-	openFUSE(t)
 	f := serveFake(t)
 	f.addFixture(t, "base-gzip")
 	m := u.prepare(t, f.host)

@@ -12,6 +12,7 @@ import (
 // TestAttributes holds modes, owners, times and sizes against the contract, and
 // that none of them costs a blob.
 func TestAttributes(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	pushed := r.pushSeveral(t)
 	f := startFront(t, r.host)
@@ -58,6 +59,7 @@ func TestAttributes(t *testing.T) {
 // TestLinkCounts counts the names of files, as backups do that look for the other
 // names of a file.
 func TestLinkCounts(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	f.addFixture(t, "base-gzip")
@@ -93,6 +95,7 @@ func TestLinkCounts(t *testing.T) {
 // TestStatfs asks what programs ask of a file system before they make names: what the
 // longest may be, and in what pieces it is read best.
 func TestStatfs(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	m := mountRegistry(t, f.host)
@@ -105,6 +108,7 @@ func TestStatfs(t *testing.T) {
 
 // TestReadOnly tries to write in all ways.
 func TestReadOnly(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	m := mountRegistry(t, r.host)
@@ -137,6 +141,7 @@ func TestReadOnly(t *testing.T) {
 // TestWalk lets find walk the whole tree, which has no loops, and the standard
 // library's test look at the consistency of it.
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	pushed := r.pushSeveral(t)
 	r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
@@ -173,6 +178,7 @@ func TestWalk(t *testing.T) {
 // TestIdentity looks at inode numbers: what is one file is one inode, what
 // isn't is not, and they are the same in the next mount.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	files := folder(t, several)
 	pushed := r.pushSeveral(t)
@@ -219,6 +225,7 @@ func TestIdentity(t *testing.T) {
 // TestImpossibleNames looks up what no registry can hold, and what programs
 // look for everywhere: none of it costs a request.
 func TestImpossibleNames(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	f := startFront(t, r.host)

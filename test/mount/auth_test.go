@@ -10,6 +10,7 @@ import (
 // TestBasicAuth mounts a registry behind TLS and a password. Who doesn't know
 // it hears so from the mount command.
 func TestBasicAuth(t *testing.T) {
+	t.Parallel()
 	r, ca := startClosedDistribution(t)
 	r.push(t, folder(t, hello), "hello:v1", "--ca-file", ca, "--username", "reader", "--password", password, "artifact.txt")
 
@@ -49,6 +50,7 @@ func TestBasicAuth(t *testing.T) {
 // user tokens for all repositories but one. What is in that one is refused, by
 // one line in the log each, and what is beside and below it goes on working.
 func TestTokenAuth(t *testing.T) {
+	t.Parallel()
 	const open, secret, below = "team/open", "team/secret", "team/secret/below"
 	for name, deny := range map[string]func(f *fake){
 		"catalog":       func(f *fake) { f.Deny(secret) },

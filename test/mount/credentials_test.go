@@ -12,6 +12,7 @@ import (
 // TestCredentials logs in with credentials from every place they can come
 // from. None shows up in the process list or the log.
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	for name, require := range map[string]func(f *fake){
 		"basic":  func(f *fake) { f.RequireBasic("reader", password) },
 		"bearer": func(f *fake) { f.RequireBearer("reader", password, "", false) },

@@ -86,6 +86,7 @@ func checkShown(t *testing.T, printed string) {
 
 // TestDemo runs the demo of the README to its end.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	cmd, _ := demo(t, "--once")
 	r := finish(t, cmd)
 	if r.code != 0 || r.stderr != "" {
@@ -97,6 +98,7 @@ func TestDemo(t *testing.T) {
 // TestDemoEnds leaves the demo's mount up, looks into it, and ends it as
 // Ctrl-C and kill do, once while somebody stands in the mount.
 func TestDemoEnds(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			cmd, temporary := demo(t)

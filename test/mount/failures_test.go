@@ -12,6 +12,7 @@ import (
 
 // TestMountFails has the mount command fail in every way that has a name.
 func TestMountFails(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	closed := serveFake(t)
 	closed.RequireBasic("reader", "s3cret")
@@ -72,6 +73,7 @@ func TestMountFails(t *testing.T) {
 
 // TestUsage gives the mount command what it can't understand.
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	for name, change := range map[string]func(m *mount){
 		"unknown flag":   func(m *mount) { m.flags = []string{"--nonsense"} },
@@ -101,6 +103,7 @@ func TestUsage(t *testing.T) {
 
 // TestMountedTwice mounts where there is a mount already. The first stays.
 func TestMountedTwice(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	m := mountRegistry(t, f.host)
@@ -117,6 +120,7 @@ func TestMountedTwice(t *testing.T) {
 // TestNoFUSE hides what mounting needs of the machine, in a mount namespace of
 // its own.
 func TestNoFUSE(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	f := serveFake(t)
 
@@ -132,7 +136,6 @@ func TestNoFUSE(t *testing.T) {
 		// Only root can hide something.
 		become := []string{"setpriv", fmt.Sprint("--reuid=", u.id), fmt.Sprint("--regid=", u.group), "--clear-groups", "--"}
 		cmd.Args, cmd.SysProcAttr = append(become, cmd.Args...), nil
-		openFUSE(t)
 		m.refused(t, hidden(cmd, `for f in fusermount3 fusermount; do
 			path=$(command -v $f) && mount --bind /dev/null "$(readlink -f "$path")"; done; true`), 1, "fusermount3", "install fuse3")
 	})
@@ -140,6 +143,7 @@ func TestNoFUSE(t *testing.T) {
 
 // TestMountpointNames mounts on a relative path and through a link.
 func TestMountpointNames(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	for name, change := range map[string]func(t *testing.T, cmd *exec.Cmd, dir string){

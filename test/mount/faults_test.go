@@ -15,6 +15,7 @@ import (
 // TestFaultsOvercome has a registry misbehave in ways that must not show: the
 // bytes are right.
 func TestFaultsOvercome(t *testing.T) {
+	t.Parallel()
 	faults := map[string]fakeregistry.Fault{
 		"no ranges":         {IgnoreRange: true},
 		"cut once":          {Cut: true, CutAt: 100_000, Times: 1},
@@ -65,6 +66,7 @@ func ranged(req *http.Request) bool { return req.Header.Get("Range") != "" }
 // reader gets the errno that fits, the log says why, and when the registry is
 // well again, so is the file.
 func TestFaultsReported(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fault fakeregistry.Fault
 		errno string
@@ -103,6 +105,7 @@ func TestFaultsReported(t *testing.T) {
 // at once, not one byte of it is served. Of a large one no reader gets all,
 // in whatever order it reads.
 func TestFlippedByte(t *testing.T) {
+	t.Parallel()
 	// Each reader reads all of the file $0 and prints what it got.
 	readers := map[string]string{
 		"cat":         `cat "$0"`,
@@ -163,6 +166,7 @@ func (m *mount) rightOrNothing(t testing.TB, original, file string) {
 
 // TestTokenExpires lets bearer tokens run out while a blob is read.
 func TestTokenExpires(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 7, large)
 	f.RequireBearer("reader", "s3cret", "", false)
@@ -191,6 +195,7 @@ func TestTokenExpires(t *testing.T) {
 // which must not see the credentials, under addresses that expire and are
 // secrets themselves.
 func TestRedirect(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 7, large)
 	f.RequireBasic("reader", "s3cret")
@@ -236,6 +241,7 @@ func TestRedirect(t *testing.T) {
 
 // TestDenied has a registry refuse what it gave before.
 func TestDenied(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 7, small)
 	f.RequireBasic("reader", "s3cret")
@@ -251,6 +257,7 @@ func TestDenied(t *testing.T) {
 // TestInterrupt interrupts a reader whom the registry keeps waiting: it ends,
 // long before any deadline of a request, and others go on.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int64{small, large} {
 		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
 			f := serveFake(t)

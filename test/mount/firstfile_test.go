@@ -16,6 +16,7 @@ import (
 // contents and for the first bytes of its layer nobody waits before the others are asked
 // for, and once is enough.
 func TestAskedBesideEachOther(t *testing.T) {
+	t.Parallel()
 	items := append(bulkyOf(t, 10), regular("first", "first\n"))
 	l := gzipLayer(t, tarOf(t, items...))
 	image := imageOf(t, l)

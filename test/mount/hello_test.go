@@ -7,6 +7,7 @@ import (
 
 // TestHello reads back what oras pushed, by every way the tree has to it.
 func TestHello(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	pushed := r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	m := mountRegistry(t, r.host)

@@ -13,6 +13,7 @@ import (
 // TestHelm renders, checks and shows a chart of the mount, packed and unpacked,
 // with the helm that pushed it: as it does the local one and what it pulls.
 func TestHelm(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	h, dir, pulled := helm{t.TempDir()}, t.TempDir(), t.TempDir()
 	h.in(t, dir, "create", "web")
@@ -49,6 +50,7 @@ func TestHelm(t *testing.T) {
 
 // TestHelmProvenance verifies a signed chart where it is.
 func TestHelmProvenance(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	r.pushFixture(t, "helm-chart")
 	m := mountRegistry(t, r.host)
@@ -71,6 +73,7 @@ func digestOf(t testing.TB, file string) string {
 // something else, or have the names of Windows: as helm does what it has pulled and
 // unpacked.
 func TestHelmFolders(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	h, dir := helm{t.TempDir()}, t.TempDir()
 	h.in(t, dir, "create", "web")
@@ -126,6 +129,7 @@ func TestHelmFolders(t *testing.T) {
 // TestTitledChart shows a chart that oras pushed: its layer has a title, by which
 // oras pulls it, and no other name.
 func TestTitledChart(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	h, dir := helm{t.TempDir()}, t.TempDir()
 	h.in(t, dir, "create", "web")

@@ -37,11 +37,11 @@ func (m *mount) homely(env ...string) *exec.Cmd {
 // TestHome mounts as a plain user whose HOME isn't set, or is root's, as fstab's user
 // has it by way of mount.fuse3: the credentials and the cache are his own.
 func TestHome(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	desc, _ := f.addFile(t, "app", 1, small)
 	f.RequireBasic("reader", password)
 	u := newUser(t)
-	openFUSE(t)
 	content, err := os.ReadFile(credentialsFile(t, f.host, password))
 	if err != nil {
 		t.Fatal(err)
@@ -89,10 +89,10 @@ func mountedByFUSE3(cmd *exec.Cmd) {
 // TestUnreadableCredentials has a credentials file that is another's: in the default
 // place it is no login, and where somebody names it an error.
 func TestUnreadableCredentials(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	u := newUser(t)
-	openFUSE(t)
 	file := filepath.Join(u.home, ".docker/config.json")
 	writeOwn(t, nil, file, "{}")
 
@@ -129,6 +129,7 @@ func TestUnreadableCredentials(t *testing.T) {
 // TestRelativeDockerConfig names the folder of the credentials from where the command
 // runs, which isn't where the daemon does.
 func TestRelativeDockerConfig(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	f.RequireBasic("reader", password)

@@ -17,6 +17,7 @@ import (
 // document is there where the bytes are the digest's and the registry doesn't say
 // that they are something else; else there is an error.
 func TestHostileManifests(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.AddArtifact("hostile", "good", "application/vnd.example", nil, titled(f.AddBlob("hostile", []byte("good\n")), "good.txt"))
 	layers := `"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"sha256:` + strings.Repeat("0", 64) + `","size":2},"layers":[`
@@ -82,6 +83,7 @@ func TestHostileManifests(t *testing.T) {
 // out of the directory. They are left out of files/, with a line in the log,
 // and are in layers/ all the same.
 func TestHostileTitles(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	titles := []string{
 		"../x", "/etc/passwd", "a/../../x", "..", ".", "/", "nul\x00nul", strings.Repeat("n", 300), "deep/" + strings.Repeat("d/", 3000) + "x",
@@ -127,6 +129,7 @@ func TestHostileTitles(t *testing.T) {
 // TestLyingDescriptors gives layers sizes and inline data that don't fit the
 // blob that the digest names: never a wrong byte.
 func TestLyingDescriptors(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	content := []byte("hello world\n")
 	blob := f.AddBlob("hostile", content)
@@ -175,6 +178,7 @@ func TestLyingDescriptors(t *testing.T) {
 // TestHostileAnnotations gives a manifest annotations that Linux can't hold as
 // extended attributes.
 func TestHostileAnnotations(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	pushed := f.AddArtifact("hostile", "v1", "application/vnd.example", map[string]string{
 		"good":                             "value",
@@ -214,6 +218,7 @@ func TestHostileAnnotations(t *testing.T) {
 
 // TestHostileNames lists repositories and tags that can't be names.
 func TestHostileNames(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	good := f.AddArtifact("good/repo", "v1", "application/vnd.example", nil, titled(f.AddBlob("good/repo", []byte("good\n")), "good.txt"))
 	f.AddRepositories("../up", "/absolute", "UPPER", "a//b", ".", "..", "good/..", "good/_tags", "nul\x00nul", "good/"+strings.Repeat("n", 300), "")
@@ -236,6 +241,7 @@ func TestHostileNames(t *testing.T) {
 
 // TestOtherDocuments shows an index of what has no platform.
 func TestOtherDocuments(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	child := f.AddArtifact("app", "child", "application/vnd.example", nil)
 	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{child}}

@@ -16,6 +16,7 @@ import (
 // TestTruncatedLayers ends layers of every format early, at their borders and
 // in between: what can be read is right.
 func TestTruncatedLayers(t *testing.T) {
+	t.Parallel()
 	items := []item{
 		directory("etc/"), regular("etc/os-release", osRelease), regular("etc/"+strings.Repeat("long", 60), "a long name\n"),
 		regular("noise", noise(t, 1, 200<<10)), symlink("link", "etc"), regular("text", strings.Repeat("text\n", 2000)), regular("last", "last\n"),
@@ -55,6 +56,7 @@ func binarySize(n int64) string {
 
 // TestLyingHeaders has a header lie between two good files.
 func TestLyingHeaders(t *testing.T) {
+	t.Parallel()
 	end := make([]byte, 1024)
 	first := bytes.TrimSuffix(tarOf(t, regular("etc/os-release", osRelease)), end)
 	last := tarOf(t, regular("last", "last\n"))
@@ -135,6 +137,7 @@ func manyXattrs(n int) string {
 // TestHostileEntries gives entries names and links that lead out of the
 // directory, nowhere, or round and round.
 func TestHostileEntries(t *testing.T) {
+	t.Parallel()
 	h := mountHostile(t, "--timeout", "10s")
 	good := regular("etc/os-release", osRelease)
 	deep := strings.Repeat("d/", 5000)
@@ -177,6 +180,7 @@ func TestHostileEntries(t *testing.T) {
 
 // TestHostileDevices shows devices that nobody can open.
 func TestHostileDevices(t *testing.T) {
+	t.Parallel()
 	h := mountHostile(t)
 	device := func(kind byte, name string, major, minor int64) item {
 		i := newItem(kind, name, "", "", 0o666)
@@ -198,6 +202,7 @@ func TestHostileDevices(t *testing.T) {
 // TestWrongDiffID has the config give the digest of another tar: nobody gets
 // all of it, now or later.
 func TestWrongDiffID(t *testing.T) {
+	t.Parallel()
 	h := mountHostile(t)
 	items := bulkyOf(t, 10)
 	content := tarOf(t, items...)
@@ -222,6 +227,7 @@ func TestWrongDiffID(t *testing.T) {
 // TestHostileTOC makes tables of contents wrong. What is shown is right, by the
 // tar if need be, or an error.
 func TestHostileTOC(t *testing.T) {
+	t.Parallel()
 	items := []item{
 		directory("etc/"), regular("etc/os-release", osRelease), regular("a", noise(t, 1, 300<<10)), regular("b", noise(t, 2, 300<<10)), regular("c", "c\n"),
 	}

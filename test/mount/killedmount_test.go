@@ -20,6 +20,7 @@ import (
 // to get an answer: a daemon that dies while it uses a file of its own mount
 // waits for itself, and everybody else for it.
 func TestKilledWhileMounting(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	m := prepare(t, f.host, "-f")
 	m.binary = orasfsLean
@@ -72,6 +73,7 @@ func (m *mount) killEarly(t *testing.T, i int) {
 // TestKilledWithHelper kills a daemon while a program runs that it has started,
 // a credential helper: that must not keep the mount waiting.
 func TestKilledWithHelper(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	dir := t.TempDir()
 	running := filepath.Join(dir, "running")

@@ -11,6 +11,7 @@ import (
 // TestOtherRepository reads what one repository has, and asks another for it by
 // its digest: it is there where the registry says so, whatever the cache holds.
 func TestOtherRepository(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "a/private/app", 1, small)
 	f.addFile(t, "a/team/copy", 1, small) // the same
@@ -58,6 +59,7 @@ func (f *fake) down() (up func()) {
 // TestShownBefore has a registry fail after a restart: what was read through a
 // digest is there, to whom it was shown, and where.
 func TestShownBefore(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.RequireBasic("reader", password)
 	layer, original := f.addFile(t, "app", 1, small)
@@ -85,6 +87,7 @@ func TestShownBefore(t *testing.T) {
 // TestShownToAnother has a registry fail after a restart with another credential:
 // what only the first one was shown isn't there.
 func TestShownToAnother(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 1, small)
 	m := prepare(t, f.host, "--timeout", "5s", "--username", "reader", "--password-stdin")

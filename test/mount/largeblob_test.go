@@ -11,6 +11,7 @@ import (
 // TestLargeBlob reads 256 MiB, 1 GiB in full: in its middle, whole, a second time,
 // after a restart of the daemon. That is more than the daemon may have of memory.
 func TestLargeBlob(t *testing.T) {
+	t.Parallel()
 	size := soak.Size[int64](256*mib, gib)
 	r := startDistribution(t)
 	dir := t.TempDir()

@@ -21,6 +21,7 @@ import (
 // TestLayoutAsksNothing lists a layout, and learns the size of its tar: that needs
 // no blob, and of an index the manifests alone.
 func TestLayoutAsksNothing(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	f.addFixture(t, "multi")
@@ -51,6 +52,7 @@ func TestLayoutAsksNothing(t *testing.T) {
 // TestLayoutTar compares layout.tar, unpacked, with layout/, and parts of it with
 // the whole.
 func TestLayoutTar(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "multi")
 	f.addFile(t, "app", 1, 9<<20+77)
@@ -76,6 +78,7 @@ func TestLayoutTar(t *testing.T) {
 
 // TestLayoutInodes finds one inode for a blob by its digest, wherever it is.
 func TestLayoutInodes(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, _ := f.addFile(t, "app", 1, small)
 	f.AddArtifact("app", "other", "application/vnd.other", nil, layer)
@@ -92,6 +95,7 @@ func TestLayoutInodes(t *testing.T) {
 // TestLayoutLeavesOut has an index of which the registry lacks a manifest, and an
 // image with a layer that isn't distributed.
 func TestLayoutLeavesOut(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer := f.AddBlob("app", []byte("layer"))
 	foreign := ocispec.Descriptor{
@@ -131,6 +135,7 @@ func TestLayoutLeavesOut(t *testing.T) {
 // TestLayoutOfWhatHasNoMediaType has an index that says of a manifest and of a blob
 // nothing but their digests: the layout holds them, and what the manifest needs.
 func TestLayoutOfWhatHasNoMediaType(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, content := f.AddBlob("app", []byte("layer")), f.AddBlob("app", []byte("content"))
 	child := f.AddArtifact("app", "", "application/vnd.example", nil, layer)
@@ -152,6 +157,7 @@ func TestLayoutOfWhatHasNoMediaType(t *testing.T) {
 // TestLayoutBounds has an index of more manifests than a layout may have: none of
 // them is asked for.
 func TestLayoutBounds(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	manifests := make([]ocispec.Descriptor, 1025)
 	for i := range manifests {
@@ -175,6 +181,7 @@ func TestLayoutBounds(t *testing.T) {
 // TestLayoutOfLargeManifests has an index whose manifests are more than a layout
 // holds together: they aren't all read, and not all held.
 func TestLayoutOfLargeManifests(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	padding := strings.Repeat(" ", 4<<20-1000)
 	var manifests []ocispec.Descriptor
@@ -199,6 +206,7 @@ func TestLayoutOfLargeManifests(t *testing.T) {
 // TestLayoutFaults has a layout whose parts can't be had, or are wrong: reading it
 // to its end never succeeds.
 func TestLayoutFaults(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	right := []byte(strings.Repeat("right", 100))
 	wrong := f.AddWrongBlob("wrong", digest.FromBytes(right), []byte(strings.Repeat("wrong", 100)))
@@ -225,6 +233,7 @@ func TestLayoutFaults(t *testing.T) {
 
 // TestPinnedLayout mounts the layout of one artifact.
 func TestPinnedLayout(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "multi")
 	m := mountRegistry(t, f.host+"/multi:latest", "--view", "layout")
@@ -245,6 +254,7 @@ func TestPinnedLayout(t *testing.T) {
 // TestLayoutTarOfWrongBlob has a blob that is wrong once and right when it is
 // fetched again: what has got wrong bytes of it doesn't end well.
 func TestLayoutTarOfWrongBlob(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, _ := f.addFile(t, "app", 1, 24<<20)
 	m := mountRegistry(t, f.host)
@@ -266,6 +276,7 @@ func TestLayoutTarOfWrongBlob(t *testing.T) {
 // look at others, and go on once the blob was found wrong, fetched again, and read
 // by another program: it doesn't get the rest of the right one.
 func TestLayoutTarOfTwoContents(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, _ := f.addFile(t, "app", 1, 24<<20)
 	layers := []ocispec.Descriptor{layer}
@@ -305,6 +316,7 @@ func TestLayoutTarOfTwoContents(t *testing.T) {
 // TestLayoutOfLyingSize has a manifest that gives a blob another size than it has:
 // the blob is whole where a manifest tells its size.
 func TestLayoutOfLyingSize(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 1, 1000)
 	for tag, size := range map[string]int64{"short": 500, "long": 2000} {
@@ -325,6 +337,7 @@ func TestLayoutOfLyingSize(t *testing.T) {
 // TestLayoutIncomplete counts what a manifest that is gone costs: one request and
 // one line until it is asked for again. The tar is whole all the same.
 func TestLayoutIncomplete(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	here := f.AddArtifact("app", "", "application/vnd.example", nil, f.AddBlob("app", []byte("layer")))
 	late := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageManifest + `","config":` + string(asJSON(t, here)) + `,"layers":[]}`)
@@ -343,6 +356,7 @@ func TestLayoutIncomplete(t *testing.T) {
 
 // TestLayoutOfManyBlobs lists what is too much to be looked up one by one anew.
 func TestLayoutOfManyBlobs(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layers := make([]ocispec.Descriptor, 2500)
 	for i := range layers {

@@ -10,6 +10,7 @@ import (
 // layout.tar from the mount alone, and push what they read: the digests are the
 // same.
 func TestLayoutTools(t *testing.T) {
+	t.Parallel()
 	crane := tool(t, "crane")
 	r := startDistribution(t)
 	for _, reference := range []string{"base-gzip:latest", "multi:latest", "docker-schema2:list", "artifact:several"} {
@@ -60,6 +61,7 @@ func TestLayoutTools(t *testing.T) {
 // TestLayoutOfReferrer copies an artifact that refers to another, which oras does
 // only where it can read that one too.
 func TestLayoutOfReferrer(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	dir := folder(t, map[string]string{"app.txt": "app\n", "sbom.json": "{}\n"})
 	subject := r.push(t, dir, "app:v1", "app.txt")

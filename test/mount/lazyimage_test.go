@@ -25,6 +25,7 @@ const spanTarget = 2 * mib
 // TestLazyFormats reads one small file of an image whose layer carries a table
 // of contents: cold, it costs that and little more.
 func TestLazyFormats(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	for name, l := range map[string]layer{
 		"eStargz":                  stargzLayer(t, nil, items...),
@@ -50,6 +51,7 @@ func TestLazyFormats(t *testing.T) {
 // TestLazySOCI does the same with the index of SOCI, which lies beside the
 // image: the layers have spans of 512 KiB.
 func TestLazySOCI(t *testing.T) {
+	t.Parallel()
 	for _, fixture := range []string{"base-soci-v1", "base-soci-v2"} {
 		t.Run(fixture, func(t *testing.T) {
 			f := serveFake(t)
@@ -72,6 +74,7 @@ func TestLazySOCI(t *testing.T) {
 // TestIndexedLayer reads one small file of a layer that was indexed before and
 // isn't in the cache any more: it costs the spans that the file is in.
 func TestIndexedLayer(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)
@@ -99,6 +102,7 @@ func TestIndexedLayer(t *testing.T) {
 // TestPlainTarListing lists a layer of 100 large files that isn't compressed:
 // its headers are looked for between the contents.
 func TestPlainTarListing(t *testing.T) {
+	t.Parallel()
 	const files, size = 100, 32 * mib
 	file, err := os.Create(filepath.Join(t.TempDir(), "sparse.tar"))
 	if err != nil {
@@ -142,6 +146,7 @@ func TestPlainTarListing(t *testing.T) {
 // TestKilledWhileIndexing kills the daemon in the middle of the first pass
 // through a layer. The next one shows what is in it.
 func TestKilledWhileIndexing(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	for name, l := range map[string]layer{
 		"gzip": gzipLayer(t, tarOf(t, items...)),
@@ -181,6 +186,7 @@ func TestKilledWhileIndexing(t *testing.T) {
 // their indexes are known: what is common isn't read, because it is one inode
 // in both.
 func TestSharedLayer(t *testing.T) {
+	t.Parallel()
 	base := gzipLayer(t, tarOf(t, bulkyOf(t, 10)...))
 	top := func(version string) layer {
 		return gzipLayer(t, tarOf(t, directory("app/"), regular("app/version", version+"\n"), regular("app/same", "same\n"), regular("usr/lib/lib03.so", version)))

@@ -11,6 +11,7 @@ import (
 
 // TestUnmount unmounts by every command there is for it: the daemon ends.
 func TestUnmount(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	for name, command := range map[string]func(m *mount) *exec.Cmd{
@@ -35,6 +36,7 @@ func TestUnmount(t *testing.T) {
 
 // TestBusy unmounts while somebody stands in the mount.
 func TestBusy(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	m := mountRegistry(t, f.host)
@@ -50,6 +52,7 @@ func TestBusy(t *testing.T) {
 // TestForeground stays in the foreground until a signal comes, and ends in
 // order then, in whatever use the mount is.
 func TestForeground(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
@@ -76,6 +79,7 @@ func TestForeground(t *testing.T) {
 
 // TestDaemonSignal ends a mount in the background.
 func TestDaemonSignal(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	m := mountRegistry(t, f.host)
 	if err := syscall.Kill(m.daemon(t), syscall.SIGTERM); err != nil {
@@ -87,6 +91,7 @@ func TestDaemonSignal(t *testing.T) {
 // TestBackground starts the daemon from a command substitution, which ends when
 // nobody holds its pipe any more, and in a process group that ends.
 func TestBackground(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	m := prepare(t, f.host)
@@ -102,6 +107,7 @@ func TestBackground(t *testing.T) {
 // TestKilledDaemon kills the daemon: the mount is dead, and can be cleaned up
 // and made again, with all that had been cached.
 func TestKilledDaemon(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 1, large)
 	m := mountRegistry(t, f.host)
@@ -129,6 +135,7 @@ func TestKilledDaemon(t *testing.T) {
 // TestInterruptedMount interrupts the mount command while it waits for a
 // registry: it leaves nothing.
 func TestInterruptedMount(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]syscall.Signal{"SIGINT": syscall.SIGINT, "SIGTERM": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
 			f := serveFake(t)
@@ -147,8 +154,8 @@ func TestInterruptedMount(t *testing.T) {
 // TestForcedUnmount ends the connection of a busy mount, as `umount -f` does:
 // the daemon leaves no dead mountpoint and ends in order.
 func TestForcedUnmount(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
-	openFUSE(t)
 	f := serveFake(t)
 	f.addFile(t, "app", 1, large)
 	u := newUser(t)
@@ -178,6 +185,7 @@ func TestForcedUnmount(t *testing.T) {
 // TestAbortedUnderAnother ends the connection of a mount that another one
 // covers, which isn't the daemon's to take away.
 func TestAbortedUnderAnother(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	f := serveFake(t)
 	m := prepare(t, f.host, "-f")

@@ -15,6 +15,7 @@ import (
 // TestLongLists lists 5,000 repositories and 12,000 tags, 20,000 and 50,000 in full:
 // all of them, by a request a page and none an entry, in a bounded piece of memory.
 func TestLongLists(t *testing.T) {
+	t.Parallel()
 	repositories, tags := soak.Size(5_000, 20_000), soak.Size(12_000, 50_000)
 	f := serveFake(t)
 	var names, tagNames []string
@@ -88,6 +89,7 @@ func TestLongLists(t *testing.T) {
 // TestListings lists registries that answer as the specification doesn't want
 // it.
 func TestListings(t *testing.T) {
+	t.Parallel()
 	for name, listing := range map[string]fakeregistry.Listing{
 		"as specified":       {},
 		"ignores n":          {IgnoreN: true},

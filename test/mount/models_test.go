@@ -49,6 +49,7 @@ func safetensors(t testing.TB, content string) int {
 
 // TestModelPack reads a model by the paths that its layers have.
 func TestModelPack(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	d, manifest := fixtureManifest(t, f.addFixture(t, "model"), "latest")
 	m := mountRegistry(t, f.host)
@@ -85,6 +86,7 @@ func TestModelPack(t *testing.T) {
 // TestModelPackArchives reads layers that are archives: one that holds a file
 // is that file, any other a directory, and nothing in it is hidden.
 func TestModelPackArchives(t *testing.T) {
+	t.Parallel()
 	const repo = "packed"
 	f := serveFake(t)
 	file := func(size int) string { return fmt.Sprintf(`{"name":"x","mode":420,"size":%d,"typeflag":48}`, size) }
@@ -157,6 +159,7 @@ func TestModelPackArchives(t *testing.T) {
 // TestModelKit shows the layers of a ModelKit unpacked over each other, as `kit
 // unpack` does it. Nothing of them is fetched before somebody looks into files/.
 func TestModelKit(t *testing.T) {
+	t.Parallel()
 	const repo, kit = "kit", "application/vnd.kitops.modelkit."
 	f := serveFake(t)
 	layers := []ocispec.Descriptor{
@@ -194,6 +197,7 @@ func gguf(t testing.TB, seed uint64) string {
 // TestDockerModel reads one of Docker's models by the names that its runner
 // gives the layers.
 func TestDockerModel(t *testing.T) {
+	t.Parallel()
 	const repo, ai = "ai/smollm", "application/vnd.docker.ai."
 	f := serveFake(t)
 	content := gguf(t, 1)
@@ -226,6 +230,7 @@ func TestDockerModel(t *testing.T) {
 // TestOllama reads one of Ollama's models: its config says it is an image, its
 // layers say what they are.
 func TestOllama(t *testing.T) {
+	t.Parallel()
 	const repo, ollama = "library/tiny", "application/vnd.ollama.image."
 	f := serveFake(t)
 	content := gguf(t, 2)

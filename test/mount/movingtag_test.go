@@ -8,6 +8,7 @@ import (
 // TestMovingTag moves a tag: it is seen after the tags' time to live, and who
 // stands in the directory of the old manifest still sees that.
 func TestMovingTag(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	before := r.push(t, folder(t, map[string]string{"which.txt": "before\n"}), "moving:v1", "which.txt")
 	f := startFront(t, r.host)

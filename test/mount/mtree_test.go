@@ -10,6 +10,7 @@ import (
 // TestSameTree holds the comparison itself against a tree that is right, and
 // against copies with one thing wrong each.
 func TestSameTree(t *testing.T) {
+	t.Parallel()
 	needRoot(t) // makes devices and files of others
 	right := umociUnpack(t, unpackLayout(t, "base-gzip"), "latest")
 	sameBase(t, right)

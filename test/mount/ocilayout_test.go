@@ -16,6 +16,7 @@ import (
 // TestSavedImages mounts what docker save, buildx, ctr and skopeo write, and what
 // is in it: the same tree as out of a registry.
 func TestSavedImages(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	dir := unpackLayout(t, "docker-save")
 	for _, c := range []struct {
@@ -55,6 +56,7 @@ func TestSavedImages(t *testing.T) {
 // TestLayoutWithoutNetwork mounts a folder and a tar of it where there is no
 // network, and compares with oras.
 func TestLayoutWithoutNetwork(t *testing.T) {
+	t.Parallel()
 	needRoot(t) // to have no network
 	dir := unpackLayout(t, "artifact")
 	tar := filepath.Join(t.TempDir(), "hello-world.tar")
@@ -88,6 +90,7 @@ func TestLayoutWithoutNetwork(t *testing.T) {
 
 // TestLayoutReferrers finds cosign's and notation's signatures in a layout.
 func TestLayoutReferrers(t *testing.T) {
+	t.Parallel()
 	m := mountLayout(t, unpackLayout(t, "signed"))
 	got := m.referrerTypes(t, "_tags/amd64")
 	want := []string{
@@ -116,6 +119,7 @@ func TestLayoutReferrers(t *testing.T) {
 
 // TestGrowingLayout pushes into a layout while it is mounted.
 func TestGrowingLayout(t *testing.T) {
+	t.Parallel()
 	work := folder(t, map[string]string{"one": "1\n", "two": "2\n"})
 	orasIn(t, work, "push", "--oci-layout", "layout:v1", "one")
 	m := mountLayout(t, filepath.Join(work, "layout"), "--tag-ttl", "1ms")
@@ -141,6 +145,7 @@ func TestGrowingLayout(t *testing.T) {
 
 // TestLyingLayout has blobs that are changed, shortened, gone, or no files.
 func TestLyingLayout(t *testing.T) {
+	t.Parallel()
 	large := strings.Repeat("0123456789abcdef", 9<<16)
 	work := folder(t, map[string]string{"changed": "right\n", "shortened": "a file\n", "gone": "gone\n", "fifo": "no fifo\n", "large": large})
 	orasIn(t, work, "push", "--oci-layout", "layout:v1", "changed", "shortened", "gone", "fifo", "large")
@@ -175,6 +180,7 @@ func TestLyingLayout(t *testing.T) {
 
 // TestPinnedInLayout mounts one artifact of a layout.
 func TestPinnedInLayout(t *testing.T) {
+	t.Parallel()
 	dir := unpackLayout(t, "artifact")
 	if got := mountLayout(t, dir+":single").ls(t); !slices.Equal(got, mountLayout(t, dir+":single", "--view", "files").ls(t)) || len(got) != 1 {
 		t.Errorf("the mount lists %q", got)
@@ -188,6 +194,7 @@ func TestPinnedInLayout(t *testing.T) {
 // TestLayoutPaths mounts by a relative path, and by one with signs in it that mean
 // something elsewhere.
 func TestLayoutPaths(t *testing.T) {
+	t.Parallel()
 	work := t.TempDir()
 	for _, name := range []string{"layout", "a:b", "with space, comma", `back\slash`} {
 		if err := os.CopyFS(filepath.Join(work, name), openFixture(t, "artifact")); err != nil {
@@ -210,6 +217,7 @@ func TestLayoutPaths(t *testing.T) {
 
 // TestLayoutRefused names what can't be mounted.
 func TestLayoutRefused(t *testing.T) {
+	t.Parallel()
 	dir := unpackLayout(t, "artifact")
 	compressed := filepath.Join(t.TempDir(), "layout.tar.gz")
 	output(t, "tar", "-C", dir, "-czf", compressed, ".")

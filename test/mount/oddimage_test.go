@@ -13,6 +13,7 @@ import (
 
 // TestOddLayers shows images whose layers are unusual and right.
 func TestOddLayers(t *testing.T) {
+	t.Parallel()
 	h := mountHostile(t)
 	one := gzipLayer(t, tarOf(t, regular("one", "1\n")))
 	none := gzipLayer(t, tarOf(t))
@@ -65,6 +66,7 @@ func everyFormat(t testing.TB) []layer {
 // TestBrokenImages shows images that can't be shown as an error and a line in
 // the log, or without what is broken; and their documents all the same.
 func TestBrokenImages(t *testing.T) {
+	t.Parallel()
 	h := mountHostile(t, "--timeout", "5s")
 	one := gzipLayer(t, tarOf(t, regular("one", "1\n")))
 	missing := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.FromString("nowhere"), Size: 100}
@@ -122,6 +124,7 @@ func TestBrokenImages(t *testing.T) {
 // TestWhiteouts applies layers in the ways that implementations get wrong, for
 // every format of the upper layer.
 func TestWhiteouts(t *testing.T) {
+	t.Parallel()
 	h := mountHostile(t)
 	withMode := func(i item, mode int64, uid int) item {
 		i.Mode, i.Uid = mode, uid

@@ -13,6 +13,7 @@ import (
 // TestManifestUnderAnotherType has a registry serve a manifest as a page. What it
 // shows is the same at first and out of the cache.
 func TestManifestUnderAnotherType(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	f.Inject(fakeregistry.Fault{Path: "/manifests/", Header: map[string]string{"Content-Type": "text/html; charset=utf-8"}})
@@ -32,6 +33,7 @@ func TestManifestUnderAnotherType(t *testing.T) {
 // TestImageWithAnOddLayer has an image one of whose layers has a size that none can
 // have. All but that is there, and its root file system is an error, not another one.
 func TestImageWithAnOddLayer(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	i := imageOf(t, gzipLayer(t, tarOf(t, regular("one", "1\n"))), gzipLayer(t, tarOf(t, regular("two", "2\n"))))
 	second := asJSON(t, i.layers[1].descriptor())

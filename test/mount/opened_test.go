@@ -92,6 +92,7 @@ func tarListing(t testing.TB, content []byte) []string {
 // TestOpenedLayers lists each layer of the images of testdata as its tar does,
 // whiteouts among it, and finds it beside the raw layer.
 func TestOpenedLayers(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	m := mountRegistry(t, f.host)
 	for _, c := range fixtureImages {
@@ -122,6 +123,7 @@ func TestOpenedLayers(t *testing.T) {
 // TestNotOpened shows layers that are no archives as the files they are alone,
 // whatever their media type says.
 func TestNotOpened(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "artifact")
 	m := mountRegistry(t, f.host)
@@ -142,6 +144,7 @@ func TestNotOpened(t *testing.T) {
 // TestPulledDirectories compares files/ with what `oras pull` writes, its
 // unpacked directories too.
 func TestPulledDirectories(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "artifact")
 	layout := unpackLayout(t, "artifact")
@@ -168,6 +171,7 @@ func TestPulledDirectories(t *testing.T) {
 // TestHelmChart shows a chart by the names that `helm pull` gives it, and
 // opened.
 func TestHelmChart(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	d, manifest := fixtureManifest(t, f.addFixture(t, "helm-chart"), "0.1.0")
 	m := mountRegistry(t, f.host)
@@ -195,6 +199,7 @@ func TestHelmChart(t *testing.T) {
 // TestArchiveConsistency runs the standard library's test of file systems over
 // directories that have neither links to nowhere nor devices.
 func TestArchiveConsistency(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "base-gzip")
 	f.addFixture(t, "base-esgz")

@@ -17,6 +17,7 @@ import (
 // TestTwoRegistriesOneImage has two registries show one image, of which one gives
 // wrong bytes or none: what the other shows is right.
 func TestTwoRegistriesOneImage(t *testing.T) {
+	t.Parallel()
 	items := []item{directory("d/"), regular("d/f", strings.Repeat("right\n", 1000)), symlink("d/l", "f")}
 	for format, l := range layersOf(t, items) {
 		for name, fault := range map[string]fakeregistry.Fault{
@@ -48,6 +49,7 @@ func TestTwoRegistriesOneImage(t *testing.T) {
 // TestDirectoryDuringAPass goes into a directory while its layer arrives: it is the
 // same one afterwards.
 func TestDirectoryDuringAPass(t *testing.T) {
+	t.Parallel()
 	l := gzipLayer(t, tarOf(t, bulky(t)...))
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
@@ -81,6 +83,7 @@ func TestDirectoryDuringAPass(t *testing.T) {
 // TestOpeningThatNobodyWaitsFor interrupts a listing of an image: the rest of its layer
 // isn't asked for.
 func TestOpeningThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
 	l := gzipLayer(t, tarOf(t, bulky(t)...))
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
@@ -110,6 +113,7 @@ func TestOpeningThatNobodyWaitsFor(t *testing.T) {
 // TestAttributesOfRootFS has the kernel forget what it was told: rootfs itself has
 // the archive's attributes from the first look on, after a restart too.
 func TestAttributesOfRootFS(t *testing.T) {
+	t.Parallel()
 	root := directory("./")
 	root.Mode, root.Uid = 0o750, 7
 	f := serveFake(t)
@@ -134,6 +138,7 @@ func TestAttributesOfRootFS(t *testing.T) {
 // TestKeptImage mounts again: an image that was opened is shown without a byte of its
 // layers.
 func TestKeptImage(t *testing.T) {
+	t.Parallel()
 	var layers []layer
 	for k := range 3 {
 		var items []item
@@ -161,6 +166,7 @@ func TestKeptImage(t *testing.T) {
 // TestLayerThatDoesNotOpen looks at an image again and again whose layer is broken:
 // it is gone through once.
 func TestLayerThatDoesNotOpen(t *testing.T) {
+	t.Parallel()
 	good := gzipLayer(t, tarOf(t, bulkyOf(t, 10)...))
 	broken := good
 	broken.blob = append([]byte(nil), good.blob[:len(good.blob)-1000]...)

@@ -176,6 +176,7 @@ func TestManySlowAnswers(t *testing.T) {
 // TestUnmountStalled unmounts while readers wait for a registry that doesn't
 // answer: it ends, and so do they.
 func TestUnmountStalled(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"umount --lazy", "SIGTERM"} {
 		t.Run(how, func(t *testing.T) {
 			f := serveFake(t)
@@ -218,6 +219,7 @@ func TestUnmountStalled(t *testing.T) {
 // TestResume reads on after a daemon that was killed in the middle of a blob:
 // what had arrived isn't fetched again.
 func TestResume(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	const size = 64 * mib
 	layer, original := f.addFile(t, "app", 1, size)

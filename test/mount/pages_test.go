@@ -10,6 +10,7 @@ import (
 // one name of the blob; then another name is read, right and verified. What is
 // read of the first name after that is right, too, whoever has it open.
 func TestPagesOfAWrongBlob(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 7, large)
 	m := mountRegistry(t, f.host)
@@ -47,6 +48,7 @@ func TestPagesOfAWrongBlob(t *testing.T) {
 // TestPagesOverMounts has one mount get a wrong byte, and another one of the same
 // cache get the blob right: the first one's kernel pages aren't believed then.
 func TestPagesOverMounts(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	layer, original := f.addFile(t, "app", 9, large)
 	one := mountRegistry(t, f.host)

@@ -8,6 +8,7 @@ import (
 // TestPinnedFiles mounts one artifact: its files are at the root, and stay
 // those when the tag moves.
 func TestPinnedFiles(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.AddArtifact("org/model", "v1", "application/vnd.example", nil,
 		titled(f.AddBlob("org/model", []byte("one\n")), "weights.bin"), titled(f.AddBlob("org/model", []byte("{}\n")), "conf/config.json"))
@@ -32,6 +33,7 @@ func TestPinnedFiles(t *testing.T) {
 // TestPinnedImage mounts an index: the image for the host, as its root file
 // system, or the files that are asked for.
 func TestPinnedImage(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "multi")
 	m := mountRegistry(t, f.host+"/multi:latest", "--platform", "linux/arm64")
@@ -46,6 +48,7 @@ func TestPinnedImage(t *testing.T) {
 // TestPinnedRootfs asks for the root file system of an image, and of an index:
 // it is what they show anyway.
 func TestPinnedRootfs(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	image, _ := fixtureManifest(t, f.addFixture(t, "multi"), "latest")
 	for _, c := range []struct{ kind, reference, platform string }{
@@ -68,6 +71,7 @@ func TestPinnedRootfs(t *testing.T) {
 
 // TestPinnedFails names what can't be mounted.
 func TestPinnedFails(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.AddArtifact("app", "v1", "application/vnd.example", nil)
 	f.addFixture(t, "multi")

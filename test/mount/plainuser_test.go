@@ -9,10 +9,10 @@ import (
 // TestPlainUser mounts, reads and unmounts without being root. Another user
 // sees nothing of it, unless it is mounted with allow_other.
 func TestPlainUser(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	u, other := newUser(t), newUser(t)
-	openFUSE(t)
 
 	file := "hello-artifact/_tags/v1/files/artifact.txt"
 	m := u.prepare(t, r.host)

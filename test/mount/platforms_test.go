@@ -11,6 +11,7 @@ import (
 // TestPlatforms looks at an index of three platforms, made by BuildKit: its own
 // directory shows what the host's platform has, or the one that is asked for.
 func TestPlatforms(t *testing.T) {
+	t.Parallel()
 	for _, tag := range []string{"multi:latest", "docker-schema2:list"} {
 		fixture, _, _ := strings.Cut(tag, ":")
 		t.Run(tag, func(t *testing.T) {
@@ -54,6 +55,7 @@ func TestPlatforms(t *testing.T) {
 // TestHostPlatform shows the host's platform where none is asked for, and of an
 // image with a SOCI index beside it the image.
 func TestHostPlatform(t *testing.T) {
+	t.Parallel()
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the image is for amd64")
 	}
@@ -70,6 +72,7 @@ func TestHostPlatform(t *testing.T) {
 
 // TestNoPlatform mounts for a platform that an index doesn't have.
 func TestNoPlatform(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "multi")
 	m := mountRegistry(t, f.host, "--platform", "windows/amd64")

@@ -6,6 +6,7 @@ import (
 
 // TestPull compares files/ with what `oras pull` writes.
 func TestPull(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	r.pushSeveral(t)
@@ -27,6 +28,7 @@ func TestPull(t *testing.T) {
 // TestDirectory shows a directory that oras packed: unpacked in files, and in
 // layers the archive that it pushed.
 func TestDirectory(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	site := map[string]string{"site/index.html": "<p>\n", "site/css/a.css": "p {}\n"}
 	r.push(t, folder(t, site), "site:v1", "site")

@@ -9,6 +9,7 @@ import (
 // TestPushedArtifacts compares files/ of each tag of two layouts, pushed to a
 // registry, with what `oras pull` writes.
 func TestPushedArtifacts(t *testing.T) {
+	t.Parallel()
 	for _, fixture := range []string{"artifact", "signed"} {
 		t.Run(fixture, func(t *testing.T) {
 			t.Parallel()
@@ -37,6 +38,7 @@ func TestPushedArtifacts(t *testing.T) {
 // TestSignatures finds the signatures of cosign and notation by their types, and
 // those that oras discovers.
 func TestSignatures(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	r.pushFixture(t, "signed")
 	r.pushFixture(t, "artifact")

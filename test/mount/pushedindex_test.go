@@ -59,6 +59,7 @@ func (r *registry) pushIndexes(t testing.TB) map[string][]string {
 // TestPushedIndex looks at indexes that real tools pushed, as a host of each of
 // their platforms: what the index has itself is what crane gets for it.
 func TestPushedIndex(t *testing.T) {
+	t.Parallel()
 	needRoot(t) // files of others that nobody may read
 	r := startDistribution(t)
 	for reference, platforms := range r.pushIndexes(t) {
@@ -93,6 +94,7 @@ func TestPushedIndex(t *testing.T) {
 
 // TestPushedAttestations looks at what an index has beside its platforms.
 func TestPushedAttestations(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	references := r.pushIndexes(t)
 	m := mountRegistry(t, r.host)

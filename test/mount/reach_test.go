@@ -15,6 +15,7 @@ import (
 // TestHeader has a registry behind what wants a header with every request. It has it,
 // however it is given, the CDN doesn't, and nobody else sees what it holds.
 func TestHeader(t *testing.T) {
+	t.Parallel()
 	const key = "s3cret-k3y"
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
@@ -78,6 +79,7 @@ func TestHeader(t *testing.T) {
 
 // TestHeaderAuthorization logs in with a header, which is for one registry.
 func TestHeaderAuthorization(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	f.RequireBasic("reader", "right")
@@ -92,6 +94,7 @@ func TestHeaderAuthorization(t *testing.T) {
 // TestResolve mounts a registry of a name that nobody knows, with an underscore, as
 // oras pulls from it.
 func TestResolve(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	_, port, err := net.SplitHostPort(f.host)
@@ -120,6 +123,7 @@ func TestResolve(t *testing.T) {
 // TestIdentityToken logs in with an identity token, of which the process list and the
 // log hold nothing.
 func TestIdentityToken(t *testing.T) {
+	t.Parallel()
 	const token = "1dentity-t0ken"
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
@@ -143,6 +147,7 @@ func TestIdentityToken(t *testing.T) {
 // TestWhoIsDown has others than the registry fail: the command names who it is, and
 // so does the log.
 func TestWhoIsDown(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	f.RequireBearer("", "", "", true)

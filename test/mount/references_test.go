@@ -10,6 +10,7 @@ import (
 // TestReferences pastes references after the mountpoint, and walks to
 // repositories at every depth.
 func TestReferences(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	files := folder(t, hello)
 	pushed := r.push(t, files, "hello-artifact:v1", "./artifact.txt")
@@ -91,6 +92,7 @@ func TestReferences(t *testing.T) {
 
 // TestTargets mounts a part of a registry: a namespace, a repository.
 func TestTargets(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	files := folder(t, hello)
 	r.push(t, files, "a/b/c:v1", "./artifact.txt")
@@ -121,6 +123,7 @@ func TestTargets(t *testing.T) {
 // TestCatalogRefused opens repositories by name where the registry doesn't
 // list them, as Docker Hub and GHCR don't.
 func TestCatalogRefused(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	files := folder(t, hello)
 	r.push(t, files, "hello-artifact:v1", "./artifact.txt")

@@ -17,6 +17,7 @@ import (
 // them: over a registry that has the API for it, and over those that don't,
 // where oras keeps the list under a tag. The tree is the same.
 func TestReferrers(t *testing.T) {
+	t.Parallel()
 	for kind, start := range registries {
 		t.Run(kind, func(t *testing.T) {
 			r := start(t)
@@ -63,6 +64,7 @@ func TestReferrers(t *testing.T) {
 
 // TestReferrersAPI asks a registry that has the API.
 func TestReferrersAPI(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "artifact")
 	m := mountRegistry(t, f.host, "--tag-ttl", "1h")
@@ -77,6 +79,7 @@ func TestReferrersAPI(t *testing.T) {
 // TestOddReferrers has a registry answer with what can't be shown, or not at
 // all: what is beside it goes on working.
 func TestOddReferrers(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	subject := f.AddArtifact("app", "v1", "application/vnd.example", nil)
 	for _, artifactType := range []string{"../../up", "/etc/passwd", "a/../b", "nul\x00", "", "a/b/c/d", "plain", "plain"} {
@@ -111,6 +114,7 @@ func TestOddReferrers(t *testing.T) {
 // TestManyReferrers has more referrers of one type than anybody reads: they are all
 // there, and the registry is asked for them once.
 func TestManyReferrers(t *testing.T) {
+	t.Parallel()
 	const many = 4000
 	f := serveFake(t)
 	subject := f.AddArtifact("app", "v1", "application/vnd.example", nil)

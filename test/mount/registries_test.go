@@ -16,6 +16,7 @@ import (
 // TestEveryRegistry mounts without a target: a registry is there once its host
 // is named, with the credentials that are for it.
 func TestEveryRegistry(t *testing.T) {
+	t.Parallel()
 	open, closed := serveFake(t), serveFake(t)
 	_, original := open.addFile(t, "org/app", 1, small)
 	_, secret := closed.addFile(t, "app", 2, small)
@@ -50,6 +51,7 @@ func TestEveryRegistry(t *testing.T) {
 
 // TestEveryRegistryNames looks for what is no registry.
 func TestEveryRegistryNames(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	wrong := serveFake(t)
@@ -77,6 +79,7 @@ func TestEveryRegistryNames(t *testing.T) {
 // TestEveryRegistrySchemes has one that talks TLS, with an authority of its own,
 // beside one on localhost that doesn't.
 func TestEveryRegistrySchemes(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	host, ca := serveTLS(t, f.Registry)
@@ -88,6 +91,7 @@ func TestEveryRegistrySchemes(t *testing.T) {
 // TestEveryRegistryWrongLogin has a wrong password for one that talks TLS: that
 // one is refused, and the log says so. The one beside it goes on working.
 func TestEveryRegistryWrongLogin(t *testing.T) {
+	t.Parallel()
 	const wrong = "wr0ng-p4ssword"
 	for name, require := range map[string]func(f *fake){
 		"basic":  func(f *fake) { f.RequireBasic("reader", password) },
@@ -126,6 +130,7 @@ func TestEveryRegistryWrongLogin(t *testing.T) {
 // TestEveryRegistryOutage goes on with what was read while a registry is down. The
 // log says so once, not for each name.
 func TestEveryRegistryOutage(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	tags := []string{"v1"}
@@ -163,6 +168,7 @@ func TestEveryRegistryOutage(t *testing.T) {
 
 // TestEveryRegistryWithoutTarget gives the mount command a mountpoint alone.
 func TestEveryRegistryWithoutTarget(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
 	m := prepare(t, "none")
@@ -178,6 +184,7 @@ func TestEveryRegistryWithoutTarget(t *testing.T) {
 
 // TestEveryRegistryRefused names what a mount of every registry can't have.
 func TestEveryRegistryRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, c := range []struct {
 		args, env []string

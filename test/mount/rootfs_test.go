@@ -9,6 +9,7 @@ import (
 // it must be: at first, a second time, and after a restart, when nothing may be
 // asked of the registry any more.
 func TestRootfs(t *testing.T) {
+	t.Parallel()
 	needRoot(t) // files of others that nobody may read
 	for _, c := range fixtureImages {
 		tag := c.tag
@@ -43,6 +44,7 @@ func TestRootfs(t *testing.T) {
 
 // TestTarDialects looks at what the specification of the dialects can't say.
 func TestTarDialects(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "tar-dialects")
 	m := mountRegistry(t, f.host)
@@ -70,6 +72,7 @@ func TestTarDialects(t *testing.T) {
 // TestRunFromImage runs programs of an image: one from the mount, and a shell
 // that has the root file system for its root.
 func TestRunFromImage(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	f := serveFake(t)
 	f.addFixture(t, "base-gzip")
@@ -94,6 +97,7 @@ func TestRunFromImage(t *testing.T) {
 
 // TestRootfsByName finds the same root file system by every name of the image.
 func TestRootfsByName(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	manifest, _ := fixtureManifest(t, f.addFixture(t, "base-gzip"), "latest")
 	m := mountRegistry(t, f.host)
@@ -108,6 +112,7 @@ func TestRootfsByName(t *testing.T) {
 
 // TestNoRootfs lists no root file system where there is no image.
 func TestNoRootfs(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	f.addFixture(t, "artifact")
 	f.addFixture(t, "helm-chart")

@@ -26,6 +26,7 @@ func serveVaried(t testing.TB) *fake {
 // TestSearch walks from the root of a fresh mount, as find, ls and grep do: they
 // end, and no content is asked for, though some ask where each link leads.
 func TestSearch(t *testing.T) {
+	t.Parallel()
 	for walk, ends := range map[string]int{
 		`find "$0"`:      0,
 		`find "$0" -ls`:  0,
@@ -63,6 +64,7 @@ func TestSearch(t *testing.T) {
 // listed then, with all that they link to. It ends all the same, and finds each
 // manifest once.
 func TestSearchMet(t *testing.T) {
+	t.Parallel()
 	f := serveVaried(t)
 	m := mountRegistry(t, f.host, "--platform", "linux/amd64")
 	m.ls(t, "multi:latest", "platforms/linux-amd64/rootfs/")
@@ -98,6 +100,7 @@ func TestSearchMet(t *testing.T) {
 // layout on this disk has with what refers to it, and of a registry the charts and
 // models that somebody has looked into.
 func TestSearchEverything(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	for _, fixture := range []string{"multi", "artifact", "helm-chart", "model"} {
 		f.addFixture(t, fixture)

@@ -9,6 +9,7 @@ import (
 // TestSharedFetch lets several readers loose on one cold blob: whoever comes
 // first, each of its bytes is fetched once.
 func TestSharedFetch(t *testing.T) {
+	t.Parallel()
 	const size = 64*mib + 12345
 	r := startDistribution(t)
 	dir := t.TempDir()

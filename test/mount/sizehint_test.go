@@ -15,6 +15,7 @@ import (
 // than it is. That is a hint: it gives way to what a manifest says, to the next
 // answer once a read has failed, or else after the tags' time to live.
 func TestWrongSizeByHead(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int64{small, large} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			prepared := func(t *testing.T, ttl string) (f *fake, m *mount, blob, original string) {

@@ -50,6 +50,7 @@ func lazyLayersOf(t testing.TB, items []item) (map[string]layer, map[string]int6
 // TestPartSpoiltOnce has a part of a layer come once as what can't even be
 // unpacked. All files are right at once, and little is fetched in vain.
 func TestPartSpoiltOnce(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 24) // what is read ahead as it is found out is little beside it
 	layers, middle := lazyLayersOf(t, items)
 	for format, at := range middle {
@@ -98,6 +99,7 @@ func TestPartSpoiltOnce(t *testing.T) {
 // well again. Meanwhile no file is wrong, and the layer isn't fetched again and
 // again; after a restart all are right.
 func TestPartSpoiltForLong(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	layers, middle := lazyLayersOf(t, items)
 	for format, at := range middle {
@@ -129,6 +131,7 @@ func TestPartSpoiltForLong(t *testing.T) {
 // can't be used, and a byte of a file. The file isn't shown wrong: neither while
 // the layer is read without its table, nor after that.
 func TestSpoiltTable(t *testing.T) {
+	t.Parallel()
 	items := bulkyOf(t, 10)
 	layers, _ := lazyLayersOf(t, items)
 	for format, fromEnd := range map[string]int64{"eStargz": 20, "zstd:chunked, stargz": 200, "zstd:chunked, containers": 200} {
@@ -163,6 +166,7 @@ func TestSpoiltTable(t *testing.T) {
 // wrong; from then on the file is never wrong, and right when the registry is asked
 // again.
 func TestFailedPass(t *testing.T) {
+	t.Parallel()
 	items := bulky(t) // of which half is held up
 	l := gzipLayer(t, tarOf(t, items...))
 	f := serveFake(t)

@@ -9,6 +9,7 @@ import (
 // container does on an image's root file system: the kernel counts what may
 // pass reads through as one more.
 func TestOverlayOnOverlay(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	f := serveFake(t)
 	f.addFixture(t, "multi")
@@ -34,6 +35,7 @@ func TestOverlayOnOverlay(t *testing.T) {
 
 // TestReadAhead has the kernel read as far ahead as a request is large.
 func TestReadAhead(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	f := serveFake(t)
 	m := mountRegistry(t, f.host)

@@ -28,6 +28,7 @@ func serveTags(t testing.TB, count int) *fake {
 // TestTagsAhead looks at each tag of a listing: every one is asked for once, and
 // several at a time.
 func TestTagsAhead(t *testing.T) {
+	t.Parallel()
 	for _, walk := range []string{`ls -l "$0"`, `ls -lU "$0"`, `find "$0" -printf '%l\n'`, `ls -lr "$0"`} {
 		t.Run(walk, func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +56,7 @@ func TestTagsAhead(t *testing.T) {
 // TestTagsNotAhead looks at one tag of a listing, and at tags of none: nothing
 // else is asked for.
 func TestTagsNotAhead(t *testing.T) {
+	t.Parallel()
 	f := serveTags(t, 200)
 	m := mountRegistry(t, f.host)
 	m.readlink(t, "app/_tags/v0001")

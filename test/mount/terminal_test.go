@@ -10,6 +10,7 @@ import (
 // TestTerminal has a registry say what would drive the terminal of who mounts:
 // wherever it is shown, it is quoted.
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	host := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusTeapot)

@@ -10,6 +10,7 @@ import (
 // TestTLS mounts a registry whose certificate no authority has signed that the
 // machine knows.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	host, ca := serveTLS(t, f.Registry)
@@ -24,6 +25,7 @@ func TestTLS(t *testing.T) {
 // TestTLSOnLocalhost talks TLS where HTTP is usual, because the user says so, or
 // because what is there doesn't understand HTTP.
 func TestTLSOnLocalhost(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	c := newCertificate(t)
@@ -54,6 +56,7 @@ func TestTLSOnLocalhost(t *testing.T) {
 // TestClientCertificate has a registry that talks to nobody without a certificate, by
 // paths that go by where the command runs.
 func TestClientCertificate(t *testing.T) {
+	t.Parallel()
 	f := serveFake(t)
 	_, original := f.addFile(t, "app", 1, small)
 	c := newCertificate(t)

@@ -11,6 +11,7 @@ import (
 // them, alone and with files that are in them, and compares files/ and a mount of
 // the artifact with what oras pulls.
 func TestPushedDirectories(t *testing.T) {
+	t.Parallel()
 	r := startDistribution(t)
 	dir := folder(t, map[string]string{"x": "x\n", "a/one": "one\n", "a/b": "b\n", "a/sub/s": "s\n", "z/deep/er/file": "z\n"})
 	output(t, "ln", "-s", "one", filepath.Join(dir, "a/link"))
@@ -36,6 +37,7 @@ func TestPushedDirectories(t *testing.T) {
 // TestOverlappingTitles gives layers titles that lead to the same files, of
 // different content: the later layer's is there, as oras writes it.
 func TestOverlappingTitles(t *testing.T) {
+	t.Parallel()
 	const repo = "overlapping"
 	f := serveFake(t)
 	file := func(title, content string) ocispec.Descriptor {
@@ -71,6 +73,7 @@ func TestOverlappingTitles(t *testing.T) {
 // nothing of the archive is fetched for what the manifest tells, and where oras
 // gives up what the manifest names is there.
 func TestMergedDirectory(t *testing.T) {
+	t.Parallel()
 	const repo = "merged"
 	f := serveFake(t)
 	titledFile := func(title string) ocispec.Descriptor { return titled(f.AddBlob(repo, []byte(title+"\n")), title) }
