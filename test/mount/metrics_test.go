@@ -209,6 +209,7 @@ func TestProfiles(t *testing.T) {
 // TestHealth asks whether a mount answers: while it does, and while something else is in
 // its place.
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
 	f := serveFake(t)
 	address := freeAddress(t)

@@ -335,8 +335,8 @@ func TestStatusFiles(t *testing.T) {
 // would be in, and others able to use it: it is made elsewhere, or not at all, and the
 // mount works. Nobody is asked there.
 func TestStatusInForeignDirectory(t *testing.T) {
+	t.Parallel()
 	needRoot(t)
-	openFUSE(t)
 	u := newUser(t)
 	foreign, temporary := filepath.Join(u.home, "orasfs"), filepath.Join("/tmp", "orasfs-"+strconv.Itoa(int(u.id)))
 	for _, dir := range []string{foreign, temporary} {
@@ -366,6 +366,7 @@ func TestStatusInForeignDirectory(t *testing.T) {
 
 // TestStatusWithoutMounts has nothing to tell.
 func TestStatusWithoutMounts(t *testing.T) {
+	t.Parallel()
 	u := newUser(t)
 	r := u.does(t, orasfs, "status")
 	if r.code != 0 || r.stdout != "nothing is mounted by you\n" || r.stderr != "" {
