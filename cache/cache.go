@@ -105,7 +105,8 @@ const maxAhead = 1 << 30
 // directory can't be used and why.
 func Open(o Options) (*Cache, error) {
 	o.setDefaults()
-	memory, err := newMemory(o.Memory)
+	kept := min(max(o.Memory/8, minLatest), maxLatest)
+	memory, err := newMemory(max(o.Memory-kept, o.Memory/2))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func Open(o Options) (*Cache, error) {
 		options: o,
 		log:     o.Log,
 		memory:  memory,
-		latest:  latest{most: int(min(max(o.Memory/8, minLatest), maxLatest))},
+		latest:  latest{most: int(kept)},
 		seed:    maphash.MakeSeed(),
 		wrong:   newWrongdoings(),
 		ahead:   budget{total: o.Memory / 4, who: make(map[*plan]time.Time)},

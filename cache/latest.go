@@ -6,7 +6,8 @@ import (
 )
 
 // Of the latest that was made to be kept, some spans of a layer, an eighth of
-// Options.Memory is held, within these bounds, in bytes. One alone may be larger.
+// Options.Memory is held, within these bounds, in bytes. One alone may be larger. The
+// rest of Memory is for all else.
 const (
 	minLatest = 8 << 20
 	maxLatest = 16 << 20
