@@ -2,7 +2,12 @@ package archive
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
+	"sort"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // A Range is bytes of a blob.
@@ -63,4 +68,63 @@ func joined(all []Range) []Range {
 		joined = append(joined, r)
 	}
 	return joined
+}
+
+// bringAtOnce is how many parts of ranges are read at the same time, and bringStep how
+// many bytes of one that has no digests of its own.
+const (
+	bringAtOnce = 8
+	bringStep   = 1 << 20
+)
+
+// Bring reads what is in ranges, as [Layer.Ranges] gave them, and tells came how many
+// bytes were read: several goroutines at once. What has digests is compared with them;
+// the bytes of a plain tar are as good as its blob is.
+func (l *Layer) Bring(ctx context.Context, ranges []Range, came func(int64)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(bringAtOnce)
+	if l.index.layout == layoutSpans {
+		for i := range l.index.spanCount() {
+			s := l.index.span(i)
+			if s.codec == codecZero || !within(ranges, s) {
+				continue
+			}
+			group.Go(func() (err error) {
+				defer recovered(&err)
+				if _, err := l.spanData(ctx, i, s); err != nil {
+					return err
+				}
+				came(s.packed)
+				return nil
+			})
+		}
+		return group.Wait()
+	}
+	for _, r := range ranges {
+		for off := r.Offset; off < r.Offset+r.Length; off += bringStep {
+			group.Go(func() (err error) {
+				defer recovered(&err)
+				p := make([]byte, min(bringStep, r.Offset+r.Length-off))
+				if err := readFull(ctx, l.source.Blob, p, off); err != nil {
+					return err
+				}
+				came(int64(len(p)))
+				return nil
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// within tells whether one of some ranges has all of a span. Two spans may share a byte.
+func within(ranges []Range, s span) bool {
+	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].Offset+ranges[i].Length >= s.blob+s.packed })
+	return i < len(ranges) && ranges[i].Offset <= s.blob
+}
+
+// recovered makes a panic an error.
+func recovered(err *error) {
+	if what := recover(); what != nil {
+		*err = fmt.Errorf("panic: %v", what)
+	}
 }
