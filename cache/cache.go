@@ -52,6 +52,9 @@ type Options struct {
 	// Timeout is half of the time after which a reader is told that it takes too
 	// long. 0 is 30 s.
 	Timeout time.Duration
+	// WaitForDisk has who fetches wait for a disk that is slower, however long: nothing
+	// that came is given up for that, as it is where readers are to have it soon.
+	WaitForDisk bool
 	// Log is where failures are reported. nil discards them.
 	Log *slog.Logger
 }
@@ -128,6 +131,7 @@ func Open(o Options) (*Cache, error) {
 			memory.close()
 			return nil, err
 		}
+		c.disk.queue.waits = o.WaitForDisk
 		c.ahead.total = max(c.ahead.total, min(maxAhead, o.Size/4))
 	}
 	return c, nil

@@ -23,6 +23,7 @@
 //	who waits for what, how long     flight.go
 //	what was counted                 stats.go
 //	what is on its way now           fetching.go
+//	what of a blob is kept           here.go; and how much may be
 //	what a directory holds, by hand  directory.go; rehash.go, whether it is right
 //
 // It also keeps what others make of blobs: bytes in memory (Keep), indexes on

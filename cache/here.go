@@ -73,15 +73,17 @@ func (t *table) keptOf(page int) (have [pageLen]bool, count int) {
 const keptStep = 2 * time.Millisecond
 
 // Kept waits until nothing that came of the blob is on its way to the disk any more, and
-// tells whether all of it is there, verified. Others must not read it meanwhile.
+// tells whether all of it is there, verified. As long as others of this process read it,
+// it waits for what they have fetched, too.
 func (b *Blob) Kept(ctx context.Context) (bool, error) {
 	ticker := time.NewTicker(keptStep)
 	defer ticker.Stop()
 	for {
+		settling := b.settling() // before the look: what settles in between is seen
 		if size, ok := b.cache.CachedSize(b.key.Digest); ok && size == b.key.Size {
 			return true, nil
 		}
-		if !b.settling() {
+		if !settling {
 			return false, nil
 		}
 		select {
@@ -92,19 +94,31 @@ func (b *Blob) Kept(ctx context.Context) (bool, error) {
 	}
 }
 
-// settling tells whether something of the blob may still become what is kept.
+// settling tells whether something of the blob may still become what is kept. Of small
+// ones nobody knows which are on their way.
 func (b *Blob) settling() bool {
 	if b.cache.disk == nil {
 		return false
 	}
-	if b.cache.disk.queue.running.Load() > 0 {
-		return true
-	}
 	t := b.table
 	if t == nil {
-		return false
+		return b.cache.disk.queue.running.Load() > 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.users > t.handles
+}
+
+// Room is how many bytes of blobs can be on disk together, if what else is there goes:
+// 0 where nothing can be written. With more than that the first of them go for the last.
+func (c *Cache) Room() int64 {
+	d := c.disk
+	if d == nil || !d.mayWrite() {
+		return 0
+	}
+	most := d.limit - d.limit/lowWater
+	if size, free := d.room.space(); size > 0 && d.usage.known() {
+		most = min(most, d.usage.now()+free-size/keepFree-size/spare)
+	}
+	return max(most, 0)
 }

@@ -13,6 +13,7 @@ type queue struct {
 	jobs  chan job
 	ended chan struct{}
 	once  sync.Once
+	waits bool // see Options.WaitForDisk; set before anything is put
 	group sync.WaitGroup
 
 	running atomic.Int64 // jobs that are waiting or under way
@@ -53,6 +54,14 @@ func (q *queue) put(do, skip func()) {
 	case q.jobs <- j:
 		return
 	default:
+	}
+	if q.waits {
+		select {
+		case q.jobs <- j:
+		case <-q.ended:
+			j.skip()
+		}
+		return
 	}
 	if time.Now().UnixNano() < q.stuck.Load() {
 		j.skip()

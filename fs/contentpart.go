@@ -7,10 +7,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/orasfs/orasfs/cache"
-	"github.com/orasfs/orasfs/fs/archive"
 	"github.com/orasfs/orasfs/fs/images"
 )
 
@@ -38,18 +36,25 @@ func (p *Part) Here(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
-// Fetch brings what of the part isn't here. advance is told how many bytes more are
-// here, those that were from the start among them. That it isn't kept on disk in the end
-// is an error too.
+// Fetch brings what of the part isn't here, verified. advance is told how many bytes more
+// are here, those that were from the start among them, by several goroutines at once.
+// That it isn't on disk in the end is an error too.
 func (p *Part) Fetch(ctx context.Context, advance func(int64)) error {
-	if err := p.what.fetch(ctx, advance); err != nil {
+	err := p.what.fetch(ctx, advance)
+	if err == nil {
+		var n int64
+		if n, err = p.what.here(ctx); err == nil && n < p.Size {
+			err = errNotKept
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("%s (%s): %w", p.Name, p.Digest, err)
 	}
 	return nil
 }
 
 // errNotKept is that something came and isn't on disk.
-var errNotKept = errors.New("it came and isn't kept: the disk is full or too slow, or the cache too small for all that is wanted")
+var errNotKept = errors.New("it came and isn't kept: the disk is full or can't be written, or the cache too small for all that is in use")
 
 // A wholeBlob is all of a blob.
 type wholeBlob struct {
@@ -57,50 +62,59 @@ type wholeBlob struct {
 	desc ocispec.Descriptor
 }
 
-func (w wholeBlob) here(ctx context.Context) (int64, error) {
-	blob, err := w.repo.open(w.desc)
-	if err != nil {
-		return 0, err
-	}
-	n, err := blob.Here(ctx, 0, w.desc.Size)
-	return n, errors.Join(err, blob.Close())
+func (w wholeBlob) here(ctx context.Context) (n int64, err error) {
+	err = w.repo.with(w.desc, func(blob *cache.Blob) error {
+		n, err = blob.Here(ctx, 0, w.desc.Size)
+		return err
+	})
+	return n, err
 }
 
-// fetchRounds is how often all of a blob is read until it is on disk: what a disk
-// can't take in time isn't kept.
-const fetchRounds = 3
+// fetch tries again what was wrong, once: where a registry has mirrors the next bytes
+// come from another.
+func (w wholeBlob) fetch(ctx context.Context, advance func(int64)) error {
+	once := advanceOnce(advance)
+	fetch := func() error {
+		return w.repo.with(w.desc, func(blob *cache.Blob) error { return w.keep(ctx, blob, once) })
+	}
+	err := fetch()
+	if errors.Is(err, cache.ErrDigest) && ctx.Err() == nil {
+		err = fetch()
+	}
+	return err
+}
 
-// step is how much is read at once.
+// step is how much is read at once, in bytes.
 const step = 1 << 20
 
-func (w wholeBlob) fetch(ctx context.Context, advance func(int64)) (err error) {
+// keep reads all of a blob until it is on disk: once more as long as that has brought
+// more of it there.
+func (w wholeBlob) keep(ctx context.Context, blob *cache.Blob, advance func(upTo int64)) error {
+	if err := blob.Look(ctx); err != nil { // so that it is noted as used, and nothing makes room with it
+		return err
+	}
 	if size, ok := w.repo.tree.cache.CachedSize(w.desc.Digest); ok && size == w.desc.Size {
 		advance(size)
 		return nil
 	}
-	blob, err := w.repo.open(w.desc)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	for round := range fetchRounds {
-		if err := readAll(ctx, blob, w.desc.Size, func(n int64) {
-			if round == 0 {
-				advance(n)
-			}
-		}); err != nil {
+	for before := int64(-1); ; {
+		if err := readAll(ctx, blob, w.desc.Size, advance); err != nil {
 			return err
 		}
 		if kept, err := blob.Kept(ctx); err != nil || kept {
 			return err
 		}
+		now, err := blob.Here(ctx, 0, w.desc.Size)
+		if err != nil || now <= before {
+			return errors.Join(err, errNotKept)
+		}
+		before = now
 	}
-	return errNotKept
 }
 
-// readAll reads a blob to its end, in order.
-func readAll(ctx context.Context, blob *cache.Blob, size int64, advance func(int64)) (err error) {
-	r := blob.Whole()
+// readAll reads a blob to its end, in order, and tells how far it has come.
+func readAll(ctx context.Context, blob *cache.Blob, size int64, advance func(upTo int64)) (err error) {
+	r := blob.Fill()
 	defer func() { err = errors.Join(err, r.Close()) }()
 	p := make([]byte, min(step, size))
 	for off := int64(0); off < size; {
@@ -109,25 +123,43 @@ func readAll(ctx context.Context, blob *cache.Blob, size int64, advance func(int
 			return err
 		}
 		off += int64(n)
-		advance(int64(n))
+		advance(off)
 	}
-	return nil
+	if size == 0 {
+		_, err = blob.ReadAll(ctx)
+	}
+	return err
 }
 
-// blobRanges are some bytes of a blob.
-type blobRanges struct {
+// advanceOnce makes of how far something has come how much further that is than ever.
+func advanceOnce(advance func(int64)) (upTo func(int64)) {
+	most := int64(0)
+	return func(off int64) {
+		if off > most {
+			advance(off - most)
+			most = off
+		}
+	}
+}
+
+// layerParts are what is needed of an image's layer for some files.
+type layerParts struct {
 	repo   *repository
 	desc   ocispec.Descriptor
-	ranges []archive.Range
+	image  *images.Image
+	needed images.Needed
 }
 
-func (b blobRanges) here(ctx context.Context) (sum int64, err error) {
-	blob, err := b.repo.open(b.desc)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	for _, r := range b.ranges {
+func (l layerParts) here(ctx context.Context) (sum int64, err error) {
+	err = l.repo.with(l.desc, func(blob *cache.Blob) error {
+		sum, err = l.hereOf(ctx, blob)
+		return err
+	})
+	return sum, err
+}
+
+func (l layerParts) hereOf(ctx context.Context, blob *cache.Blob) (sum int64, err error) {
+	for _, r := range l.needed.Ranges {
 		n, err := blob.Here(ctx, r.Offset, r.Length)
 		if err != nil {
 			return 0, err
@@ -137,51 +169,45 @@ func (b blobRanges) here(ctx context.Context) (sum int64, err error) {
 	return sum, nil
 }
 
-// rangesAtOnce is how many ranges of a blob are asked for at the same time.
-const rangesAtOnce = 4
-
-func (b blobRanges) fetch(ctx context.Context, advance func(int64)) (err error) {
-	blob, err := b.repo.openRead(b.desc)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, blob.Close()) }()
-	group, each := errgroup.WithContext(ctx)
-	group.SetLimit(rangesAtOnce)
-	for _, r := range b.ranges {
-		for off := r.Offset; off < r.Offset+r.Length; off += step {
-			n := min(step, r.Offset+r.Length-off)
-			group.Go(b.repo.tree.guarded(func() error {
-				if _, err := blob.ReadAt(each, make([]byte, n), off); err != nil {
-					return err
-				}
-				advance(n)
-				return nil
-			}))
+// fetch reads them, and waits until they are on disk: once more where all of the blob
+// turned out to be wrong meanwhile, and what was right of it went with that.
+func (l layerParts) fetch(ctx context.Context, advance func(int64)) error {
+	for again := false; ; again = true {
+		if err := l.image.Bring(ctx, l.needed, advance); err != nil {
+			return err
 		}
+		kept := false
+		err := l.repo.with(l.desc, func(blob *cache.Blob) error {
+			if _, err := blob.Kept(ctx); err != nil {
+				return err
+			}
+			n, err := l.hereOf(ctx, blob)
+			kept = n == l.size()
+			return err
+		})
+		if err != nil || kept || again {
+			return err
+		}
+		advance = func(int64) {} // which was told
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	return b.settled(ctx)
 }
 
-// settled waits until what was read is on disk.
-func (b blobRanges) settled(ctx context.Context) (err error) {
-	blob, err := b.repo.open(b.desc)
+// size is how many bytes are needed.
+func (l layerParts) size() (sum int64) {
+	for _, r := range l.needed.Ranges {
+		sum += r.Length
+	}
+	return sum
+}
+
+// with has do called with a blob that is open.
+func (r *repository) with(desc ocispec.Descriptor, do func(*cache.Blob) error) (err error) {
+	blob, err := r.open(desc)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, blob.Close()) }()
-	if _, err := blob.Kept(ctx); err != nil {
-		return err
-	}
-	for _, r := range b.ranges {
-		if n, err := blob.Here(ctx, r.Offset, r.Length); err != nil || n < r.Length {
-			return errors.Join(err, errNotKept)
-		}
-	}
-	return nil
+	return do(blob)
 }
 
 // An imageTree is the tree of an image, and with it the indexes of its layers.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"path"
 	"strings"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/orasfs/orasfs/fs/artifact"
 	"github.com/orasfs/orasfs/resolver"
@@ -34,98 +34,125 @@ type Choice struct {
 	// platforms and what is below them, or the config; "" is everything that the artifact
 	// lists. Of an index that is of the manifest for Options.Platform.
 	Path string
-	// EveryPlatform is all of the manifests that an index lists.
+	// EveryPlatform is all of the manifests that an index lists, and those that an index
+	// in it does.
 	EveryPlatform bool
 	// Wanted, if not nil, tells by a path what of files/ and of rootfs/ is wanted.
 	Wanted func(path string) bool
 }
 
-// Parts are what a choice consists of, none twice. An error is that there is no such
-// thing, or that a manifest can't be had; ErrPath is the artifact's.
+// ErrPath is the error of a choice of which an artifact has nothing that can be fetched.
+var ErrPath = errors.New("nothing to fetch there")
+
+// Parts are what a choice consists of, none twice, and what of it can't be had or isn't
+// there, which is ErrPath.
 //
 // What of an image is at some paths takes its tree. Where known is set nothing is asked
 // for but manifests and configs: without a tree all of its layers take its place.
-func (c *Contents) Parts(ctx context.Context, w Choice, known bool) ([]*Part, error) {
-	r, err := c.tree.registry(ctx, w.Host)
+func (c *Contents) Parts(ctx context.Context, w Choice, known bool) (parts []*Part, failed []error) {
+	a, err := c.artifact(ctx, w.Target)
 	if err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
-	repo, err := r.repository(w.Name)
-	if err != nil {
-		return nil, err
-	}
-	a, err := c.tree.referred(ctx, repo, Options{Reference: w.Reference})
-	if err != nil {
-		return nil, err
-	}
-	all, path, err := c.manifests(ctx, a, w)
-	if err != nil {
-		return nil, err
+	at := strings.TrimPrefix(path.Clean("/"+w.Path), "/")
+	if rest, ok := below(at, "platforms"); ok && a.IsIndex() {
+		var name string
+		if name, at, _ = strings.Cut(rest, "/"); name == "" {
+			w.EveryPlatform = true
+		} else if a, err = a.ofPlatform(ctx, name); err != nil {
+			return nil, []error{err}
+		}
 	}
 	s := &selection{ctx: ctx, wanted: w.Wanted, known: known, met: map[string]bool{}}
-	for _, a := range all {
-		if err := s.take(a, path); err != nil {
-			return nil, err
-		}
-	}
-	return s.parts, nil
-}
-
-// manifests are the artifacts that a choice is about, and the path in each.
-func (c *Contents) manifests(ctx context.Context, a *repositoryArtifact, w Choice) (all []*repositoryArtifact, path string, err error) {
-	path = strings.Trim(w.Path, "/")
-	if rest, ok := below(path, "platforms"); ok && a.IsIndex() {
-		platform, rest, _ := strings.Cut(rest, "/")
-		if platform == "" {
-			w.EveryPlatform = true
-		} else {
-			i, ok := a.Platforms[platform]
-			if !ok {
-				return nil, "", fmt.Errorf("%w: %s has no platform %s", ErrPath, w.reference(), platform)
-			}
-			a, err = a.repo.artifact(ctx, a.Manifests[i].Digest)
-			if err != nil {
-				return nil, "", err
-			}
-		}
-		path = rest
-	}
 	if w.EveryPlatform && a.IsIndex() {
-		for _, m := range distinct(a.Manifests) {
-			child, err := a.repo.artifact(ctx, m.Digest)
-			if err != nil {
-				return nil, "", err
-			}
-			all = append(all, child)
-		}
-		return all, path, nil
+		failed = s.every(a, at)
+		return s.parts, failed
 	}
 	of, _, err := a.forHost(ctx)
 	if err == nil && of == nil {
-		err = fmt.Errorf("%w: %s has no manifest for %s", ErrPath, w.reference(), artifact.PlatformString(c.tree.platform))
+		err = fmt.Errorf("%w: %s has no manifest for %s", ErrPath, a.reference(), artifact.PlatformString(c.tree.platform))
 	}
-	return []*repositoryArtifact{of}, path, err
+	if err == nil {
+		err = s.take(of, at)
+	}
+	if err != nil {
+		failed = []error{err}
+	}
+	return s.parts, failed
 }
 
-// distinct leaves out what is listed before.
-func distinct(list []ocispec.Descriptor) []ocispec.Descriptor {
-	var all []ocispec.Descriptor
-	for _, d := range list {
-		if !slices.ContainsFunc(all, func(o ocispec.Descriptor) bool { return o.Digest == d.Digest }) {
-			all = append(all, d)
+// artifact is what a target's reference refers to.
+func (c *Contents) artifact(ctx context.Context, of resolver.Target) (*repositoryArtifact, error) {
+	r, err := c.tree.registry(ctx, of.Host)
+	if err != nil {
+		return nil, err
+	}
+	repo, err := r.repository(of.Name)
+	if err != nil {
+		return nil, err
+	}
+	return c.tree.referred(ctx, repo, of.Reference)
+}
+
+// ofPlatform is the manifest of an index that has that name in platforms/.
+func (a *repositoryArtifact) ofPlatform(ctx context.Context, name string) (*repositoryArtifact, error) {
+	i, ok := a.Platforms[name]
+	if !ok {
+		return nil, fmt.Errorf("%w: %s has no platform %s", ErrPath, a.reference(), name)
+	}
+	return a.repo.artifact(ctx, a.Manifests[i].Digest)
+}
+
+// reference names the artifact in errors.
+func (a *repositoryArtifact) reference() string { return a.repo.reference(a.Digest.String()) }
+
+// Bounds of the manifests below an index that are all wanted: as for its layout.
+const (
+	maxEvery      = 1024
+	maxEveryBytes = 64 << 20
+)
+
+// every takes what is at a path of all manifests below an index. One that can't be had
+// doesn't keep the others away; that some have nothing there is no failure.
+func (s *selection) every(index *repositoryArtifact, path string) (failed []error) {
+	var nowhere error
+	taken, size := 0, int64(0)
+	met := map[digest.Digest]bool{index.Digest: true}
+	for left := []*repositoryArtifact{index}; len(left) > 0; left = left[1:] {
+		for _, m := range left[0].Manifests {
+			if met[m.Digest] {
+				continue
+			}
+			met[m.Digest] = true
+			a, err := index.repo.artifact(s.ctx, m.Digest)
+			if err == nil {
+				size += a.Size
+			}
+			switch {
+			case s.ctx.Err() != nil:
+				return []error{s.ctx.Err()}
+			case len(met) > maxEvery || size > maxEveryBytes:
+				return append(failed, fmt.Errorf("%s has more than %d manifests, or %d MiB of them", index.reference(), maxEvery, maxEveryBytes>>20))
+			case err == nil && a.IsIndex():
+				left = append(left, a)
+				continue
+			case err == nil:
+				err = s.take(a, path)
+			}
+			switch {
+			case err == nil:
+				taken++
+			case errors.Is(err, ErrPath):
+				nowhere = err
+			default:
+				failed = append(failed, err)
+			}
 		}
 	}
-	return all
-}
-
-// reference names the artifact for people.
-func (w Choice) reference() string {
-	o := Options{Prefix: w.Name, Reference: w.Reference}
-	separator := ":"
-	if _, err := parseDigest(o.Reference); err == nil {
-		separator = "@"
+	if taken == 0 && nowhere != nil {
+		failed = append(failed, nowhere)
 	}
-	return w.Host + "/" + w.Name + separator + w.Reference
+	return failed
 }
 
 // below is the path below a directory's, "" for itself; false where it isn't there.
@@ -135,6 +162,3 @@ func below(path, dir string) (rest string, ok bool) {
 	}
 	return strings.CutPrefix(path, dir+"/")
 }
-
-// ErrPath is the error of a path at which an artifact has nothing that can be fetched.
-var ErrPath = errors.New("nothing to fetch there")

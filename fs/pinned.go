@@ -25,7 +25,7 @@ const (
 // pinned is the root of a mount of one artifact. Of an index it shows the
 // manifest for the host, but a layout has all of them.
 func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
-	a, err := t.referred(ctx, repo, o)
+	a, err := t.referred(ctx, repo, o.Reference)
 	if err == nil && o.View != ViewLayout {
 		a, _, err = a.forHost(ctx)
 	}
@@ -57,11 +57,11 @@ func (t *tree) pinned(ctx context.Context, repo *repository, o Options) (fusefs.
 	return &viewNode{node: node{tree: t}, view: a.rootfs()}, id, nil
 }
 
-// referred is the artifact that the options refer to.
-func (t *tree) referred(ctx context.Context, repo *repository, o Options) (*repositoryArtifact, error) {
-	d, err := parseDigest(o.Reference)
+// referred is the artifact that a tag or a digest refers to.
+func (t *tree) referred(ctx context.Context, repo *repository, reference string) (*repositoryArtifact, error) {
+	d, err := parseDigest(reference)
 	if err != nil {
-		if d, err = repo.resolve(ctx, o.Reference); err != nil {
+		if d, err = repo.resolve(ctx, reference); err != nil {
 			return nil, err
 		}
 	}

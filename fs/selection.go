@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,16 +21,23 @@ type selection struct {
 	known  bool // see Contents.Parts
 	parts  []*Part
 	met    map[string]bool // of whole blobs and of trees
+	found  int             // what was asked for and is there, whether or not it was met before
 }
 
 // take takes what is at a path of an artifact's directory.
 func (s *selection) take(a *repositoryArtifact, path string) error {
-	before := len(s.parts)
+	before := s.found
 	err := s.at(a, path)
-	if err == nil && len(s.parts) == before && path != "" && s.wanted == nil {
-		err = fmt.Errorf("%w: %s has no %s", ErrPath, a.repo.reference(a.Digest.String()), path)
+	if err != nil || s.found > before {
+		return err
 	}
-	return err
+	switch {
+	case s.wanted != nil:
+		return fmt.Errorf("%w: %s has nothing there that is wanted", ErrPath, a.reference())
+	case path != "":
+		return fmt.Errorf("%w: %s has no %s", ErrPath, a.reference(), path)
+	}
+	return nil
 }
 
 func (s *selection) at(a *repositoryArtifact, path string) error {
@@ -51,7 +57,7 @@ func (s *selection) at(a *repositoryArtifact, path string) error {
 		s.config(a)
 		return nil
 	case path != "":
-		return fmt.Errorf("%w: %s of %s isn't files, rootfs, layers, platforms, the config, or in one of them", ErrPath, path, a.repo.reference(a.Digest.String()))
+		return fmt.Errorf("%w: %s of %s isn't files, rootfs, layers, platforms, the config, or in one of them", ErrPath, path, a.reference())
 	case a.Image:
 		s.config(a)
 		return s.rootfs(a, "")
@@ -70,11 +76,12 @@ func (s *selection) config(a *repositoryArtifact) {
 	}
 }
 
-// layers takes the layer of that name in layers/, raw or opened, or all.
-func (s *selection) layers(a *repositoryArtifact, name string) {
-	name, _, _ = strings.Cut(name, "/")
+// layers takes the layer of that name in layers/, raw or opened, or all. Of what is in
+// one that is opened it is all.
+func (s *selection) layers(a *repositoryArtifact, path string) {
+	name, inside, _ := strings.Cut(path, "/")
 	for i, l := range a.LayerNames {
-		if l.Raw != "" && (name == "" || name == l.Raw || name == l.Opened) {
+		if l.Raw != "" && (name == "" || name == l.Raw && inside == "" || name == l.Opened) {
 			s.layer(a, i, "layers/"+l.Raw)
 		}
 	}
@@ -117,16 +124,14 @@ func (s *selection) wants(path string) bool { return s.wanted == nil || path == 
 // layers, and the tree that they make.
 func (s *selection) rootfs(a *repositoryArtifact, path string) error {
 	image := imageLayers{repo: a.repo, manifest: a.Digest, layer: artifact.AllLayers}.image()
-	all := path == "" && s.wanted == nil
-	var tree *images.Tree
-	if !all {
-		tree = image.Known(s.ctx)
-	}
-	if all || tree == nil && s.known {
+	if path == "" && s.wanted == nil {
 		s.layers(a, "")
+		s.tree(a, image)
+		return nil
 	}
-	s.tree(a, image)
-	if all || tree == nil && s.known {
+	tree := image.Known(s.ctx)
+	if tree == nil && s.known {
+		s.layers(a, "")
 		return nil
 	}
 	if tree == nil {
@@ -136,15 +141,16 @@ func (s *selection) rootfs(a *repositoryArtifact, path string) error {
 		}
 	}
 	files, err := s.filesOf(tree, a, path)
+	if err != nil || len(files) == 0 && s.wanted != nil {
+		return err
+	}
+	needed, err := image.Ranges(s.ctx, tree, files, s.known)
 	if err != nil {
 		return err
 	}
-	needed, err := image.Ranges(s.ctx, tree, files)
-	if err != nil {
-		return err
-	}
+	s.tree(a, image)
 	for _, n := range needed {
-		s.ranges(a.repo, a.Layers[n.Layer], "layers/"+a.LayerNames[n.Layer].Raw, n.Ranges)
+		s.needed(a, image, n)
 	}
 	return nil
 }
@@ -153,7 +159,7 @@ func (s *selection) rootfs(a *repositoryArtifact, path string) error {
 func (s *selection) filesOf(tree *images.Tree, a *repositoryArtifact, path string) ([]archive.Node, error) {
 	top, ok := tree.At(path)
 	if !ok {
-		return nil, fmt.Errorf("%w: %s has no rootfs/%s (links aren't followed)", ErrPath, a.repo.reference(a.Digest.String()), path)
+		return nil, fmt.Errorf("%w: %s has no rootfs/%s (links aren't followed)", ErrPath, a.reference(), path)
 	}
 	var files []archive.Node
 	var walk func(n archive.Node, at string) error
@@ -177,27 +183,28 @@ func (s *selection) filesOf(tree *images.Tree, a *repositoryArtifact, path strin
 
 // blob takes all of a blob.
 func (s *selection) blob(r *repository, desc ocispec.Descriptor, name string) {
+	s.found++
 	if key := desc.Digest.String(); !s.met[key] {
 		s.met[key] = true
-		s.parts = append(s.parts, &Part{Name: name, Digest: desc.Digest, Size: desc.Size, what: wholeBlob{r, desc}})
+		s.parts = append(s.parts, &Part{Name: name, Digest: desc.Digest, Size: desc.Size, what: wholeBlob{r, plain(desc)}})
 	}
 }
 
-// ranges takes some of a blob.
-func (s *selection) ranges(r *repository, desc ocispec.Descriptor, name string, ranges []archive.Range) {
-	size := int64(0)
-	for _, one := range ranges {
-		size += one.Length
+// needed takes what is needed of an image's layer.
+func (s *selection) needed(a *repositoryArtifact, image *images.Image, n images.Needed) {
+	desc, name := a.Layers[n.Layer], "layers/"+a.LayerNames[n.Layer].Raw
+	parts := layerParts{a.repo, plain(desc), image, n}
+	switch size := parts.size(); {
+	case size == desc.Size || desc.Size <= cache.SmallBlob:
+		s.blob(a.repo, desc, name)
+	case size > 0 && !s.met[desc.Digest.String()]:
+		s.parts = append(s.parts, &Part{Name: "parts of " + name, Digest: desc.Digest, Size: size, what: parts})
 	}
-	if size == desc.Size || desc.Size <= cache.SmallBlob {
-		s.blob(r, desc, name)
-		return
-	}
-	s.parts = append(s.parts, &Part{Name: name, Digest: desc.Digest, Size: size, what: blobRanges{r, desc, slices.Clone(ranges)}})
 }
 
 // tree takes the tree of an image.
 func (s *selection) tree(a *repositoryArtifact, image *images.Image) {
+	s.found++
 	if key := "tree " + a.Digest.String(); !s.met[key] {
 		s.met[key] = true
 		s.parts = append(s.parts, &Part{Name: "index of rootfs", Digest: a.Digest, what: imageTree{image}})

@@ -17,19 +17,37 @@ func newBars(w io.Writer, quiet bool) *bars {
 	if quiet || !ok || !term.IsTerminal(int(file.Fd())) { //nolint:gosec // a file descriptor is small
 		return &bars{}
 	}
-	return &bars{mpb.New(mpb.WithOutput(w), mpb.WithWidth(40))}
+	return &bars{mpb.New(mpb.WithOutput(w), mpb.WithWidth(40), mpb.PopCompletedMode())}
+}
+
+// maxBarName is how much of a name a bar has room for, in characters.
+const maxBarName = 40
+
+// barName is a name as a bar shows it: of a long one the end.
+func barName(name string) string {
+	runes := []rune(printable(name))
+	if len(runes) > maxBarName {
+		return "…" + string(runes[len(runes)-maxBarName+1:])
+	}
+	return string(runes)
 }
 
 // A bar is how far one thing of a known size is.
 type bar struct{ bar *mpb.Bar }
 
-// add makes a bar of something that has so many bytes.
+// add makes a bar of something that has so many bytes; of 0 nobody knows how many.
 func (b *bars) add(name string, total int64) *bar {
 	if b.progress == nil {
 		return &bar{}
 	}
+	if total == 0 {
+		return &bar{b.progress.AddSpinner(0,
+			mpb.PrependDecorators(decor.Name(barName(name), decor.WCSyncSpaceR)),
+			mpb.AppendDecorators(decor.Elapsed(decor.ET_STYLE_GO, decor.WCSyncSpace)),
+		)}
+	}
 	return &bar{b.progress.AddBar(total,
-		mpb.PrependDecorators(decor.Name(printable(name), decor.WCSyncSpaceR), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)),
+		mpb.PrependDecorators(decor.Name(barName(name), decor.WCSyncSpaceR), decor.CountersKibiByte("% .1f / % .1f", decor.WCSyncSpace)),
 		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f", decor.WCSyncSpace), decor.AverageETA(decor.ET_STYLE_GO, decor.WCSyncSpace)),
 	)}
 }

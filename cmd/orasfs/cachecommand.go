@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,10 +53,19 @@ func formatFlag() choice { return choice{value: "text", words: []string{"text", 
 
 // printJSON prints a value as one JSON document.
 func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	for line := range bytes.Lines(text.Bytes()) {
+		if _, err := (quotedJSON{w}).Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // humanBytes is a size for people, in binary units.

@@ -33,13 +33,18 @@ func (g globs) wanted() func(path string) bool {
 	}
 }
 
-// matchesAny tells whether a pattern matches a path, or a directory that it is in. One
-// without a slash is for names, in whatever directory.
+// matchesAny tells whether a pattern matches a path, or a directory that it is in: only
+// that where the pattern ends in a slash. One without a slash before is for names, in
+// whatever directory.
 func matchesAny(patterns []string, file string) bool {
 	for _, pattern := range patterns {
+		at := file
+		if strings.HasSuffix(pattern, "/") {
+			at = path.Dir(at)
+		}
 		named := !strings.Contains(strings.TrimSuffix(pattern, "/"), "/")
 		pattern = strings.Trim(pattern, "/")
-		for at := file; at != "." && at != ""; at = path.Dir(at) {
+		for ; at != "." && at != ""; at = path.Dir(at) {
 			name := at
 			if named {
 				name = path.Base(at)

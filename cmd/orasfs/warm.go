@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
 	"github.com/orasfs/orasfs/cache"
@@ -37,16 +38,24 @@ there; one that is running sees them at once. A TARGET is HOST/NAME:TAG or
 HOST/NAME@DIGEST, and a PATH is below its directory in a mount: files, rootfs,
 layers, platforms/OS-ARCH, the config, and what is in them. Of an image it is also
 found out what is in its layers. What was fetched stays if it is interrupted, and
-isn't fetched again.
+isn't fetched again. The exit code is 1 if something can't be had; the rest is there.
 
 A pattern of --include and --exclude is for paths in files/ and in rootfs/, or for
 names if it has no slash; ** are any directories, and a directory is all that is in
-it. Of a layer that is compressed as a whole it takes all to find out what is in it.`,
+it, which one with a slash at its end is for alone. In files/ an archive that is
+unpacked there is one thing. Of a layer that is compressed as a whole it takes all to
+find out what is in it.`,
 		Example: `  orasfs warm ghcr.io/org/model:v1
   orasfs warm ghcr.io/org/model:v1 --include '*.json' --include tokenizer
   orasfs warm registry.example.com/app:v2/rootfs/usr/lib
   orasfs warm --check --format json ghcr.io/org/app:v2`,
-		Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("a TARGET is needed: HOST/NAME:TAG or HOST/NAME@DIGEST")
+			}
+			return nil
+		},
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
@@ -60,6 +69,9 @@ it. Of a layer that is compressed as a whole it takes all to find out what is in
 	flags.registryFlags.register(set)
 	flags.contentFlags.register(set)
 	set.BoolVarP(&flags.verbose, "verbose", "v", false, "log to standard error")
+	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(flags.format.words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag was registered above
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w, err := flags.warming(cmd, args)
 		if err != nil {
@@ -70,6 +82,7 @@ it. Of a layer that is compressed as a whole it takes all to find out what is in
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), endSignals()...)
 		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends it at once
 		return w.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
@@ -141,12 +154,16 @@ func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 	if w.flags.verbose {
 		log = newLogger(stderr, "text", true)
 	}
-	w.registry.Log, w.content.Log = log, log
+	w.registry.Log, w.content.Log, w.content.WaitForDisk = log, log, true
 	content, err := cache.Open(w.content)
 	if err != nil {
 		return fmt.Errorf("%w: choose another directory with --cache-dir", err)
 	}
 	defer func() { err = errors.Join(err, content.Close()) }()
+	room := content.Room()
+	if room == 0 && !w.flags.check {
+		return fmt.Errorf("nothing can be written to the cache directory %s, or its disk is full: choose another with --cache-dir", w.content.Dir)
+	}
 	request := mountRequest{registry: w.registry}
 	contents := fs.OpenContents(ctx, fs.Options{
 		Connect: request.connect, Cache: content, Platform: w.flags.platform.Platform,
@@ -154,43 +171,59 @@ func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 	})
 	defer contents.Close()
 	report := newWarmReport(w.flags, stdout, stderr)
-	var all []*warmPart
+	all := w.parts(ctx, contents, report)
+	if w.flags.check {
+		return report.done(ctx, all)
+	}
+	if size := sizeOf(all); size > room {
+		return fmt.Errorf("what is wanted are %s and there is room for %s: raise --cache-size, here and where it is mounted, or make room on the disk",
+			humanBytes(size), humanBytes(room))
+	}
+	report.fetch(ctx, all)
+	if gone := goneOf(ctx, all); len(gone) > 0 { // others that were used as long ago may go for them now
+		report.fetch(ctx, gone)
+	}
+	return report.done(ctx, all)
+}
+
+// parts are those of all TARGETs. What can't be had the report is told.
+func (w *warming) parts(ctx context.Context, contents *fs.Contents, report *warmReport) (all []*warmPart) {
 	for i, c := range w.choices {
-		parts, err := contents.Parts(ctx, c, w.flags.check)
-		if err != nil {
-			if !errors.Is(err, fs.ErrPath) {
-				request.target = target{Target: c.Target, text: w.texts[i]}
-				err = request.explain(err)
-			}
-			report.fail(w.texts[i], err)
-			continue
+		parts, failed := contents.Parts(ctx, c, w.flags.check)
+		if ctx.Err() != nil {
+			return all
 		}
 		for _, p := range parts {
 			all = append(all, &warmPart{Part: p, reference: w.texts[i]})
 		}
-	}
-	if w.flags.check {
-		return report.looked(ctx, all)
-	}
-	if err := w.fits(all); err != nil {
-		return err
-	}
-	report.fetch(ctx, all)
-	return report.done(ctx)
-}
-
-// fits tells whether the cache may hold all of it.
-func (w *warming) fits(all []*warmPart) error {
-	size, seen := int64(0), map[string]bool{}
-	for _, p := range all {
-		if key := p.Digest.String(); !seen[key] {
-			seen[key] = true
-			size += p.Size
+		request := mountRequest{registry: w.registry, target: target{Target: c.Target, text: strings.TrimSuffix(w.texts[i], "/"+c.Path)}}
+		for _, err := range failed {
+			if !errors.Is(err, fs.ErrPath) {
+				err = request.explain(err)
+			}
+			report.fail(w.texts[i], err)
 		}
 	}
-	if size > w.content.Size {
-		return fmt.Errorf("what is wanted are %s and the cache may have %s: raise --cache-size, here and where it is mounted",
-			humanBytes(size), humanBytes(w.content.Size))
+	return all
+}
+
+// goneOf are the parts that were fetched and aren't here any more: what was here from the
+// start may have made room for the others.
+func goneOf(ctx context.Context, all []*warmPart) (gone []*warmPart) {
+	for _, p := range all {
+		if here, err := p.Here(ctx); p.err == nil && err == nil && here < p.Size {
+			gone = append(gone, p)
+		}
 	}
-	return nil
+	return gone
+}
+
+// sizeOf is how many bytes parts have together, each blob once.
+func sizeOf(all []*warmPart) (size int64) {
+	most := map[digest.Digest]int64{}
+	for _, p := range all {
+		size += max(0, p.Size-most[p.Digest])
+		most[p.Digest] = max(most[p.Digest], p.Size)
+	}
+	return size
 }

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/orasfs/orasfs/fs"
 )
@@ -16,7 +18,7 @@ import (
 type warmPart struct {
 	*fs.Part
 	reference string // the TARGET, as it was given
-	here      int64
+	err       error  // why it couldn't be fetched
 }
 
 // fetchedAtOnce is how many parts are fetched at the same time. Each has as many
@@ -28,9 +30,7 @@ type warmReport struct {
 	flags          *warmFlags
 	stdout, stderr io.Writer
 	bars           *bars
-
-	mu     sync.Mutex // guards what follows, and lines
-	result warmResult
+	result         warmResult
 }
 
 // warmResult is what is printed as JSON.
@@ -55,32 +55,27 @@ type warmFailure struct {
 }
 
 func newWarmReport(flags *warmFlags, stdout, stderr io.Writer) *warmReport {
-	quiet := flags.quiet || flags.check || flags.format.value == "json"
+	still := flags.silent() || flags.verbose // whose lines would break into the bars
 	return &warmReport{
-		flags: flags, stdout: stdout, stderr: stderr, bars: newBars(stderr, quiet),
+		flags: flags, stdout: stdout, stderr: stderr, bars: newBars(stderr, still),
 		result: warmResult{Parts: []warmLine{}, Failed: []warmFailure{}},
 	}
 }
 
+// silent tells whether no progress is shown.
+func (f *warmFlags) silent() bool { return f.quiet || f.check || f.format.value == "json" }
+
 // fail takes that something can't be had.
 func (r *warmReport) fail(reference string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.result.Failed = append(r.result.Failed, warmFailure{reference, err.Error()})
-}
-
-// add takes what is here of a part.
-func (r *warmReport) add(p *warmPart) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.result.Parts = append(r.result.Parts, warmLine{p.reference, p.Name, p.Digest.String(), p.Size, p.here})
-	r.result.Size += p.Size
-	r.result.Here += p.here
 }
 
 // fetch fetches all parts, some of them at once.
 func (r *warmReport) fetch(ctx context.Context, all []*warmPart) {
-	defer r.bars.wait()
+	defer func() {
+		r.bars.wait()
+		r.bars = &bars{} // it is over: of what comes then there are lines
+	}()
 	slots := make(chan struct{}, fetchedAtOnce)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -101,92 +96,94 @@ func (r *warmReport) fetch(ctx context.Context, all []*warmPart) {
 func (r *warmReport) one(ctx context.Context, p *warmPart) {
 	bar := r.bars.add(p.Name, p.Size)
 	began := time.Now()
-	var here atomic.Int64
-	err := p.Fetch(ctx, func(n int64) {
-		here.Add(n)
-		bar.advance(n)
-	})
-	bar.end(err == nil)
-	p.here = here.Load()
-	r.add(p)
-	switch {
-	case err == nil:
-		r.line(p, began)
-	case ctx.Err() == nil:
-		r.fail(p.reference, err)
+	p.err = p.Fetch(ctx, bar.advance)
+	bar.end(p.err == nil)
+	if p.err == nil && !r.bars.moving() && !r.flags.silent() {
+		r.line(p, time.Since(began).Round(time.Millisecond))
 	}
 }
 
 // line says that a part is here, where no bar shows it.
-func (r *warmReport) line(p *warmPart, began time.Time) {
-	if r.bars.moving() || r.flags.quiet || r.flags.format.value == "json" {
-		return
+func (r *warmReport) line(p *warmPart, took time.Duration) {
+	size := ""
+	if p.Size > 0 {
+		size = ", " + humanBytes(p.Size)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	took := time.Since(began).Round(time.Millisecond)
-	if p.Size == 0 {
-		tell(r.stderr, fmt.Sprintf("%s: %s in %s", p.reference, p.Name, took))
-		return
+	tell(r.stderr, fmt.Sprintf("%s: %s%s in %s", p.reference, p.Name, size, took))
+}
+
+// look finds what of the parts is here, and asks nobody for it. What was fetched and is
+// gone again has failed.
+func (r *warmReport) look(ctx context.Context, all []*warmPart) {
+	interrupted := ctx.Err() != nil
+	ctx = context.WithoutCancel(ctx) // what is here is to be told after that too
+	seen := map[digest.Digest]int64{}
+	for _, p := range all {
+		here, err := p.Here(ctx)
+		switch err = cmp.Or(p.err, err); {
+		case err != nil && !errors.Is(err, context.Canceled):
+			r.fail(p.reference, err)
+		case err == nil && here < p.Size && !r.flags.check && !interrupted:
+			r.fail(p.reference, fmt.Errorf("%s (%s) isn't here any more: the cache is too small for all that is in use", p.Name, p.Digest))
+		}
+		r.result.Parts = append(r.result.Parts, warmLine{p.reference, p.Name, p.Digest.String(), p.Size, here})
+		if size, ok := seen[p.Digest]; !ok || size != p.Size { // else it was counted
+			r.result.Size += p.Size
+			r.result.Here += here
+		}
+		seen[p.Digest] = p.Size
 	}
-	tell(r.stderr, fmt.Sprintf("%s: %s, %s in %s", p.reference, p.Name, humanBytes(p.Size), took))
 }
 
 // errNotWarm is that something couldn't be had, which has been printed.
 var errNotWarm = errors.New("not everything is here")
 
-// done prints what became of it.
-func (r *warmReport) done(ctx context.Context) error {
-	if r.flags.format.value == "json" {
+// errInterrupted is that a signal came.
+var errInterrupted = errors.New("interrupted: what was fetched is kept, and isn't fetched again")
+
+// done prints what became of it, and is an error where something can't be had.
+func (r *warmReport) done(ctx context.Context, all []*warmPart) error {
+	if ctx.Err() != nil && (r.flags.check || r.flags.format.value != "json") {
+		return errInterrupted
+	}
+	r.look(ctx, all)
+	switch {
+	case r.flags.format.value == "json":
 		if err := printJSON(r.stdout, r.result); err != nil {
 			return err
 		}
+	case r.flags.check:
+		r.shares()
 	}
-	return r.failed(ctx)
-}
-
-// failed prints what couldn't be had, and is an error if there is any.
-func (r *warmReport) failed(ctx context.Context) error {
 	for _, f := range r.result.Failed {
 		tell(r.stderr, fmt.Sprintf("orasfs: %s: %s", f.Reference, f.Reason))
 	}
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted: what was fetched is kept, and isn't fetched again")
+		return errInterrupted
 	case len(r.result.Failed) > 0:
 		return loggedError{errNotWarm}
 	}
 	return nil
 }
 
-// looked prints what share of the parts is here, and asks nobody for it.
-func (r *warmReport) looked(ctx context.Context, all []*warmPart) error {
-	for _, p := range all {
-		var err error
-		if p.here, err = p.Here(ctx); err != nil {
-			r.fail(p.reference, err)
-			continue
-		}
-		r.add(p)
-	}
-	if r.flags.format.value == "json" {
-		return r.done(ctx)
-	}
+// shares prints what share of the parts is here.
+func (r *warmReport) shares() {
 	for _, l := range r.result.Parts {
 		if l.Size > 0 {
-			tell(r.stdout, fmt.Sprintf("%3.0f%%  %10s  %s: %s", share(l.Here, l.Size), humanBytes(l.Size), l.Reference, l.Name))
+			tell(r.stdout, fmt.Sprintf("%s  %10s  %s: %s", share(l.Here, l.Size), humanBytes(l.Size), l.Reference, l.Name))
 		}
 	}
 	if len(r.result.Parts) > 0 {
-		tell(r.stdout, fmt.Sprintf("%3.0f%% of %s", share(r.result.Here, r.result.Size), humanBytes(r.result.Size)))
+		tell(r.stdout, fmt.Sprintf("%s of %s", share(r.result.Here, r.result.Size), humanBytes(r.result.Size)))
 	}
-	return r.failed(ctx)
 }
 
-// share is a part of something in per cent; of nothing all is here.
-func share(part, whole int64) float64 {
-	if whole == 0 {
-		return 100
+// share is a part of something in per cent: 100 is all of it, and of nothing all is here.
+func share(part, whole int64) string {
+	percent := int64(100)
+	if whole > 0 {
+		percent = int64(100 * float64(part) / float64(whole))
 	}
-	return 100 * float64(part) / float64(whole)
+	return fmt.Sprintf("%3d%%", percent)
 }

@@ -2,7 +2,13 @@ package archive
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
+	"sort"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // A Range is bytes of a blob.
@@ -63,4 +69,76 @@ func joined(all []Range) []Range {
 		joined = append(joined, r)
 	}
 	return joined
+}
+
+// bringAtOnce is how many parts of ranges are read at the same time, and bringMemory what
+// those take that are unpacked to be compared, or one alone, in bytes. bringStep is how
+// much is read at once of what has no digests of its own.
+const (
+	bringAtOnce = 8
+	bringMemory = 16 << 20
+	bringStep   = 1 << 20
+)
+
+// Bring reads what is in ranges, as [Layer.Ranges] gave them, and tells came how many
+// bytes were read: several goroutines at once. What has digests is compared with them;
+// the bytes of a plain tar are as good as its blob is.
+func (l *Layer) Bring(ctx context.Context, ranges []Range, came func(int64)) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(bringAtOnce)
+	bring := func(n int64, read func() error) {
+		group.Go(func() (err error) {
+			defer recovered(&err)
+			if err := read(); err != nil {
+				return err
+			}
+			came(n)
+			return nil
+		})
+	}
+	if l.index.layout == layoutSpans {
+		l.bringSpans(ctx, ranges, bring)
+		return group.Wait()
+	}
+	for _, r := range ranges {
+		for off := r.Offset; off < r.Offset+r.Length; off += bringStep {
+			n := min(bringStep, r.Offset+r.Length-off)
+			bring(n, func() error { return readFull(ctx, l.source.Blob, make([]byte, n), off) })
+		}
+	}
+	return group.Wait()
+}
+
+// bringSpans has the spans in ranges unpacked. What comes of them isn't kept in memory:
+// who asks for it wants it on disk.
+func (l *Layer) bringSpans(ctx context.Context, ranges []Range, bring func(n int64, read func() error)) {
+	room := semaphore.NewWeighted(bringMemory)
+	for i := range l.index.spanCount() {
+		s := l.index.span(i)
+		if s.codec == codecZero || !within(ranges, s) {
+			continue
+		}
+		bring(s.packed, func() error {
+			size := min(s.packed+s.length, bringMemory)
+			if err := room.Acquire(ctx, size); err != nil {
+				return err
+			}
+			defer room.Release(size)
+			_, err := l.source.inflate(ctx, s)
+			return err
+		})
+	}
+}
+
+// within tells whether one of some ranges has all of a span. Two spans may share a byte.
+func within(ranges []Range, s span) bool {
+	i := sort.Search(len(ranges), func(i int) bool { return ranges[i].Offset+ranges[i].Length >= s.blob+s.packed })
+	return i < len(ranges) && ranges[i].Offset <= s.blob
+}
+
+// recovered makes a panic an error.
+func recovered(err *error) {
+	if what := recover(); what != nil {
+		*err = fmt.Errorf("panic: %v", what)
+	}
 }
