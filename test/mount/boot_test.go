@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -85,6 +86,11 @@ func TestUnitWithLateNetwork(t *testing.T) {
 	u := readUnit(t)
 	if u["Restart"] != "on-failure" || u["After"] != "network-online.target" || u["Wants"] != "network-online.target" {
 		t.Errorf("the unit has Restart=%s, After=%s, Wants=%s", u["Restart"], u["After"], u["Wants"])
+	}
+	// It is the service that is to give up waiting, in four times --timeout at most, as
+	// the mount command has it; some systems end what isn't ready after 45 seconds.
+	if patience, err := time.ParseDuration(strings.TrimSuffix(u["TimeoutStartSec"], "in")); err != nil || patience < 4*30*time.Second {
+		t.Errorf("the unit has TimeoutStartSec=%s", u["TimeoutStartSec"])
 	}
 	address, socket := freeAddress(t), listenForNotify(t)
 	f := &fake{fakeregistry.New(), address}
