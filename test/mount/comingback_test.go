@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -97,6 +98,15 @@ func TestNotify(t *testing.T) {
 	}
 	for range 3 {
 		socket.next(t, "WATCHDOG=1")
+	}
+	if os.Geteuid() == 0 { // what covers the mount isn't the daemon's fault
+		output(t, "mount", "-t", "tmpfs", "cover", m.dir)
+		uncover := sync.OnceFunc(func() { output(t, "umount", m.dir) })
+		t.Cleanup(uncover)
+		for range 3 {
+			socket.next(t, "WATCHDOG=1")
+		}
+		uncover()
 	}
 	p.signal(t, syscall.SIGTERM)
 	socket.next(t, "STOPPING=1")

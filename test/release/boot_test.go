@@ -43,7 +43,7 @@ func TestFstabWithLateNetwork(t *testing.T) {
 		umount /mnt/oci; umount /mnt/one`)
 	s.await(t, "failed")
 	said := readFile(t, r.path("/tmp/said"))
-	for _, want := range []string{host, "connection refused"} {
+	for _, want := range []string{host, "refuses the connection"} {
 		if strings.Count(said, want) < 2 {
 			t.Errorf("without a network mount(8) says %q", said)
 		}
