@@ -228,6 +228,27 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// What is about to be written counts as written, so that those who write at the same time
+// leave free what is to be left free.
+func TestFreeSpaceIsLeft(t *testing.T) {
+	c := open(t, Options{Dir: smallDisk(t, "8m")})
+	d := c.disk
+	size, free := d.room.space()
+	var reserved int64
+	for reserved < size && d.reserve(ChunkSize) == nil {
+		reserved += ChunkSize
+	}
+	if left := free - reserved; left < size/keepFree || reserved == 0 {
+		t.Errorf("%d of %d bytes may be written, %d are left", reserved, size, left)
+	}
+	d.settle(reserved, nil)
+	d.room.none = time.Time{}
+	if err := d.reserve(ChunkSize); err != nil {
+		t.Errorf("when all that is written: %v", err)
+	}
+	d.settle(ChunkSize, nil)
+}
+
 // A directory that goes away, or can't be written any more, costs fetches.
 func TestDiskThatFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")

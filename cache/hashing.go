@@ -17,12 +17,8 @@ type hashing struct {
 	hash    hash.Hash // the goroutine's own while it runs
 	next    int       // chunks that are in hash
 	running bool
-	again   bool  // all has to be hashed anew
 	pass    *pass // what readers wait for; nil if none does
 }
-
-// restart begins anew. table.mu is held.
-func (h *hashing) restart() { h.again = true }
 
 // A pass is the hashing of all that is left, for readers that wait for it. It
 // ends with the last of them.
@@ -171,8 +167,8 @@ func (t *table) nextToHash() (int, *pass, error) {
 	if t.trust == verified {
 		return 0, nil, errAgain
 	}
-	if h.hash == nil || h.again {
-		h.hash, h.next, h.again = t.key.Digest.Algorithm().Hash(), 0, false
+	if h.hash == nil {
+		h.hash = t.key.Digest.Algorithm().Hash()
 	}
 	return h.next, h.pass, nil
 }
@@ -244,10 +240,6 @@ func (t *table) conclude() error {
 		return t.fail(fmt.Sprintf("all of it is %s", d))
 	}
 	t.mu.Lock()
-	if t.hashing.again { // a chunk was lost meanwhile
-		t.mu.Unlock()
-		return errAgain
-	}
 	t.trust = verified
 	t.mu.Unlock()
 	t.cache.wrong.forgive(t.key)

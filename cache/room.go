@@ -52,6 +52,7 @@ type room struct {
 	disk      *disk
 	checkFree int64
 	unchecked atomic.Int64 // bytes written since free space was last looked at
+	underway  atomic.Int64 // bytes reserved and not settled: the file system may not know of them
 
 	mu     sync.Mutex // held while room is made; guards what follows
 	oldest []entry    // what goes next, the oldest last
@@ -76,16 +77,19 @@ func (d *disk) reserve(n int64) error {
 	if !d.mayWrite() {
 		return errReadOnly
 	}
+	d.room.underway.Add(n)
 	used, unchecked := d.usage.add(n), d.room.unchecked.Add(n)
 	if used <= d.limit && unchecked <= d.room.checkFree || d.room.find() {
 		return nil
 	}
 	d.usage.add(-n)
+	d.room.underway.Add(-n)
 	return errNoRoom
 }
 
 // settle ends a reservation of n bytes: err is how writing them ended.
 func (d *disk) settle(n int64, err error) {
+	d.room.underway.Add(-n)
 	if err == nil {
 		return
 	}
@@ -165,7 +169,7 @@ func (r *room) turn() (*os.File, error) {
 // spare.
 func (r *room) over(more int64) int64 {
 	size, free := r.space()
-	short := size/keepFree + more*size/spare - free
+	short := size/keepFree + more*size/spare + r.underway.Load() - free
 	if size == 0 {
 		short = 0 // a file system that can't tell has enough
 	}

@@ -75,7 +75,8 @@ func (t *table) handAll() bool {
 // recognise compares a chunk that came with the one that came before; false if
 // it differs. A chunk of verified content that nobody has seen, and that doesn't
 // come from verified content itself, makes all of it suspect: nothing unverified is
-// given of what was said to be verified. t.mu is held.
+// given of what was said to be verified. What has been hashed stands: those chunks have
+// been seen, and must be the same if they come again. t.mu is held.
 func (t *table) recognise(i int, sum uint64, fromVerified bool) bool {
 	c := t.chunks.at(i)
 	if c.sum != 0 {
@@ -83,7 +84,6 @@ func (t *table) recognise(i int, sum uint64, fromVerified bool) bool {
 	}
 	if t.trust == verified && !fromVerified {
 		t.trust = suspect
-		t.hashing.restart()
 	}
 	c.sum, t.seen = sum, true
 	return true

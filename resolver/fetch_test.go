@@ -165,15 +165,24 @@ func TestFetchClosedInARead(t *testing.T) {
 	fake := fakeregistry.New()
 	desc := fake.AddBlob("app", alphabet)
 	fake.Inject(fakeregistry.Fault{Hang: true, CutAt: 1})
-	body, _, err := repo(t, fake, Options{}).Blob(desc).Fetch(t.Context(), 0, 26, nil)
+	// The Read would go on until one of these, and Close would wait for it.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	body, _, err := repo(t, fake, Options{Timeout: time.Hour}).Blob(desc).Fetch(ctx, 0, 26, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	reading := make(chan struct{})
 	read := make(chan error)
 	go func() {
-		_, err := io.ReadAll(body)
+		_, err := io.ReadFull(body, make([]byte, 1))
+		close(reading)
+		if err == nil {
+			_, err = io.ReadAll(body)
+		}
 		read <- err
 	}()
+	<-reading
 	time.Sleep(10 * time.Millisecond)
 	if err := body.Close(); err != nil {
 		t.Error(err)
@@ -181,8 +190,14 @@ func TestFetchClosedInARead(t *testing.T) {
 	if err := <-read; err == nil {
 		t.Error("no error")
 	}
+	if err := ctx.Err(); err != nil {
+		t.Errorf("Close waits for the Read: %v", err)
+	}
 	if _, err := body.Read(make([]byte, 1)); err == nil {
 		t.Error("a closed body is read")
+	}
+	if n := fake.Count("GET", "/blobs/"); n != 1 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
-	"golang.org/x/sys/unix"
 )
 
 // A systemdNotifier tells systemd how a mount is, where it was started by a service
@@ -30,7 +29,8 @@ func notifySystemd(ctx context.Context, log *slog.Logger, target, mountpoint str
 		log.Warn("the watchdog isn't served", "error", err)
 	}
 	if every > 0 {
-		n.done.Go(func() { n.watch(ctx, every/2, mountpoint) })
+		// So often that one answer may be missing.
+		n.done.Go(func() { n.watch(ctx, every/4, newHealth(mountpoint)) })
 	}
 	return n
 }
@@ -48,33 +48,37 @@ func (n *systemdNotifier) say(state string) {
 	}
 }
 
-// watch tells the watchdog that the mount answers, each time that it does.
-func (n *systemdNotifier) watch(ctx context.Context, every time.Duration, mountpoint string) {
+// watch tells the watchdog that the mount answers, each time that it does. What asks is
+// another process: see health.go.
+func (n *systemdNotifier) watch(ctx context.Context, every time.Duration, h *health) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	answers := make(chan error, 1)
-	for asked := false; ; {
-		if !asked { // one question at a time: it may never be answered
-			asked = true
-			go func() {
-				var st unix.Statfs_t
-				answers <- unix.Statfs(mountpoint, &st)
-			}()
+	defer h.end()
+	for {
+		asking, answered := context.WithTimeout(ctx, h.within)
+		err := answers(asking, h)
+		answered()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			n.log.Error("the mount doesn't answer", "mountpoint", h.mountpoint, "error", err)
+		default:
+			n.say(daemon.SdNotifyWatchdog)
 		}
 		select {
-		case err := <-answers:
-			if asked = false; err == nil {
-				n.say(daemon.SdNotifyWatchdog)
-			} else {
-				n.log.Error("the mount doesn't answer", "mountpoint", mountpoint, "error", err)
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// answers asks a mount whether it answers. One that another covers can't be asked, and
+// isn't to blame for it.
+func answers(ctx context.Context, h *health) error {
+	if top, err := mountAt(h.mountpoint); err == nil && top != nil && top.FSType != fsType {
+		return nil
+	}
+	return h.check(ctx)
 }

@@ -24,11 +24,13 @@ type recentErrors struct {
 	group      string            // of WithGroup, with its dot
 }
 
-// A recentError is a line of the log.
+// A recentError is a line of the log, or the latest of several that say the same of the
+// same thing.
 type recentError struct {
 	Time       time.Time         `json:"time"`
 	Level      string            `json:"level"`
 	Message    string            `json:"message"`
+	Count      int               `json:"count"`
 	Attributes []recentAttribute `json:"attributes"`
 }
 
@@ -57,7 +59,7 @@ func (h *recentErrors) all() []recentError {
 // Handle implements slog.Handler.
 func (h *recentErrors) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
-		e := recentError{Time: r.Time, Level: r.Level.String(), Message: cut(r.Message), Attributes: slices.Clone(h.attributes)}
+		e := recentError{Time: r.Time, Level: r.Level.String(), Message: cut(r.Message), Count: 1, Attributes: slices.Clone(h.attributes)}
 		r.Attrs(func(a slog.Attr) bool {
 			e.Attributes = append(e.Attributes, h.attribute(a))
 			return true
@@ -67,14 +69,39 @@ func (h *recentErrors) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
+// add remembers e as the latest, in place of the one before that says the same. Where
+// there is no room the oldest warning goes, so that warnings push out no errors: one
+// image may give a thousand.
 func (r *errorRing) add(e recentError) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.last) == maxRecentErrors {
-		r.last = slices.Delete(r.last, 0, 1)
+	out := slices.IndexFunc(r.last, e.repeats)
+	switch {
+	case out >= 0:
+		e.Count += r.last[out].Count
+	case len(r.last) == maxRecentErrors:
+		out = max(0, slices.IndexFunc(r.last, recentError.isWarning))
+	}
+	if out >= 0 {
+		r.last = slices.Delete(r.last, out, out+1)
 	}
 	r.last = append(r.last, e)
 }
+
+// repeats tells whether both say the same of the same thing, which a line's first
+// attribute names.
+func (e recentError) repeats(other recentError) bool {
+	return e.Level == other.Level && e.Message == other.Message && e.about() == other.about()
+}
+
+func (e recentError) about() (a recentAttribute) {
+	if len(e.Attributes) > 0 {
+		a = e.Attributes[0]
+	}
+	return a
+}
+
+func (e recentError) isWarning() bool { return e.Level == slog.LevelWarn.String() }
 
 // WithAttrs implements slog.Handler.
 func (h *recentErrors) WithAttrs(attrs []slog.Attr) slog.Handler {

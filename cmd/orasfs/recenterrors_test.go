@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -36,5 +37,45 @@ func TestRecentErrors(t *testing.T) {
 	}
 	if n := strings.Count(text.String(), "\n"); n != 91 || !strings.Contains(text.String(), "a=1 g.b=2 g.c=") {
 		t.Errorf("%d lines in the log", n)
+	}
+}
+
+// What says the same of the same thing is one, with its count and the latest words, and
+// warnings push out no error, whatever their number.
+func TestNoisyWarnings(t *testing.T) {
+	recent := newRecentErrors(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(recent)
+	for i := range maxRecentErrors / 2 {
+		log.Error("read", "reference", i, "error", "gone")
+	}
+	image := log.With("reference", "app:v1")
+	for i := range 1000 {
+		image.Warn("an entry is left out", "layer", i)
+		log.Warn("an entry is left out", "reference", i)
+		log.Error("read", "reference", 3, "error", i)
+	}
+	errors, warnings := 0, 0
+	for _, e := range recent.all() {
+		about := fmt.Sprint(e.Attributes)
+		switch {
+		case e.isWarning():
+			warnings++
+			if strings.Contains(about, "app:v1") && (e.Count != 1000 || about != "[{reference app:v1} {layer 999}]") {
+				t.Errorf("what an image gives is %+v", e)
+			}
+		case e.Attributes[0].Value == "3":
+			errors++
+			if e.Count != 1001 || about != "[{reference 3} {error 999}]" {
+				t.Errorf("what came again is %+v", e)
+			}
+		default:
+			errors++
+			if e.Count != 1 {
+				t.Errorf("what came once is %+v", e)
+			}
+		}
+	}
+	if errors != maxRecentErrors/2 || warnings != maxRecentErrors/2 {
+		t.Errorf("%d errors and %d warnings are remembered", errors, warnings)
 	}
 }

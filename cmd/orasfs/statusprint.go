@@ -123,6 +123,9 @@ func (s *mountStatus) printErrors(line func(string, ...any)) {
 		for _, a := range e.Attributes {
 			fmt.Fprintf(&text, " %s=%s", a.Key, a.Value)
 		}
+		if e.Count > 1 {
+			fmt.Fprintf(&text, " (the latest of %d)", e.Count)
+		}
 		line("  %s:\t%s %s:%s", e.Level, e.Time.Local().Format(time.DateTime), e.Message, text.String())
 	}
 }

@@ -139,6 +139,7 @@ func TestFileOfAPassThatFails(t *testing.T) {
 	wrong := errors.New("wrong bytes")
 	b.let(5<<20, wrong)
 	<-f.layer.done
+	<-f.opening.done // later: who asks before gets its error
 	if _, err := f.ReadAt(t.Context(), p, 0); !errors.Is(err, wrong) || f.Verified() {
 		t.Errorf("after it: %v, verified %v", err, f.Verified())
 	}

@@ -1,14 +1,13 @@
 package mount
 
 import (
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestComingBack mounts where a daemon has died, and where one lives.
@@ -86,46 +85,30 @@ func TestNotify(t *testing.T) {
 	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
-	dir, err := os.MkdirTemp("", "notify") // a socket's path is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = socket.Close() })
-	next := func(word string) string {
-		t.Helper()
-		buffer := make([]byte, 4096)
-		for {
-			if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-				t.Fatal(err)
-			}
-			n, err := socket.Read(buffer)
-			if err != nil {
-				t.Fatalf("systemd isn't told %s: %v", word, err)
-			}
-			if said := string(buffer[:n]); strings.Contains(said, word) {
-				return said
-			}
-		}
-	}
+	socket := listenForNotify(t)
 	m := prepare(t, f.host)
 	cmd := m.command("-f")
-	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+filepath.Join(dir, "s"), "WATCHDOG_USEC=200000")
+	cmd.Env = append(cmd.Env, socket.variable(), "WATCHDOG_USEC=200000")
 	p := start(t, cmd)
-	if said := next("READY=1"); !strings.Contains(said, "STATUS="+f.host+" is mounted at "+m.dir) {
+	if said := socket.next(t, "READY=1"); !strings.Contains(said, "STATUS="+f.host+" is mounted at "+m.dir) {
 		t.Errorf("it says %q", said)
 	}
 	if !mounted(t, m.dir) {
 		t.Error("it is ready before it is mounted")
 	}
 	for range 3 {
-		next("WATCHDOG=1")
+		socket.next(t, "WATCHDOG=1")
+	}
+	if os.Geteuid() == 0 { // what covers the mount isn't the daemon's fault
+		output(t, "mount", "-t", "tmpfs", "cover", m.dir)
+		uncover := sync.OnceFunc(func() { output(t, "umount", m.dir) })
+		t.Cleanup(uncover)
+		for range 3 {
+			socket.next(t, "WATCHDOG=1")
+		}
+		uncover()
 	}
 	p.signal(t, syscall.SIGTERM)
-	next("STOPPING=1")
+	socket.next(t, "STOPPING=1")
 	m.gone(t)
 }

@@ -26,7 +26,8 @@ type result struct {
 }
 
 // environment is what every command runs in: messages in English, no
-// credentials, settings or proxies of the person who runs the tests.
+// credentials, settings, mirrors or proxies of the person who runs the tests, or of
+// this machine.
 func environment(more ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -34,7 +35,7 @@ func environment(more ...string) []string {
 	})
 	// The last of two variables of one name counts.
 	env = append(env, "LC_ALL=C", "TZ=UTC", "GORACE=atexit_sleep_ms=0", "DOCKER_CONFIG="+filepath.Join(filepath.Dir(orasfs), "no-credentials"),
-		"XDG_RUNTIME_DIR="+filepath.Join(filepath.Dir(orasfs), "run"))
+		"XDG_RUNTIME_DIR="+filepath.Join(filepath.Dir(orasfs), "run"), "ORASFS_HOSTS_DIR="+filepath.Join(filepath.Dir(orasfs), "no-mirrors"))
 	return append(env, more...)
 }
 

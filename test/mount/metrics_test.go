@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -142,12 +141,10 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("read again: %f hits in memory after %f", again.sum(hits, "tier", "memory"), s.sum(hits, "tier", "memory"))
 	}
 
-	problems, err := promlint.New(strings.NewReader(text)).Lint()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range problems {
-		t.Errorf("%s: %s", p.Metric, p.Text)
+	check := exec.Command(tool(t, "promtool"), "check", "metrics")
+	check.Stdin = strings.NewReader(text)
+	if r := finish(t, check); r.code != 0 || r.stdout+r.stderr != "" {
+		t.Errorf("promtool: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 	if strings.Contains(text, "sha256") || strings.Contains(text, "app") {
 		t.Errorf("a metric tells what content there is:\n%s", text)

@@ -2,30 +2,18 @@ package release
 
 import (
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
 // TestDeb installs a package, mounts by fstab, upgrades and removes it.
 func TestDeb(t *testing.T) {
-	if _, err := exec.LookPath("dpkg"); err != nil {
-		t.Skip("no dpkg: this isn't a Debian")
-	}
-	r := newRoot(t, "sh", "cat", "mount", "umount")
+	r := newDebian(t)
 	before := r.list(t)
-	dpkg := func(args ...string) {
-		t.Helper()
-		run(t, "dpkg", append([]string{"--root=" + string(r), "--log=/dev/null"}, args...)...)
-	}
-	dpkg("--install", built(t, release, "*_"+runtime.GOARCH+".deb"))
+	r.dpkg(t, "--install", built(t, release, "*_"+runtime.GOARCH+".deb"))
 	checkInstalled(t, r, "/usr/share/zsh/vendor-completions/_orasfs", "/usr/share/doc/orasfs/copyright")
 	if got := r.run(t, "orasfs version"); got != programVersion(version) {
 		t.Errorf("orasfs version prints %q", got)
@@ -33,14 +21,12 @@ func TestDeb(t *testing.T) {
 	t.Run("fstab", func(t *testing.T) { mountAll(t, r) })
 
 	const settings = "/etc/orasfs/models.env"
-	if err := os.WriteFile(r.path(settings), []byte("MOUNTPOINT=/mnt/oci\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	dpkg("--install", "--no-force-downgrade", built(t, later, "*.deb"))
+	r.write(t, settings, "MOUNTPOINT=/mnt/oci\n")
+	r.dpkg(t, "--install", "--no-force-downgrade", built(t, later, "*.deb"))
 	if got := r.run(t, "orasfs version"); got != programVersion(laterVersion) {
 		t.Errorf("after the upgrade orasfs version prints %q", got)
 	}
-	dpkg("--remove", "orasfs")
+	r.dpkg(t, "--remove", "orasfs")
 	var left []string
 	for _, path := range r.list(t) {
 		if !slices.Contains(before, path) && !strings.HasPrefix(path, "var/lib/dpkg/") {
@@ -56,26 +42,28 @@ func TestDeb(t *testing.T) {
 	}
 }
 
+// newDebian is a root to install packages of Debian into.
+func newDebian(t *testing.T) root {
+	t.Helper()
+	if _, err := exec.LookPath("dpkg"); err != nil {
+		t.Skip("no dpkg: this isn't a Debian")
+	}
+	return newRoot(t, "sh", "cat", "mount", "sleep", "umount")
+}
+
+func (r root) dpkg(t *testing.T, args ...string) {
+	t.Helper()
+	run(t, "dpkg", append([]string{"--root=" + string(r), "--log=/dev/null"}, args...)...)
+}
+
 // mountAll mounts what fstab lists in a root, by both types, and reads it.
 func mountAll(t *testing.T, r root) {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	registry := fakeregistry.New()
-	layer := registry.AddBlob("hello", []byte("hello world\n"))
-	layer.Annotations = map[string]string{ocispec.AnnotationTitle: "hello.txt"}
-	registry.AddArtifact("hello", "v1", "application/vnd.example.file", nil, layer)
-	server := httptest.NewServer(registry)
+	needFUSE(t)
+	server := httptest.NewServer(helloRegistry())
 	defer server.Close()
 	host := server.Listener.Addr().String()
 	for _, fstype := range []string{"orasfs", "fuse.orasfs"} {
-		fstab := host + " /mnt/oci " + fstype + " _netdev,nofail,cache-dir=/var/cache/orasfs 0 0\n"
-		if err := os.WriteFile(r.path("/etc/fstab"), []byte(fstab), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		r.write(t, "/etc/fstab", host+" /mnt/oci "+fstype+" _netdev,nofail,cache-dir=/var/cache/orasfs 0 0\n")
 		if got := r.run(t, "mount -a; cat /mnt/oci/hello:v1/files/hello.txt; umount /mnt/oci"); got != "hello world\n" {
 			t.Errorf("%s by fstab: the file holds %q", fstype, got)
 		}

@@ -8,6 +8,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
 // A root is a system of its own that has next to nothing: a shell and mount(8),
@@ -58,13 +63,102 @@ func copyTo(t *testing.T, dir, from, to string) {
 	run(t, "cp", "--dereference", from, target)
 }
 
-// run runs a shell script in the root, with this machine's devices and network,
+// command runs a shell script in the root, with this machine's devices and network,
 // and ends all that it leaves behind.
+func (r root) command(script string) (program string, args []string) {
+	return "unshare", []string{
+		"--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
+		`mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" && exec env -i PATH=/usr/bin:/usr/sbin HOME=/root chroot "$1" /bin/sh -euc "$2"`,
+		"sh", string(r), script,
+	}
+}
+
+// run runs a script to its end and gives what it prints.
 func (r root) run(t *testing.T, script string) string {
 	t.Helper()
-	return run(t, "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
-		`mount --rbind /dev "$1/dev" && mount -t proc proc "$1/proc" && exec env -i PATH=/usr/bin:/usr/sbin HOME=/root chroot "$1" /bin/sh -euc "$2"`,
-		"sh", string(r), script)
+	program, args := r.command(script)
+	return run(t, program, args...)
+}
+
+// A scene is a script in a root that goes on beside the test. Both wait for each other
+// by files: the script makes one when it has come so far, the test to have it go on.
+type scene struct {
+	root  root
+	ended chan struct{}
+	out   string // once ended is closed, and err
+	err   error
+}
+
+// begin starts a script, in which await FILE waits for a file in /tmp.
+func (r root) begin(t *testing.T, script string) *scene {
+	t.Helper()
+	s := &scene{root: r, ended: make(chan struct{})}
+	program, args := r.command(`await() { until [ -e "/tmp/$1" ]; do sleep 0.1; done; }` + "\n" + script)
+	go func() {
+		defer close(s.ended)
+		s.out, s.err = output(".", nil, program, args...)
+	}()
+	return s
+}
+
+// await waits until the script has made a file in /tmp.
+func (s *scene) await(t *testing.T, name string) {
+	t.Helper()
+	for {
+		if _, err := os.Stat(s.root.path("/tmp/" + name)); err == nil {
+			return
+		}
+		select {
+		case <-s.ended:
+			t.Fatalf("the script ended before %s: %v\n%s", name, s.err, s.out)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// goOn makes the file in /tmp that the script awaits.
+func (s *scene) goOn(t *testing.T, name string) {
+	t.Helper()
+	s.root.write(t, "/tmp/"+name, "")
+}
+
+// end waits for the script's end and gives what it has printed.
+func (s *scene) end(t *testing.T) string {
+	t.Helper()
+	<-s.ended
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	return s.out
+}
+
+func (r root) write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(r.path(name), []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// needFUSE skips a test of a mount where there can't be one.
+func needFUSE(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
+
+// helloRegistry has two artifacts, hello:v1 and hello:v2, each of a file hello.txt.
+func helloRegistry() *fakeregistry.Registry {
+	registry := fakeregistry.New()
+	for tag, content := range map[string]string{"v1": "hello world\n", "v2": "hello again\n"} {
+		layer := registry.AddBlob("hello", []byte(content))
+		layer.Annotations = map[string]string{ocispec.AnnotationTitle: "hello.txt"}
+		registry.AddArtifact("hello", tag, "application/vnd.example.file", nil, layer)
+	}
+	return registry
 }
 
 // list lists all that is in the root, sorted.
