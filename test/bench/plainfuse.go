@@ -24,17 +24,16 @@ const plainFuseCommand = "fuse"
 
 // servePlainFuse is the other process. It ends when it is unmounted, or by SIGTERM.
 func servePlainFuse(dir, mountpoint string) error {
-	var st syscall.Stat_t
-	if err := syscall.Stat(dir, &st); err != nil {
+	below, err := fs.NewLoopbackRoot(dir)
+	if err != nil {
 		return err
 	}
-	root := &fs.LoopbackRoot{Path: dir, Dev: st.Dev}
-	root.NewNode = func(root *fs.LoopbackRoot, _ *fs.Inode, _ string, _ *syscall.Stat_t) fs.InodeEmbedder {
-		return &plainNode{fs.LoopbackNode{RootData: root}}
+	root, ok := below.(*fs.LoopbackNode)
+	if !ok {
+		return fmt.Errorf("the root of %s is a %T", dir, below)
 	}
-	root.RootNode = root.NewNode(root, nil, "", &st)
 	forever := 24 * time.Hour
-	server, err := fs.Mount(mountpoint, root.RootNode, &fs.Options{
+	server, err := fs.Mount(mountpoint, &plainNode{root}, &fs.Options{
 		EntryTimeout: &forever, AttrTimeout: &forever,
 		MountOptions: fuse.MountOptions{FsName: dir, Name: "plain", EnableSymlinkCaching: true},
 	})
@@ -52,7 +51,15 @@ func servePlainFuse(dir, mountpoint string) error {
 }
 
 // A plainNode is a file or a directory whose pages and names the kernel keeps.
-type plainNode struct{ fs.LoopbackNode }
+type plainNode struct{ *fs.LoopbackNode }
+
+// WrapChild implements fs.NodeWrapChilder.
+func (n *plainNode) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	if below, ok := ops.(*fs.LoopbackNode); ok {
+		return &plainNode{below}
+	}
+	return ops
+}
 
 // Open implements fs.NodeOpener.
 func (n *plainNode) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
