@@ -55,7 +55,7 @@ func (u unit) command(t testing.TB, m *mount, socket notifySocket) *exec.Cmd {
 		}
 	}
 	cmd := exec.Command(m.binary, args...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), socket.variable(), "ORASFS_CACHE_DIR=" + m.cache, "ORASFS_TIMEOUT=2s", m.mark}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), socket.variable(), "ORASFS_CACHE_DIR=" + m.cache, m.mark}
 	return cmd
 }
 
