@@ -169,15 +169,35 @@ func (l layerParts) hereOf(ctx context.Context, blob *cache.Blob) (sum int64, er
 	return sum, nil
 }
 
-// fetch reads them, and waits until they are on disk.
+// fetch reads them, and waits until they are on disk: once more where all of the blob
+// turned out to be wrong meanwhile, and what was right of it went with that.
 func (l layerParts) fetch(ctx context.Context, advance func(int64)) error {
-	if err := l.image.Bring(ctx, l.needed, advance); err != nil {
-		return err
+	for again := false; ; again = true {
+		if err := l.image.Bring(ctx, l.needed, advance); err != nil {
+			return err
+		}
+		kept := false
+		err := l.repo.with(l.desc, func(blob *cache.Blob) error {
+			if _, err := blob.Kept(ctx); err != nil {
+				return err
+			}
+			n, err := l.hereOf(ctx, blob)
+			kept = n == l.size()
+			return err
+		})
+		if err != nil || kept || again {
+			return err
+		}
+		advance = func(int64) {} // which was told
 	}
-	return l.repo.with(l.desc, func(blob *cache.Blob) error {
-		_, err := blob.Kept(ctx)
-		return err
-	})
+}
+
+// size is how many bytes are needed.
+func (l layerParts) size() (sum int64) {
+	for _, r := range l.needed.Ranges {
+		sum += r.Length
+	}
+	return sum
 }
 
 // with has do called with a blob that is open.

@@ -193,15 +193,12 @@ func (s *selection) blob(r *repository, desc ocispec.Descriptor, name string) {
 // needed takes what is needed of an image's layer.
 func (s *selection) needed(a *repositoryArtifact, image *images.Image, n images.Needed) {
 	desc, name := a.Layers[n.Layer], "layers/"+a.LayerNames[n.Layer].Raw
-	size := int64(0)
-	for _, r := range n.Ranges {
-		size += r.Length
-	}
-	switch {
+	parts := layerParts{a.repo, plain(desc), image, n}
+	switch size := parts.size(); {
 	case size == desc.Size || desc.Size <= cache.SmallBlob:
 		s.blob(a.repo, desc, name)
 	case size > 0 && !s.met[desc.Digest.String()]:
-		s.parts = append(s.parts, &Part{Name: "parts of " + name, Digest: desc.Digest, Size: size, what: layerParts{a.repo, plain(desc), image, n}})
+		s.parts = append(s.parts, &Part{Name: "parts of " + name, Digest: desc.Digest, Size: size, what: parts})
 	}
 }
 

@@ -171,6 +171,9 @@ func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 			humanBytes(size), humanBytes(room))
 	}
 	report.fetch(ctx, all)
+	if gone := goneOf(ctx, all); len(gone) > 0 { // others that were used as long ago may go for them now
+		report.fetch(ctx, gone)
+	}
 	return report.done(ctx, all)
 }
 
@@ -193,6 +196,17 @@ func (w *warming) parts(ctx context.Context, contents *fs.Contents, report *warm
 		}
 	}
 	return all
+}
+
+// goneOf are the parts that were fetched and aren't here any more: what was here from the
+// start may have made room for the others.
+func goneOf(ctx context.Context, all []*warmPart) (gone []*warmPart) {
+	for _, p := range all {
+		if here, err := p.Here(ctx); p.err == nil && err == nil && here < p.Size {
+			gone = append(gone, p)
+		}
+	}
+	return gone
 }
 
 // sizeOf is how many bytes parts have together, each blob once.

@@ -72,7 +72,10 @@ func (r *warmReport) fail(reference string, err error) {
 
 // fetch fetches all parts, some of them at once.
 func (r *warmReport) fetch(ctx context.Context, all []*warmPart) {
-	defer r.bars.wait()
+	defer func() {
+		r.bars.wait()
+		r.bars = &bars{} // it is over: of what comes then there are lines
+	}()
 	slots := make(chan struct{}, fetchedAtOnce)
 	var running sync.WaitGroup
 	defer running.Wait()

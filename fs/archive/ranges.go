@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // A Range is bytes of a blob.
@@ -70,10 +71,12 @@ func joined(all []Range) []Range {
 	return joined
 }
 
-// bringAtOnce is how many parts of ranges are read at the same time, and bringStep how
-// many bytes of one that has no digests of its own.
+// bringAtOnce is how many parts of ranges are read at the same time, and bringMemory what
+// those take that are unpacked to be compared, or one alone, in bytes. bringStep is how
+// much is read at once of what has no digests of its own.
 const (
 	bringAtOnce = 8
+	bringMemory = 16 << 20
 	bringStep   = 1 << 20
 )
 
@@ -83,37 +86,48 @@ const (
 func (l *Layer) Bring(ctx context.Context, ranges []Range, came func(int64)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(bringAtOnce)
-	if l.index.layout == layoutSpans {
-		for i := range l.index.spanCount() {
-			s := l.index.span(i)
-			if s.codec == codecZero || !within(ranges, s) {
-				continue
+	bring := func(n int64, read func() error) {
+		group.Go(func() (err error) {
+			defer recovered(&err)
+			if err := read(); err != nil {
+				return err
 			}
-			group.Go(func() (err error) {
-				defer recovered(&err)
-				if _, err := l.spanData(ctx, i, s); err != nil {
-					return err
-				}
-				came(s.packed)
-				return nil
-			})
-		}
+			came(n)
+			return nil
+		})
+	}
+	if l.index.layout == layoutSpans {
+		l.bringSpans(ctx, ranges, bring)
 		return group.Wait()
 	}
 	for _, r := range ranges {
 		for off := r.Offset; off < r.Offset+r.Length; off += bringStep {
-			group.Go(func() (err error) {
-				defer recovered(&err)
-				p := make([]byte, min(bringStep, r.Offset+r.Length-off))
-				if err := readFull(ctx, l.source.Blob, p, off); err != nil {
-					return err
-				}
-				came(int64(len(p)))
-				return nil
-			})
+			n := min(bringStep, r.Offset+r.Length-off)
+			bring(n, func() error { return readFull(ctx, l.source.Blob, make([]byte, n), off) })
 		}
 	}
 	return group.Wait()
+}
+
+// bringSpans has the spans in ranges unpacked. What comes of them isn't kept in memory:
+// who asks for it wants it on disk.
+func (l *Layer) bringSpans(ctx context.Context, ranges []Range, bring func(n int64, read func() error)) {
+	room := semaphore.NewWeighted(bringMemory)
+	for i := range l.index.spanCount() {
+		s := l.index.span(i)
+		if s.codec == codecZero || !within(ranges, s) {
+			continue
+		}
+		bring(s.packed, func() error {
+			size := min(s.packed+s.length, bringMemory)
+			if err := room.Acquire(ctx, size); err != nil {
+				return err
+			}
+			defer room.Release(size)
+			_, err := l.source.inflate(ctx, s)
+			return err
+		})
+	}
 }
 
 // within tells whether one of some ranges has all of a span. Two spans may share a byte.
