@@ -128,6 +128,9 @@ func (s *store) write(i int, data []byte) error {
 		_, err = s.sums.WriteAt(newSlot(s.seed, i, data)[:], slotOffset(i))
 	}
 	s.disk.settle(size, err)
+	if err == nil {
+		writeBack(s.data, s.grid.offset(i), int64(len(data)))
+	}
 	return err
 }
 

@@ -114,7 +114,7 @@ func (w wholeBlob) keep(ctx context.Context, blob *cache.Blob, advance func(upTo
 
 // readAll reads a blob to its end, in order, and tells how far it has come.
 func readAll(ctx context.Context, blob *cache.Blob, size int64, advance func(upTo int64)) (err error) {
-	r := blob.Whole()
+	r := blob.Fill()
 	defer func() { err = errors.Join(err, r.Close()) }()
 	p := make([]byte, min(step, size))
 	for off := int64(0); off < size; {

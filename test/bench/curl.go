@@ -20,9 +20,14 @@ func (w *workplace) curlRanges(name, host string, b blob, n int) step {
 }
 
 func (w *workplace) ranges(ctx context.Context, n int, url string, size int64, flags ...string) error {
+	return w.rangesTo(ctx, n, url, size, func(int) string { return "/dev/null" }, flags...)
+}
+
+// rangesTo downloads a blob with n curls at once, part i into the file of that name.
+func (w *workplace) rangesTo(ctx context.Context, n int, url string, size int64, file func(i int) string, flags ...string) error {
 	return each(ctx, n, func(ctx context.Context, i int) error {
 		first, end := size*int64(i)/int64(n), size*int64(i+1)/int64(n)
-		return w.curlTo(ctx, "/dev/null", url, append(slices.Clone(flags), "-r", fmt.Sprintf("%d-%d", first, end-1))...)
+		return w.curlTo(ctx, file(i), url, append(slices.Clone(flags), "-r", fmt.Sprintf("%d-%d", first, end-1))...)
 	})
 }
 

@@ -154,7 +154,6 @@ func TestWarmBars(t *testing.T) {
 		shell := exec.Command("script", "--quiet", "--return", "--command", "stty rows 40 cols 140 && "+strings.Join(cmd.Args, " "), "/dev/null")
 		shell.Env = append(cmd.Env, "TERM=xterm")
 		r := finish(t, shell)
-		t.Logf("%q %q", shell.Args, r.stderr)
 		if r.code != 0 {
 			t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 		}
