@@ -49,7 +49,13 @@ find out what is in it.`,
   orasfs warm ghcr.io/org/model:v1 --include '*.json' --include tokenizer
   orasfs warm registry.example.com/app:v2/rootfs/usr/lib
   orasfs warm --check --format json ghcr.io/org/app:v2`,
-		Args: cobra.MinimumNArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("a TARGET is needed: HOST/NAME:TAG or HOST/NAME@DIGEST")
+			}
+			return nil
+		},
 	}
 	set := cmd.Flags()
 	set.SortFlags = false
@@ -63,6 +69,9 @@ find out what is in it.`,
 	flags.registryFlags.register(set)
 	flags.contentFlags.register(set)
 	set.BoolVarP(&flags.verbose, "verbose", "v", false, "log to standard error")
+	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(flags.format.words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // the flag was registered above
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w, err := flags.warming(cmd, args)
 		if err != nil {
