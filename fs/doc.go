@@ -173,6 +173,13 @@
 // puts a colon into the path of a mount of every registry, which tar and skopeo
 // take for something else: they want a path from below.
 //
+// # Ahead of use
+//
+// What a mount would show can be brought into the cache without one: contents.go is what
+// of an artifact is wanted, selection.go which blobs that takes, and which parts of them,
+// contentpart.go how each comes and whether it is here. All of it goes the ways of a
+// mount, so that one that is running, or is made in an outage, finds it.
+//
 // # What is counted
 //
 // The kernel's requests, what they took and what they read: requests.go. Who asks gets

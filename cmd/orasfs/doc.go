@@ -2,6 +2,7 @@
 //
 //	orasfs mount [flags] [TARGET] MOUNTPOINT
 //	orasfs umount [--lazy] MOUNTPOINT
+//	orasfs warm [flags] TARGET[/PATH]...
 //	orasfs status [--watch] [--format json] [MOUNTPOINT]
 //	orasfs cache info|verify|prune
 //	orasfs version
@@ -41,6 +42,13 @@
 // serves /metrics for Prometheus (metrics.go), /healthz (health.go), which asks the mount
 // in a process of its own, and with --pprof /debug/pprof. What these show other packages
 // count, who know nothing of it: statuspage.go and metrics.go put it together.
+//
+// warm brings what TARGETs consist of into the cache directory (warm.go; which files
+// globs.go says, what fs makes of it package fs). It is refused before anything is
+// fetched where there is no room. How it goes is shown by bars on a terminal (bars.go),
+// by a line for each part elsewhere, and what became of it by warmreport.go: what is here
+// is looked at in the end, and not taken from what was done. What can't be had is listed,
+// the rest is fetched all the same, and the exit code is 1.
 //
 // Mirrors are those of containerd's hosts.toml (--hosts-dir). A hangup (SIGHUP) has
 // them, credentials and certificates read again at once; it ends a mount in the

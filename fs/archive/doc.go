@@ -23,6 +23,8 @@
 // A span (span.go) is a part of the stream that is fetched, inflated and
 // verified as one.
 //
+// What has to be read of a layer for some files ahead of their use says ranges.go.
+//
 // # Layers applied
 //
 // A [Tree] is what the files are after some layers were applied one after the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 )
 
@@ -59,6 +60,10 @@ func TestRanges(t *testing.T) {
 				t.Errorf("%d of %d bytes for three files of 48", sum, s.Size)
 			}
 			s.Blob, s.Store = only, newMemoryStore() // what was unpacked so far isn't there
+			var came atomic.Int64
+			if err := l.Bring(t.Context(), only.only, func(n int64) { came.Add(n) }); err != nil || came.Load() < sum || came.Load() > sum+100 {
+				t.Errorf("%d bytes of %d were brought, %v", came.Load(), sum, err)
+			}
 			for _, n := range wanted {
 				p := make([]byte, 1<<19)
 				var i int

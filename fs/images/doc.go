@@ -17,6 +17,7 @@
 //	pass.go      the part of it that a layer takes while it is read through
 //	failures.go  what didn't open and won't the next time
 //	file.go      one open file, which holds its layer
+//	ranges.go    what has to be read of the layers for some files, without a file open
 //
 // # What holds
 //
