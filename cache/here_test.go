@@ -68,7 +68,7 @@ func TestHere(t *testing.T) {
 	for range 2 { // in the next process as well
 		for _, want := range [][3]int64{
 			{0, size, 2*ChunkSize + 7}, {0, 3 * ChunkSize, 0}, {3 * ChunkSize, ChunkSize, ChunkSize}, {3*ChunkSize + 1, 2, 2},
-			{4*ChunkSize + 10, ChunkSize, ChunkSize - 10}, {20 * ChunkSize, ChunkSize, 7}, {size, 1, 0}, {-1, 5, 0}, {5, 0, 0},
+			{4*ChunkSize + 10, ChunkSize, ChunkSize - 10}, {20 * ChunkSize, ChunkSize, 7}, {size, 1, 0}, {-1, 5 * ChunkSize, 0}, {5, 0, 0},
 		} {
 			if got := here(t, c, s.key(), want[0], want[1]); got != want[2] {
 				t.Errorf("of %d bytes at %d %d are here, not %d", want[1], want[0], got, want[2])

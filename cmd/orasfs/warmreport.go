@@ -182,7 +182,7 @@ func (r *warmReport) shares() {
 // share is a part of something in per cent: 100 is all of it, and of nothing all is here.
 func share(part, whole int64) string {
 	percent := int64(100)
-	if whole > 0 && part < whole {
+	if whole > 0 {
 		percent = int64(100 * float64(part) / float64(whole))
 	}
 	return fmt.Sprintf("%3d%%", percent)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,7 +153,7 @@ func TestWarmBars(t *testing.T) {
 		t.Helper()
 		cmd := m.warmCommand(args...)
 		shell := exec.Command("script", "--quiet", "--return", "--command", "stty rows 40 cols 140 && "+strings.Join(cmd.Args, " "), "/dev/null")
-		shell.Env = append(cmd.Env, "TERM=xterm")
+		shell.Env = append(slices.Clone(cmd.Env), "TERM=xterm")
 		r := finish(t, shell)
 		if r.code != 0 {
 			t.Errorf("exit code %d\n%s%s", r.code, r.stdout, r.stderr)
