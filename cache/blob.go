@@ -94,8 +94,13 @@ func (b *Blob) Fill() *Reader { return b.reader(fillInSequence) }
 // before anybody else gets it, and tells what is wrong: see Reader.Doubt. It is
 // given what isn't verified, even of a blob that was wrong before, unless all
 // blobs are verified before their first byte.
-func (b *Blob) Checked() *Reader {
-	r := b.reader(partsInSequence)
+func (b *Blob) Checked() *Reader { return b.checked(partsInSequence) }
+
+// Exact is Checked for one who wants no more than it asks for: nothing is read ahead.
+func (b *Blob) Exact() *Reader { return b.checked(neverInSequence) }
+
+func (b *Blob) checked(inSequence int) *Reader {
+	r := b.reader(inSequence)
 	r.checked = b.cache.options.Verify != VerifyFull
 	return r
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -25,11 +26,13 @@ const (
 	maxSequences = 4
 	// inSequence is how many reads in a row make it likely that there is another:
 	// of a file, of one who reads parts that may be large, and of one who says that
-	// it reads all. One who wants all of it here has its window from the start.
+	// it reads all. One who wants all of it here has its window from the start, and
+	// one who says what it wants, to the byte, has none.
 	inSequence      = 2
 	partsInSequence = 3
 	wholeInSequence = 1
 	fillInSequence  = 0
+	neverInSequence = math.MaxInt
 )
 
 // A plan is what is fetched for one open file before it is asked for. Failures

@@ -29,12 +29,14 @@ type readers struct {
 	blob    *cache.Blob
 	parts   *cache.Reader
 	checked *cache.Reader // what it gives is compared with digests
+	exact   *cache.Reader // likewise, and no more than what is asked for is wanted
 	whole   *cache.Reader // all of it is read, in order
 }
 
 var (
 	_ archive.CheckedBlob = (*readBlob)(nil)
 	_ archive.WholeBlob   = (*readBlob)(nil)
+	_ archive.ExactBlob   = (*readBlob)(nil)
 )
 
 func newReadBlob(open func() (*cache.Blob, error)) (*readBlob, error) {
@@ -55,7 +57,7 @@ func (b *readBlob) current() (*readers, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.now = &readers{blob, blob.Parts(), blob.Checked(), blob.Whole()}
+		b.now = &readers{blob, blob.Parts(), blob.Checked(), blob.Exact(), blob.Whole()}
 	}
 	return b.now, nil
 }
@@ -85,12 +87,21 @@ func (b *readBlob) read(ctx context.Context, p []byte, off int64, by func(*reade
 // ReadChecked implements archive.CheckedBlob. That the content was wrong doesn't
 // matter to one who compares each part: it gets the part of the next content.
 func (b *readBlob) ReadChecked(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.readChecked(ctx, p, off, func(r *readers) *cache.Reader { return r.checked })
+}
+
+// ReadExact implements archive.ExactBlob.
+func (b *readBlob) ReadExact(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.readChecked(ctx, p, off, func(r *readers) *cache.Reader { return r.exact })
+}
+
+func (b *readBlob) readChecked(ctx context.Context, p []byte, off int64, by func(*readers) *cache.Reader) (int, error) {
 	for again := false; ; again = true {
 		r, err := b.current()
 		if err != nil {
 			return 0, err
 		}
-		n, err := r.checked.ReadAt(ctx, p, off)
+		n, err := by(r).ReadAt(ctx, p, off)
 		if !errors.Is(err, cache.ErrDigest) && (err == nil || b.is(r)) {
 			return n, err
 		}
@@ -149,7 +160,7 @@ func (b *readBlob) close(r *readers) error {
 	if b.now == nil || r != nil && r != b.now {
 		return nil
 	}
-	err := errors.Join(b.now.parts.Close(), b.now.checked.Close(), b.now.whole.Close(), b.now.blob.Close())
+	err := errors.Join(b.now.parts.Close(), b.now.checked.Close(), b.now.exact.Close(), b.now.whole.Close(), b.now.blob.Close())
 	b.now = nil
 	return err
 }

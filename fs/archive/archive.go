@@ -31,6 +31,13 @@ type CheckedBlob interface {
 	Doubt(ctx context.Context, off, n int64) (changed bool, err error)
 }
 
+// An ExactBlob is one that can be told that no more of it is wanted than what is read.
+type ExactBlob interface {
+	CheckedBlob
+	// ReadExact is ReadChecked that has nothing fetched ahead.
+	ReadExact(ctx context.Context, p []byte, off int64) (int, error)
+}
+
 // A WholeBlob is one that can be told that all of it is read, so that it needn't
 // find that out before it has more fetched than what is asked for.
 type WholeBlob interface {

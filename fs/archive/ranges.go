@@ -96,14 +96,18 @@ func (l *Layer) Bring(ctx context.Context, ranges []Range, came func(int64)) err
 			return nil
 		})
 	}
+	source := *l.source
+	if b, ok := source.Blob.(ExactBlob); ok {
+		source.Blob = exactBlob{b}
+	}
 	if l.index.layout == layoutSpans {
-		l.bringSpans(ctx, ranges, bring)
+		l.bringSpans(ctx, &source, ranges, bring)
 		return group.Wait()
 	}
 	for _, r := range ranges {
 		for off := r.Offset; off < r.Offset+r.Length; off += bringStep {
 			n := min(bringStep, r.Offset+r.Length-off)
-			bring(n, func() error { return readFull(ctx, l.source.Blob, make([]byte, n), off) })
+			bring(n, func() error { return readFull(ctx, source.Blob, make([]byte, n), off) })
 		}
 	}
 	return group.Wait()
@@ -111,7 +115,7 @@ func (l *Layer) Bring(ctx context.Context, ranges []Range, came func(int64)) err
 
 // bringSpans has the spans in ranges unpacked. What comes of them isn't kept in memory:
 // who asks for it wants it on disk.
-func (l *Layer) bringSpans(ctx context.Context, ranges []Range, bring func(n int64, read func() error)) {
+func (l *Layer) bringSpans(ctx context.Context, source *Source, ranges []Range, bring func(n int64, read func() error)) {
 	room := semaphore.NewWeighted(bringMemory)
 	for i := range l.index.spanCount() {
 		s := l.index.span(i)
@@ -124,10 +128,21 @@ func (l *Layer) bringSpans(ctx context.Context, ranges []Range, bring func(n int
 				return err
 			}
 			defer room.Release(size)
-			_, err := l.source.inflate(ctx, s)
+			_, err := source.inflate(ctx, s)
 			return err
 		})
 	}
+}
+
+// An exactBlob reads no more than what is asked for. What it reads nobody gets.
+type exactBlob struct{ ExactBlob }
+
+func (b exactBlob) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.ReadExact(ctx, p, off)
+}
+
+func (b exactBlob) ReadChecked(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.ReadExact(ctx, p, off)
 }
 
 // within tells whether one of some ranges has all of a span. Two spans may share a byte.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -147,7 +148,9 @@ func TestWarmBars(t *testing.T) {
 	t.Parallel()
 	f := serveFake(t)
 	long := strings.Repeat("long/", 60) + "end\x1b[2J.bin"
-	f.AddArtifact("app", "v1", "application/vnd.example", nil, titled(f.AddGenerated("app", 1, large), long))
+	blob := f.AddGenerated("app", 1, large)
+	f.AddArtifact("app", "v1", "application/vnd.example", nil, titled(blob, long))
+	f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.Digest.String(), Delay: 300 * time.Millisecond}) // so that it takes a time
 	m := prepare(t, f.host)
 	typed := func(args ...string) string {
 		t.Helper()
@@ -161,7 +164,7 @@ func TestWarmBars(t *testing.T) {
 		return r.stdout
 	}
 	shown := typed(f.host + "/app:v1/files")
-	for _, want := range []string{`\\x1b\[2J\.bin`, `5\.0 MiB / 5\.0 MiB`, `MiB/s`, `\[=+\]`} {
+	for _, want := range []string{`\\x1b\[2J\.bin`, `5\.0 MiB / 5\.0 MiB`, `b/s +[0-9]+s`, `\[=+\]`} {
 		if !regexp.MustCompile(want).MatchString(shown) {
 			t.Errorf("it doesn't show %s:\n%q", want, shown)
 		}
