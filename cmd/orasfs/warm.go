@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,7 @@ import (
 type warmFlags struct {
 	registryFlags
 	contentFlags
+	signedFlags
 	globs
 
 	everyPlatform, check, quiet, verbose bool
@@ -59,6 +61,7 @@ it. Of a layer that is compressed as a whole it takes all to find out what is in
 	set.Var(&flags.format, "format", "how to print: text or json")
 	flags.registryFlags.register(set)
 	flags.contentFlags.register(set)
+	flags.signedFlags.register(set)
 	set.BoolVarP(&flags.verbose, "verbose", "v", false, "log to standard error")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		w, err := flags.warming(cmd, args)
@@ -89,7 +92,7 @@ func (f *warmFlags) warming(cmd *cobra.Command, args []string) (*warming, error)
 	if err := applyEnvironment(cmd.Flags()); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.globs.check(), absoluteEnvironment(), makeAbsolute(append(f.paths(), &f.cacheDir)...)); err != nil {
+	if err := cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.signedFlags.check(), f.globs.check(), absoluteEnvironment(), makeAbsolute(slices.Concat(f.registryFlags.paths(), f.signedFlags.paths(), []*string{&f.cacheDir})...)); err != nil {
 		return nil, err
 	}
 	w := &warming{texts: args, content: f.cacheOptions(&f.registryFlags), flags: f}
@@ -147,10 +150,14 @@ func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 		return fmt.Errorf("%w: choose another directory with --cache-dir", err)
 	}
 	defer func() { err = errors.Join(err, content.Close()) }()
+	verifier, err := w.flags.verifier(log)
+	if err != nil {
+		return err
+	}
 	request := mountRequest{registry: w.registry}
 	contents := fs.OpenContents(ctx, fs.Options{
 		Connect: request.connect, Cache: content, Platform: w.flags.platform.Platform,
-		Timeout: w.registry.Timeout, Memory: w.content.Memory, Log: log,
+		Timeout: w.registry.Timeout, Memory: w.content.Memory, Log: log, Verifier: verifier,
 	})
 	defer contents.Close()
 	report := newWarmReport(w.flags, stdout, stderr)
