@@ -120,11 +120,18 @@ func (l *search) referrers(ctx context.Context) error {
 		l.pass("", err)
 	}
 	for _, desc := range found {
-		if desc.ArtifactType == signatureArtifactType || strings.HasPrefix(desc.ArtifactType, bundleMediaType) {
+		if maySign(desc.ArtifactType) {
 			l.manifest(ctx, desc.Digest, true)
 		}
 	}
 	return ctx.Err()
+}
+
+// maySign tells whether what is said to be of that type may hold signatures. Where a tag
+// takes the place of the referrers API, cosign says of bundles there what their config is.
+func maySign(artifactType string) bool {
+	return artifactType == signatureArtifactType || strings.HasPrefix(artifactType, bundleMediaType) ||
+		artifactType == "" || artifactType == ocispec.MediaTypeEmptyJSON
 }
 
 // manifest looks at the layers of a manifest of signatures.

@@ -223,6 +223,9 @@ func TestSignatures(t *testing.T) {
 			b.referrers = []ocispec.Descriptor{{Digest: d, ArtifactType: signatureArtifactType}}
 		}, "it refers to"},
 		{"bundle", bundled(sealed(t, ours, inTotoType, inToto(signPredicate, manifestDigest))), ""},
+		{"bundle, as cosign calls it in a tag", func(b *beside) {
+			b.refer(ocispec.MediaTypeEmptyJSON, b.blob(bundleV03, sealed(t, ours, inTotoType, inToto(signPredicate, manifestDigest)), nil))
+		}, ""},
 		{"bundle by another key", bundled(sealed(t, theirs, inTotoType, inToto(signPredicate, manifestDigest))), "none of the keys"},
 		{"bundle of another digest", bundled(sealed(t, ours, inTotoType, inToto(signPredicate, other))), "it is for"},
 		{"attestation", bundled(sealed(t, ours, inTotoType, inToto("https://cosign.sigstore.dev/attestation/vuln/v1", manifestDigest))), "it is an attestation"},
