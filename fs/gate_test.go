@@ -295,3 +295,50 @@ func TestTablesBesides(t *testing.T) {
 		t.Errorf("one that a signed image names: %v", err)
 	}
 }
+
+// TestRevokedSubject has a layout of something signed that refers to something else: what
+// may not be read of that is left out, and isn't read where the layout is older.
+func TestRevokedSubject(t *testing.T) {
+	n, s := &notary{}, &source{content: "{}"}
+	tr, _ := gatedTree(t, t.TempDir(), n, 0, 0)
+	r := newRepository(tr, s, "host/app", "host")
+	layer := digest.FromString("layer")
+	subject := s.add(fmt.Sprintf(`,"layers":[{"mediaType":"text/plain","digest":%q,"size":5}]`, layer))
+	refers := func(more string) digest.Digest {
+		return s.add(fmt.Sprintf(`,"subject":{"mediaType":%q,"digest":%q,"size":%d}%s`, ocispec.MediaTypeImageManifest, subject, len(s.manifests[subject]), more))
+	}
+	one, two := refers(""), refers(`,"annotations":{"is":"the second"}`)
+	for _, d := range []digest.Digest{one, two, subject} {
+		n.sign(d, true)
+	}
+	c, err := r.layout(t.Context(), one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	member, ok := c.Find(layer)
+	if !ok {
+		t.Fatal("the subject's layer isn't in the layout")
+	}
+	open := func() error {
+		content, err := layoutContents{r}.Open(member)
+		if err == nil {
+			err = content.Close()
+		}
+		return err
+	}
+	if err := open(); err != nil {
+		t.Error(err)
+	}
+	n.sign(subject, false)
+	tr.gate.verdicts.last.Purge()
+	if err := open(); !signed.Denied(err) {
+		t.Errorf("it is read of a layout that is remembered: %v", err)
+	}
+	c, err = r.layout(t.Context(), two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.Find(layer); ok {
+		t.Error("it is in another layout")
+	}
+}

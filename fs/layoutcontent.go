@@ -103,6 +103,10 @@ func (l layoutContents) Open(m export.Member) (export.Content, error) {
 	if m.Manifest {
 		return memberManifest{l.repo, m}, nil
 	}
+	// A layout that is remembered may hold what may not be read any more.
+	if err := l.repo.admitBlob(l.repo.tree.ctx, m.Digest); err != nil {
+		return nil, err
+	}
 	blob, err := l.repo.open(m.Descriptor())
 	if err != nil {
 		return nil, err

@@ -14,7 +14,8 @@ import (
 
 const (
 	// maxVouched bounds the manifests and the blobs that are remembered of a repository.
-	maxVouched = 65536
+	// What is forgotten can be read once what vouches for it has been looked into again.
+	maxVouched = 16384
 	// maxVouching bounds what is remembered to vouch for one.
 	maxVouching = 16
 )

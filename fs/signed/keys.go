@@ -39,7 +39,7 @@ type key struct {
 func LoadKeys(files ...string) (*Keys, error) {
 	k := &Keys{}
 	for _, file := range files {
-		content, err := os.ReadFile(file) //nolint:gosec // the user's choice
+		content, err := readKey(file)
 		if err != nil {
 			return nil, err
 		}
@@ -52,10 +52,24 @@ func LoadKeys(files ...string) (*Keys, error) {
 	return k, nil
 }
 
-func parseKeys(file string, content []byte) (keys []key, err error) {
-	if len(content) > maxKeyFile {
-		return nil, fmt.Errorf("more than %d bytes are no public key", maxKeyFile)
+func readKey(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err == nil {
+		err = ownersAlone(file, info)
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", file)
+	}
+	if err == nil && info.Size() > maxKeyFile {
+		err = fmt.Errorf("%s: more than %d bytes are no public key", file, maxKeyFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file) //nolint:gosec // the user's choice
+}
+
+func parseKeys(file string, content []byte) (keys []key, err error) {
 	for {
 		block, rest := pem.Decode(content)
 		if block == nil {

@@ -139,9 +139,15 @@ func TestWrongKeys(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, maxKeyFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	open := publicFile(t, edKey(t))
+	if err := os.Chmod(open, 0o666); err != nil { //nolint:gosec // that is what is wrong
+		t.Fatal(err)
+	}
 	for file, why := range map[string]string{
-		writePEM(t, "PRIVATE KEY", private):       "private key",
-		writePEM(t, "CERTIFICATE", nil):           "no public key",
+		open:                                "written by anybody",
+		t.TempDir():                         "is no file",
+		writePEM(t, "PRIVATE KEY", private): "private key",
+		writePEM(t, "CERTIFICATE", nil):     "no public key",
 		writePEM(t, "PUBLIC KEY", []byte("junk")): "asn1",
 		text:                                     "isn't a public key in PEM",
 		large:                                    "no public key",

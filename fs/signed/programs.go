@@ -58,6 +58,13 @@ func OpenPrograms(dir string, timeout time.Duration, log *slog.Logger) (*Program
 
 // programs are the files of the programs, by name.
 func (p *Programs) programs() ([]os.FileInfo, error) {
+	dir, err := os.Stat(p.dir)
+	if err == nil {
+		err = ownersAlone(p.dir, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(p.dir) // sorted
 	switch {
 	case err != nil:
@@ -77,9 +84,20 @@ func (p *Programs) programs() ([]os.FileInfo, error) {
 		if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
 			return nil, fmt.Errorf("%s is no program: every file of the directory has to be one", path)
 		}
+		if err := ownersAlone(path, info); err != nil {
+			return nil, err
+		}
 		list[i] = named{info, e.Name()}
 	}
 	return list, nil
+}
+
+// ownersAlone refuses a file that anybody may write: it decides what is trusted.
+func ownersAlone(path string, info os.FileInfo) error {
+	if info.Mode()&0o002 != 0 {
+		return fmt.Errorf("%s may be written by anybody (mode %v)", path, info.Mode().Perm())
+	}
+	return nil
 }
 
 // A named is a file by the name that a link to it may have.
@@ -104,7 +122,10 @@ func (p *Programs) Verify(ctx context.Context, s Subject) (string, error) {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return "", ctx.Err()
+		}
+		return "", &DeniedError{Who: "the verifiers", Why: "those that run take too long"}
 	}
 	var all []string
 	for _, program := range list {

@@ -144,6 +144,19 @@ func TestEndedQuestion(t *testing.T) {
 	}
 }
 
+// TestBusyPrograms denies where all that may run hang.
+func TestBusyPrograms(t *testing.T) {
+	p := programsIn(t, ages, "exit 0")
+	for range atOnce {
+		p.slots <- struct{}{}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := p.Verify(ctx, Subject{Attached: newBeside()}); !Denied(err) {
+		t.Errorf("nobody has time for it: %v", err)
+	}
+}
+
 // TestProgramsOutage runs no program where nobody could be asked.
 func TestProgramsOutage(t *testing.T) {
 	b := newBeside()
@@ -168,7 +181,9 @@ func TestWrongDirectory(t *testing.T) {
 			}
 			return nil
 		},
-		"no such file": os.RemoveAll,
+		"no such file":       os.RemoveAll,
+		"written by anybody": func(dir string) error { return os.Chmod(filepath.Join(dir, "v0"), 0o777) }, //nolint:gosec // that is what is wrong
+		"by anybody":         func(dir string) error { return os.Chmod(dir, 0o777) },                      //nolint:gosec // likewise
 	} {
 		p := programsIn(t, ages, "exit 0")
 		if err := wrong(p.dir); err != nil {
