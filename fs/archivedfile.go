@@ -75,7 +75,7 @@ func (n *archivedNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandl
 // find is the file in the archive, once all of that is known: the inode must not
 // show one entry now and another of that name later.
 func (n *archivedNode) find(ctx context.Context) (*images.Tree, archive.Node, error) {
-	t, err := n.view.image().Tree(ctx)
+	t, err := n.view.tree(ctx)
 	if err != nil {
 		return nil, archive.Node{}, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/cache"
@@ -20,6 +21,7 @@ type blobNode struct {
 	node
 	repo     *repository
 	desc     ocispec.Descriptor
+	manifest digest.Digest // whose file it is; "" is no one's: a blob by digest
 	modified time.Time
 	pages    pages
 }
@@ -35,10 +37,30 @@ var (
 func (n *node) newBlob(ctx context.Context, r *repository, desc ocispec.Descriptor, modified time.Time,
 	id fusefs.StableAttr, out *fuse.EntryOut,
 ) *fusefs.Inode {
-	n.tree.file(&out.Attr, desc.Size, modified)
+	return n.newBlobNode(ctx, &blobNode{repo: r, desc: desc, modified: modified}, id, out)
+}
+
+// newBlobOf is newBlob for a file of a manifest.
+func (n *node) newBlobOf(ctx context.Context, a *repositoryArtifact, desc ocispec.Descriptor,
+	id fusefs.StableAttr, out *fuse.EntryOut,
+) *fusefs.Inode {
+	return n.newBlobNode(ctx, &blobNode{repo: a.repo, desc: desc, manifest: a.Digest, modified: a.Created}, id, out)
+}
+
+func (n *node) newBlobNode(ctx context.Context, b *blobNode, id fusefs.StableAttr, out *fuse.EntryOut) *fusefs.Inode {
+	n.tree.file(&out.Attr, b.desc.Size, b.modified)
 	keep(out, forever)
-	b := &blobNode{node: node{tree: n.tree}, repo: r, desc: desc, modified: modified, pages: pages{id: id}}
+	b.node, b.pages = node{tree: n.tree}, pages{id: id}
 	return n.NewInode(ctx, b, n.tree.spent.successor(id))
+}
+
+// admit fails unless the file may be read.
+func (n *blobNode) admit(ctx context.Context) (err error) {
+	if n.manifest == "" {
+		return n.repo.admitBlob(ctx, n.desc.Digest)
+	}
+	_, err = n.repo.admit(ctx, n.manifest)
+	return err
 }
 
 func (n *blobNode) reference() string { return n.repo.reference(n.desc.Digest.String()) }
@@ -60,11 +82,15 @@ func (n *blobNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Er
 	return descriptorXattrs(n.desc).list(dest)
 }
 
-// Open implements fusefs.NodeOpener. It never waits for the registry. What the
-// kernel may keep of earlier opens pages.go decides.
+// Open implements fusefs.NodeOpener. It never waits for the registry, but where only
+// what is signed may be read. What the kernel may keep of earlier opens pages.go
+// decides.
 func (n *blobNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
 	if writes(flags) {
 		return nil, 0, syscall.EROFS
+	}
+	if err := n.admit(ctx); err != nil {
+		return nil, 0, n.tree.contentErrno(ctx, "open blob", n.reference(), err)
 	}
 	blob, err := n.repo.open(n.desc)
 	if err != nil {

@@ -59,7 +59,7 @@ type chartEntry struct {
 
 // chart is the chart in a manifest's layer.
 func (r *repository) chart(ctx context.Context, manifest digest.Digest, layer int) (*chart, error) {
-	tree, err := imageLayers{r, manifest, layer}.image().Tree(ctx)
+	tree, err := imageLayers{r, manifest, layer}.tree(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -63,7 +63,7 @@ func (n *entryNode) entry(ctx context.Context, operation string) (*images.Tree, 
 func (n *entryNode) find(ctx context.Context) (*images.Tree, archive.Node, error) {
 	t, entry, ok, err := n.numbered(ctx)
 	if err == nil && !ok {
-		t, entry, ok, err = n.view.image().Find(ctx, cmp.Or(n.path, n.wayDown()))
+		t, entry, ok, err = n.view.find(ctx, cmp.Or(n.path, n.wayDown()))
 		ok = ok && err == nil && n.view.identity(t, entry) == n.id
 	}
 	switch {
@@ -84,7 +84,7 @@ func (n *entryNode) numbered(ctx context.Context) (*images.Tree, archive.Node, b
 	if n.path != "" {
 		return nil, archive.Node{}, false, nil
 	}
-	t, err := n.view.image().Tree(ctx)
+	t, err := n.view.tree(ctx)
 	if err != nil {
 		return nil, archive.Node{}, false, err
 	}
@@ -112,7 +112,7 @@ func (n *entryNode) wayDown() string {
 
 // whole is a directory once the tree is known as a whole.
 func (n *entryNode) whole(ctx context.Context) (*images.Tree, archive.Node, error) {
-	if _, err := n.view.image().Tree(ctx); err != nil {
+	if _, err := n.view.tree(ctx); err != nil {
 		return nil, archive.Node{}, err
 	}
 	return n.find(ctx)
@@ -160,7 +160,7 @@ func (n *entryNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 // child is the entry of that name in the directory.
 func (n *entryNode) child(ctx context.Context, name string) (*images.Tree, archive.Node, bool, error) {
 	if n.path != "" {
-		return n.view.image().Find(ctx, path.Join(n.path, name))
+		return n.view.find(ctx, path.Join(n.path, name))
 	}
 	t, dir, err := n.find(ctx)
 	if err != nil {
@@ -267,7 +267,7 @@ func (n *entryNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, 
 // openEntry opens a file of an archive as the inode n, whose pages those are. id is the
 // inode's identity, were it never spent.
 func openEntry(ctx context.Context, n *node, v *view, t *images.Tree, entry archive.Node, id fusefs.StableAttr, kept *atomic.Pointer[pages]) (fusefs.FileHandle, uint32, syscall.Errno) {
-	file, err := v.image().Open(ctx, t, entry)
+	file, err := v.open(ctx, t, entry)
 	if err != nil {
 		return nil, 0, n.tree.contentErrno(ctx, "open", v.reference()+" "+entry.Path(), err)
 	}

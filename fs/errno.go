@@ -13,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/orasfs/orasfs/fs/images"
+	"github.com/orasfs/orasfs/fs/signed"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -22,7 +23,7 @@ import (
 // that says why, see complaints. The line names the operation and the reference.
 //
 //	ENOENT     the name isn't there
-//	EACCES     401 and 403, and a local file that may not be read
+//	EACCES     401 and 403, a local file that may not be read, and what isn't signed
 //	ETIMEDOUT  a deadline
 //	ESTALE     what the kernel knows isn't there any more: it looks the name up
 //	EINTR      the program was interrupted
@@ -36,6 +37,7 @@ func (t *tree) errno(ctx context.Context, operation, reference string, err error
 		return 0
 	}
 	code := errnoOf(err)
+	var unsigned *notSignedError
 	switch {
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		return syscall.EINTR
@@ -43,6 +45,8 @@ func (t *tree) errno(ctx context.Context, operation, reference string, err error
 		return syscall.EIO // unmounted: nobody is there to see it
 	case code == syscall.ENOENT, code == syscall.ESTALE:
 		t.log.Debug(operation, "reference", reference, "errno", errnoNames[code], "error", err)
+	case errors.As(err, &unsigned): // one line, whatever the operation
+		t.complaints.add("verify", unsigned.reference, errnoNames[code], unsigned.cause)
 	default:
 		t.complaints.add(operation, reference, errnoNames[code], err)
 	}
@@ -75,7 +79,7 @@ func errnoOf(err error) syscall.Errno {
 	switch {
 	case errors.Is(err, errdef.ErrNotFound), errors.Is(err, errdef.ErrInvalidReference), status(err) == http.StatusNotFound:
 		return syscall.ENOENT
-	case denied(err):
+	case denied(err), signed.Denied(err):
 		return syscall.EACCES
 	case timedOut(err):
 		return syscall.ETIMEDOUT

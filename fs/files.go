@@ -98,7 +98,7 @@ func (n *filesNode) newNamed(ctx context.Context, a *repositoryArtifact, name st
 	case e.As == artifact.Chart:
 		return n.newPart(ctx, &chartNode{manifestPart: n.below(), layer: e.Layer}, id, forever, out)
 	}
-	return n.newBlob(ctx, n.repo, a.Layers[e.Layer], a.Created, id, out)
+	return n.newBlobOf(ctx, a, a.Layers[e.Layer], id, out)
 }
 
 // Lookup implements fusefs.NodeLookuper.

@@ -30,6 +30,41 @@ func (l imageLayers) image() *images.Image {
 	return l.repo.tree.images.Image(key, l.layer != artifact.AllLayers, l)
 }
 
+// admitted is image for who would show what is in it.
+func (l imageLayers) admitted(ctx context.Context) (*images.Image, error) {
+	if _, err := l.repo.admit(ctx, l.manifest); err != nil {
+		return nil, err
+	}
+	return l.image(), nil
+}
+
+// tree is the image's tree, opened if need be.
+func (l imageLayers) tree(ctx context.Context) (*images.Tree, error) {
+	image, err := l.admitted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return image.Tree(ctx)
+}
+
+// find is what the image has at a path.
+func (l imageLayers) find(ctx context.Context, path string) (t *images.Tree, n archive.Node, ok bool, err error) {
+	image, err := l.admitted(ctx)
+	if err != nil {
+		return nil, n, false, err
+	}
+	return image.Find(ctx, path)
+}
+
+// open opens a file of the image.
+func (l imageLayers) open(ctx context.Context, t *images.Tree, n archive.Node) (*images.File, error) {
+	image, err := l.admitted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return image.Open(ctx, t, n)
+}
+
 // Sources implements images.Maker.
 func (l imageLayers) Sources(ctx context.Context) ([]*images.Source, error) {
 	a, err := l.repo.artifact(ctx, l.manifest)

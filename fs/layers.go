@@ -45,7 +45,7 @@ func (n *layersNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut
 		}
 		return n.newView(ctx, a.layerView(i, ""), openedIdentity(n.repo, n.digest, i), out), 0
 	}
-	return n.newBlob(ctx, n.repo, a.Layers[i], a.Created, layerIdentity(n.repo, n.digest, i), out), 0
+	return n.newBlobOf(ctx, a, a.Layers[i], layerIdentity(n.repo, n.digest, i), out), 0
 }
 
 // OpendirHandle implements fusefs.NodeOpendirHandler.

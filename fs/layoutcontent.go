@@ -14,6 +14,7 @@ import (
 	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs/artifact"
 	"github.com/orasfs/orasfs/fs/export"
+	"github.com/orasfs/orasfs/fs/signed"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -30,6 +31,9 @@ type layoutContent struct {
 
 // layout is what the layout of a manifest holds.
 func (r *repository) layout(ctx context.Context, d digest.Digest) (*layoutContent, error) {
+	if _, err := r.admit(ctx, d); err != nil {
+		return nil, err
+	}
 	key := r.reference(d.String())
 	if c, ok := r.tree.layouts.Get(key); ok && (c.until.IsZero() || time.Now().Before(c.until)) {
 		return c, nil
@@ -84,7 +88,7 @@ func (l layoutManifests) Manifest(ctx context.Context, desc ocispec.Descriptor) 
 	switch {
 	case desc.MediaType == "" && (missing(err) || errors.Is(err, errdef.ErrUnsupported)):
 		return nil, nil // it may be a blob
-	case missing(err):
+	case missing(err), signed.Denied(err): // a subject, say
 		l.repo.tree.log.Warn("manifest left out of the layout", "reference", l.reference, "manifest", desc.Digest, "error", err)
 		return nil, nil
 	}
@@ -98,6 +102,10 @@ type layoutContents struct{ repo *repository }
 func (l layoutContents) Open(m export.Member) (export.Content, error) {
 	if m.Manifest {
 		return memberManifest{l.repo, m}, nil
+	}
+	// A layout that is remembered may hold what may not be read any more.
+	if err := l.repo.admitBlob(l.repo.tree.ctx, m.Digest); err != nil {
+		return nil, err
 	}
 	blob, err := l.repo.open(m.Descriptor())
 	if err != nil {

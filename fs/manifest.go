@@ -219,7 +219,7 @@ func (n *manifestNode) newDocument(ctx context.Context, a *repositoryArtifact, i
 }
 
 func (n *manifestNode) newConfig(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	return n.newBlob(ctx, n.repo, *a.Config, a.Created, id, out), 0
+	return n.newBlobOf(ctx, a, *a.Config, id, out), 0
 }
 
 func (n *manifestNode) newFiles(ctx context.Context, a *repositoryArtifact, id fusefs.StableAttr, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
@@ -234,13 +234,22 @@ func (n *manifestNode) layoutTar(ctx context.Context, _ *repositoryArtifact, id 
 	return n.newLayoutTar(ctx, id, out)
 }
 
+// xattrs are the directory's: those of the artifact, and who vouches for it.
+func (n *manifestNode) xattrs(ctx context.Context, a *repositoryArtifact) xattrs {
+	x := a.xattrs()
+	if by, err := n.repo.admit(ctx, n.digest); err == nil && by != "" {
+		x[verifiedXattr] = by
+	}
+	return x
+}
+
 // Getxattr implements fusefs.NodeGetxattrer.
 func (n *manifestNode) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
 	a, errno := n.artifact(ctx)
 	if errno != 0 {
 		return 0, errno
 	}
-	return a.xattrs().get(name, dest)
+	return n.xattrs(ctx, a).get(name, dest)
 }
 
 // Listxattr implements fusefs.NodeListxattrer.
@@ -249,5 +258,5 @@ func (n *manifestNode) Listxattr(ctx context.Context, dest []byte) (uint32, sysc
 	if errno != 0 {
 		return 0, errno
 	}
-	return a.xattrs().list(dest)
+	return n.xattrs(ctx, a).list(dest)
 }

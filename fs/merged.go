@@ -48,7 +48,7 @@ func (a *repositoryArtifact) unpackedIn(f *artifact.Folder, below []string) []un
 
 // open is the directory once its archive is open. false is that it has none there.
 func (u unpackedDir) open(ctx context.Context) (unpackedDir, bool, error) {
-	tree, err := u.view.image().Tree(ctx)
+	tree, err := u.view.tree(ctx)
 	if err != nil {
 		return u, false, err
 	}

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/orasfs/orasfs/cache"
+	"github.com/orasfs/orasfs/fs/signed"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -64,6 +65,9 @@ type Options struct {
 	// Memory bounds what is held and taken for images and archives, in bytes; see
 	// package images.
 	Memory int64
+
+	// Verifier, if not nil, is asked of every manifest whether it may be read.
+	Verifier signed.Verifier
 
 	// Passthrough lets the kernel read complete and verified blobs from the
 	// cache's files by itself, where it can and this process may (it needs

@@ -110,6 +110,7 @@ func (r *repository) placeReferrers(subject digest.Digest, found []ocispec.Descr
 			continue
 		}
 		r.announce(desc.Digest, "")
+		r.refers(desc.Digest, subject)
 		place := strings.Join(append(elements, desc.Digest.Encoded()), inFolder)
 		list = append(list, referrer{place: place, digest: desc.Digest})
 	}

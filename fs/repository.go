@@ -44,6 +44,7 @@ type repository struct {
 	mu        sync.Mutex // guards that of a blob in blobs nothing is replaced by less
 	blobs     *lru.Cache[digest.Digest, metBlob]
 	known     *lru.Cache[digest.Digest, bool] // see known.go; whether that is noted on disk
+	vouching  *vouching                       // see gate.go
 }
 
 func newRepository(t *tree, source resolver.Source, name, origin string) *repository {
@@ -59,6 +60,7 @@ func newRepository(t *tree, source resolver.Source, name, origin string) *reposi
 		announced: newLRU[digest.Digest, string](maxManifests),
 		blobs:     newLRU[digest.Digest, metBlob](maxBlobs),
 		known:     newLRU[digest.Digest, bool](maxKnown),
+		vouching:  newVouching(),
 	}
 }
 
@@ -80,6 +82,9 @@ func (r *repository) reference(digestOrTag string) string {
 // Where the manifest has to be read, ahead are called with it before its config is asked
 // for: they ask beside that for what comes after it.
 func (r *repository) artifact(ctx context.Context, d digest.Digest, ahead ...func(*resolver.Manifest)) (*repositoryArtifact, error) {
+	if _, err := r.admit(ctx, d); err != nil {
+		return nil, err
+	}
 	key := r.name + "@" + d.String()
 	if a, ok := r.tree.artifacts.get(key); ok {
 		return a, nil
@@ -120,13 +125,22 @@ func (r *repository) manifest(ctx context.Context, d digest.Digest) (*resolver.M
 		r.tree.log.Warn("parts of a manifest left out: no descriptors", "reference", r.reference(d.String()), "which", m.LeftOut)
 	}
 	r.meet(m)
+	r.vouchFor(m)
 	r.reached(d)
 	return m, nil
 }
 
-// document returns a manifest's bytes. A source that calls them another kind of
-// document than they are is refused, and so are bytes that the cache had before.
+// document returns the bytes of a manifest that may be read.
 func (r *repository) document(ctx context.Context, d digest.Digest) ([]byte, error) {
+	if _, err := r.admit(ctx, d); err != nil {
+		return nil, err
+	}
+	return r.anyDocument(ctx, d)
+}
+
+// anyDocument returns a manifest's bytes. A source that calls them another kind of
+// document than they are is refused, and so are bytes that the cache had before.
+func (r *repository) anyDocument(ctx context.Context, d digest.Digest) ([]byte, error) {
 	if r.local { // what it has is what it has, and near
 		return r.source.Manifest(ctx, d)
 	}
@@ -248,6 +262,9 @@ func (r *repository) metTags() (tags []string, known bool) {
 
 // blob describes the blob with that digest, and tells whether its size is a hint.
 func (r *repository) blob(ctx context.Context, d digest.Digest) (desc ocispec.Descriptor, hint bool, err error) {
+	if err := r.admitBlob(ctx, d); err != nil {
+		return desc, false, err
+	}
 	b, err := r.sized(ctx, d)
 	if err == nil {
 		r.reached(d)
@@ -269,7 +286,7 @@ func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
 // resolve tells which digest a tag stands for. The manifest isn't met by that: a
 // walk that reads the links of tags would find it listed and go on into it.
 func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, error) {
-	return r.tree.tags.getOr(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
+	d, err := r.tree.tags.getOr(ctx, r.reference(tag), func(ctx context.Context) (digest.Digest, error) {
 		desc, err := r.source.Resolve(ctx, tag)
 		if err != nil {
 			r.tree.remembered.deny(r, tag, err)
@@ -286,4 +303,8 @@ func (r *repository) resolve(ctx context.Context, tag string) (digest.Digest, er
 		}
 		return before.Digest, before.Said
 	})
+	if err == nil {
+		err = r.admitTag(ctx, tag, d)
+	}
+	return d, err
 }

@@ -68,6 +68,7 @@ type tree struct {
 	layouts      *lru.Cache[string, *layoutContent]
 	evidence     *evidence
 	remembered   *remembered
+	gate         *gate // nil where everything may be read
 	images       *images.Images
 	entries      *lru.Cache[layerEntries, fusefs.StableAttr]
 
@@ -105,6 +106,7 @@ func newTree(ctx context.Context, o Options) *tree {
 	t.ahead = tagsAhead{tree: t}
 	t.evidence = newEvidence(t)
 	t.remembered = newRemembered(t)
+	t.gate = newGate(t, o.Verifier)
 	t.hosts = newNameAnswers[*registry](t, "host", maxRegistries)
 	t.names = newNameAnswers[resolver.Kind](t, "name", maxNames)
 	t.tags = newAnswers[digest.Digest](t, "tag", maxTags)

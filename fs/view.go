@@ -105,7 +105,7 @@ func (n *viewNode) describe(ctx context.Context, out *fuse.Attr) time.Duration {
 
 // root is the directory itself, opened if need be.
 func (n *viewNode) root(ctx context.Context) (*images.Tree, archive.Node, syscall.Errno) {
-	t, err := n.view.image().Tree(ctx)
+	t, err := n.view.tree(ctx)
 	if err != nil {
 		return nil, archive.Node{}, n.tree.contentErrno(ctx, "open archive", n.view.reference(), err)
 	}
@@ -125,7 +125,7 @@ func (n *viewNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	var ok bool
 	if !n.view.alone {
 		var err error
-		if t, entry, ok, err = n.view.image().Find(ctx, path.Join(n.view.path, name)); err != nil {
+		if t, entry, ok, err = n.view.find(ctx, path.Join(n.view.path, name)); err != nil {
 			return nil, n.tree.contentErrno(ctx, "open archive", n.view.reference(), err)
 		}
 	}

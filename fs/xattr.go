@@ -25,13 +25,16 @@ const (
 	maxXattrList  = 64 << 10
 )
 
+// verifiedXattr says who vouches for a manifest (gate.go). No annotation can.
+const verifiedXattr = "user.oci.verified"
+
 // annotations are the attributes that annotations become. A name or a value
 // that Linux can't hold is left out; it stays in manifest.json.
 func annotations(from map[string]string) xattrs {
 	x := xattrs{}
 	for key, value := range from {
 		name := "user." + key
-		if key == "" || len(name) > maxXattrName || len(value) > maxXattrValue || strings.ContainsRune(key, 0) {
+		if key == "" || name == verifiedXattr || len(name) > maxXattrName || len(value) > maxXattrValue || strings.ContainsRune(key, 0) {
 			continue
 		}
 		x[name] = value

@@ -18,6 +18,7 @@ func TestXattrs(t *testing.T) {
 		"org.example.empty":     "",
 		"org.example.unicode":   "grüße\n",
 		"oci.digest":            "a lie",
+		"oci.verified":          "a lie",
 		longest:                 "kept",
 		longest + "k":           "left out",
 		"":                      "left out",

@@ -104,7 +104,15 @@ func (a imageManifest) sociIndex(ctx context.Context) (map[digest.Digest]ocispec
 	return index, err
 }
 
+// ztocs are the zTOCs that an index has. A wrong one would show other names and content
+// than the layer's, so that it has to be vouched for by more than that it refers to the
+// image.
 func (r *repository) ztocs(ctx context.Context, index digest.Digest) (map[digest.Digest]ocispec.Descriptor, error) {
+	if r.tree.gate != nil {
+		if _, err := r.tree.gate.trusted(ctx, r, index); err != nil {
+			return nil, err
+		}
+	}
 	m, err := r.manifest(ctx, index)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,8 @@ var layers = []layer{
 	{path: "fs/artifact", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
 	{path: "fs/export", never: []string{module, "github.com/hanwen/go-fuse"}, except: []string{"resolver"}},
 	{path: "fs/images", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}, except: []string{"fs/archive"}},
-	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/artifact", "fs/export", "fs/images"}},
+	{path: "fs/signed", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
+	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/artifact", "fs/export", "fs/images", "fs/signed"}},
 	{path: "cmd/orasfs", never: []string{module + "/test"}},
 }
 

@@ -155,13 +155,14 @@ func (r *mountRequest) startProcess(log, report *os.File) (*exec.Cmd, error) {
 }
 
 // patience is how long a daemon may take to report. It needs at most two
-// timeouts for each of two questions to the registry, and then only this machine.
+// timeouts for each of four questions: two to the registry, and who has signed what is
+// mounted and what of it; then only this machine.
 // A layout may take as long as this machine needs to read it: no deadline, 0.
 func (r *mountRequest) patience() time.Duration {
 	if r.target.layout != "" {
 		return 0
 	}
-	return 4*r.registry.Timeout + 30*time.Second
+	return 8*r.registry.Timeout + 30*time.Second
 }
 
 // awaitReport reads the daemon's line; io.EOF is a daemon that ended without

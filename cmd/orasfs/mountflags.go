@@ -17,6 +17,7 @@ import (
 type mountFlags struct {
 	registryFlags
 	contentFlags
+	signedFlags
 
 	ociLayout           bool
 	tagTTL, maxStale    time.Duration
@@ -44,6 +45,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.tagTTL, "tag-ttl", time.Minute, "ask a tag again after this long")
 	flags.DurationVar(&f.maxStale, "max-stale", 24*time.Hour, "with the registry down, go on with a tag's last digest for this long")
 	flags.Var(&f.verify, "verify", "check a large blob while it is read, or in full before its first byte")
+	f.signedFlags.register(flags)
 
 	flags.Var(&f.passthrough, "passthrough", "let the kernel read complete content from the cache directory by itself: where it can and root mounts, but not for an image's root file system; or never")
 
@@ -57,7 +59,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.pprof, "pprof", false, "serve /debug/pprof on --metrics-addr too")
 
 	// Go writes 1m0s and 24h0m0s.
-	for name, shown := range map[string]string{"tag-ttl": "1m", "max-stale": "24h"} {
+	for name, shown := range map[string]string{"tag-ttl": "1m", "max-stale": "24h", "verifier-timeout": "10s"} {
 		flags.Lookup(name).DefValue = shown
 	}
 }
@@ -78,7 +80,7 @@ func (f *mountFlags) settle(flags *pflag.FlagSet, helper bool) (mountOptions, er
 			return mountOptions{}, fmt.Errorf("%s in the environment: %w", environmentName("options"), err)
 		}
 	}
-	return options, cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.check())
+	return options, cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.signedFlags.check(), f.check())
 }
 
 func (f *mountFlags) settleOptions(flags *pflag.FlagSet, helper bool) (mountOptions, error) {

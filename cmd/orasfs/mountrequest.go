@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"log/slog"
+	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -26,6 +28,7 @@ type mountRequest struct {
 	view             fs.View
 	tagTTL, maxStale time.Duration
 	passthrough      bool
+	signed           signedFlags
 	allowOther       bool
 	kernelOptions    []string
 
@@ -45,7 +48,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 	if err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(absoluteEnvironment(), makeAbsolute(append(f.paths(), &f.cacheDir)...)); err != nil {
+	if err := cmp.Or(absoluteEnvironment(), makeAbsolute(slices.Concat(f.registryFlags.paths(), f.signedFlags.paths(), []*string{&f.cacheDir})...)); err != nil {
 		return nil, err
 	}
 	text, mountpoint, err := f.splitArgs(args)
@@ -84,6 +87,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 		tagTTL:        orAtOnce(f.tagTTL),
 		maxStale:      orAtOnce(f.maxStale),
 		passthrough:   f.passthrough.value == "auto",
+		signed:        f.signedFlags,
 		allowOther:    options.allowOther,
 		kernelOptions: options.kernel,
 		metricsAddr:   f.metricsAddr,
@@ -110,6 +114,9 @@ func (r *mountRequest) check(ctx context.Context) error {
 		return err
 	}
 	if err := checkFUSE(r.allowOther); err != nil {
+		return err
+	}
+	if _, err := r.signed.verifier(slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	return checkCacheDir(r.cache.Dir, r.mountpoint)

@@ -90,6 +90,9 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		MountOptions: r.kernelOptions,
 		Log:          log,
 	}
+	if o.Verifier, err = r.signed.verifier(log); err != nil {
+		return o, err
+	}
 	switch {
 	case r.target.layout != "":
 		o.Layout, err = resolver.OpenLayout(ctx, r.target.layout, log)

@@ -15,6 +15,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
+	"github.com/orasfs/orasfs/fs/signed"
 	"github.com/orasfs/orasfs/resolver"
 )
 
@@ -26,6 +27,8 @@ func (r *mountRequest) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
+	case signed.Denied(err), errors.As(err, &flagError{}):
+		return err
 	case r.target.layout != "":
 		return r.explainLayout(err)
 	case errors.Is(err, resolver.ErrTalksTLS) && r.registry.PlainHTTP != nil:

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -22,6 +23,7 @@ import (
 type warmFlags struct {
 	registryFlags
 	contentFlags
+	signedFlags
 	globs
 
 	everyPlatform, check, quiet, verbose bool
@@ -68,6 +70,7 @@ find out what is in it.`,
 	set.Var(&flags.format, "format", "how to print: text or json")
 	flags.registryFlags.register(set)
 	flags.contentFlags.register(set)
+	flags.signedFlags.register(set)
 	set.BoolVarP(&flags.verbose, "verbose", "v", false, "log to standard error")
 	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(flags.format.words, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // the flag was registered above
@@ -102,7 +105,7 @@ func (f *warmFlags) warming(cmd *cobra.Command, args []string) (*warming, error)
 	if err := applyEnvironment(cmd.Flags()); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.globs.check(), absoluteEnvironment(), makeAbsolute(append(f.paths(), &f.cacheDir)...)); err != nil {
+	if err := cmp.Or(f.registryFlags.check(), f.contentFlags.check(), f.signedFlags.check(), f.globs.check(), absoluteEnvironment(), makeAbsolute(slices.Concat(f.registryFlags.paths(), f.signedFlags.paths(), []*string{&f.cacheDir})...)); err != nil {
 		return nil, err
 	}
 	w := &warming{texts: args, content: f.cacheOptions(&f.registryFlags), flags: f}
@@ -164,10 +167,14 @@ func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 	if room == 0 && !w.flags.check {
 		return fmt.Errorf("nothing can be written to the cache directory %s, or its disk is full: choose another with --cache-dir", w.content.Dir)
 	}
+	verifier, err := w.flags.verifier(log)
+	if err != nil {
+		return err
+	}
 	request := mountRequest{registry: w.registry}
 	contents := fs.OpenContents(ctx, fs.Options{
 		Connect: request.connect, Cache: content, Platform: w.flags.platform.Platform,
-		Timeout: w.registry.Timeout, Memory: w.content.Memory, Log: log,
+		Timeout: w.registry.Timeout, Memory: w.content.Memory, Log: log, Verifier: verifier,
 	})
 	defer contents.Close()
 	report := newWarmReport(w.flags, stdout, stderr)

@@ -33,7 +33,10 @@ var (
 )
 
 // tools are further programs that scripts/test installs, and where they are.
-var tools = map[string]string{"crane": "", "docker-registry": "", "gomtree": "", "helm": "", "olareg": "", "promtool": "", "skopeo": "", "umoci": ""}
+var tools = map[string]string{
+	"cosign2": "", "cosign3": "", "crane": "", "docker-registry": "", "gomtree": "", "helm": "", "notation": "", "olareg": "",
+	"promtool": "", "skopeo": "", "umoci": "",
+}
 
 // tool is one of the programs that scripts/test installs.
 func tool(t testing.TB, name string) string {
