@@ -4,7 +4,8 @@
 // It doesn't know how a registry is asked (package resolver), where bytes are kept
 // (package cache), what a manifest's layers are called (package artifact), what is
 // in an archive (package archive) or open of one (package images), or in a layout
-// (package export); it wires them together.
+// (package export), or who vouches for a manifest (package signed); it wires them
+// together.
 //
 // # The tree
 //
@@ -120,6 +121,22 @@
 // The cache is shared by all that is mounted, and what it holds of one repository
 // isn't shown under another unless that is known to have it: known.go.
 //
+// # What may be read
+//
+// With Options.Verifier, only what is signed: a manifest is asked about once for as long
+// as tags live, by its digest, and a denial is EACCES on every way to its content. Names
+// are listed all the same. An index is asked about before one of its manifests is chosen,
+// and vouches for those; a manifest that is signed itself needs no index. What refers to
+// something that may be read can be looked at, by its digest and by cosign's tags of it,
+// and vouches for nothing: neither a tag leads to it, nor is a table of contents used
+// that somebody put beside an image. A blob by digest needs a manifest that may be read,
+// and that this mount has looked into. gate.go decides, vouched.go remembers what belongs
+// to what, package signed asks who vouches.
+//
+// What was allowed is noted on disk for Options.MaxStale, for when the registry is down,
+// under what verifies: other keys and programs ask again. What the kernel knows of names
+// it goes on to know, and whatever is open stays open; opening asks.
+//
 // # What the kernel keeps
 //
 // What a digest names holds for ever, tags, names and referrers for the tags'
@@ -132,7 +149,8 @@
 // # Waiting
 //
 // A program waits for twice Options.Timeout at most, whatever a registry does, and
-// not at all once it is interrupted; opening a file waits for no registry. Two
+// not at all once it is interrupted; opening a file waits for no registry, but to be told
+// who vouches for it (gate.go). Two
 // things may take longer, as long as bytes arrive: a blob that is verified as a
 // whole before its first byte, and the first look into a layer that has to be read
 // through.

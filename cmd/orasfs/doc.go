@@ -54,6 +54,11 @@
 // them, credentials and certificates read again at once; it ends a mount in the
 // foreground of a terminal (reload.go).
 //
+// With --verifier-dir or --verify-key only what is signed can be read (package signed has
+// by what); with both, both have to allow. Keys are read when it is mounted, programs run
+// whenever they are asked, as the user of the daemon and without what is for orasfs in
+// the environment.
+//
 // The exit code is 0, 1 for a failure, or 2 for a command line that can't be
 // run.
 package main

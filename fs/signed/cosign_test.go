@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
@@ -268,7 +267,11 @@ func TestSignatures(t *testing.T) {
 func TestNoMoreThanNeeded(t *testing.T) {
 	ours := ecKey(t, elliptic.P256())
 	b := newBeside()
-	b.tagged = b.manifest("", slices.Repeat([]ocispec.Descriptor{b.simple(t, ours, simplePayload(manifestDigest))}, 3)...)
+	var all []ocispec.Descriptor
+	for range 3 {
+		all = append(all, b.simple(t, ours, simplePayload(manifestDigest)))
+	}
+	b.tagged = b.manifest("", all...)
 	b.refer(bundleV03, b.blob(bundleV03, []byte("{}"), nil))
 	if _, err := b.verify(load(t, publicFile(t, ours))); err != nil || b.asked != 3 {
 		t.Errorf("%d questions, %v, where the tag, its manifest and one payload are enough", b.asked, err)
