@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -112,12 +113,15 @@ func (r *repository) admitTag(ctx context.Context, tag string, d digest.Digest) 
 	return err
 }
 
+// attachedKinds end the tags of what cosign attaches.
+var attachedKinds = []string{"sig", "att", "sbom"}
+
 // attachedTag is the digest of a manifest for whose signatures, attestations, SBOMs or
 // referrers a tag is (cosign 2, and the distribution specification's fallback).
 func attachedTag(tag string) (digest.Digest, bool) {
-	name, _, _ := strings.Cut(tag, ".")
+	name, kind, dotted := strings.Cut(tag, ".")
 	algorithm, encoded, ok := strings.Cut(name, "-")
-	if !ok {
+	if !ok || dotted && !slices.Contains(attachedKinds, kind) {
 		return "", false
 	}
 	d, err := parseDigest(algorithm + ":" + encoded)

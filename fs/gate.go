@@ -224,9 +224,10 @@ func (r *repository) admitBlob(ctx context.Context, d digest.Digest) error {
 	return err
 }
 
-// vouchFor takes what a manifest that may be read says of others.
+// vouchFor takes what a manifest that may be read says of others, unless that is
+// remembered.
 func (r *repository) vouchFor(m *resolver.Manifest) {
-	if r.tree.gate != nil {
+	if r.tree.gate != nil && !r.vouching.remembers(m) {
 		r.vouching.take(m)
 	}
 }

@@ -133,6 +133,10 @@ func TestGate(t *testing.T) {
 	if got := n.questions(); !slices.Equal(got, []digest.Digest{index}) {
 		t.Errorf("asked about %v, not once about the index", got)
 	}
+	again := newRepository(tr, s, "host/app", "host") // as if the first was forgotten
+	if !admits(t, again, index) || !admits(t, again, child) {
+		t.Error("what an index lists isn't there when it was forgotten who does")
+	}
 	if by, err := r.admit(t.Context(), child); err != nil || by != "index "+index.String()+", the notary" {
 		t.Errorf("by %q, %v", by, err)
 	}
@@ -243,6 +247,7 @@ func TestAttached(t *testing.T) {
 	index := s.addDocument(fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":5}],"subject":{"mediaType":%q,"digest":%q,"size":%d}}`,
 		ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest, child, ocispec.MediaTypeImageManifest, d, len(s.manifests[d])))
 	s.tags["latest"], s.tags["index"] = sbom, index
+	s.tags["sha256-"+d.Encoded()+".other"] = signature
 	s.tags[signed.SignatureTag(d)], s.tags["also"] = signature, signature
 	if admits(t, r, sbom) {
 		t.Error("a referrer is there that the registry hasn't told of")
@@ -257,7 +262,7 @@ func TestAttached(t *testing.T) {
 	if admits(t, r, liar) || admits(t, r, child) {
 		t.Error("what doesn't refer, or what a referrer lists, is there")
 	}
-	for _, tag := range []string{"latest", "also", "index"} {
+	for _, tag := range []string{"latest", "also", "index", "sha256-" + d.Encoded() + ".other"} {
 		if _, err := r.resolve(t.Context(), tag); !signed.Denied(err) {
 			t.Errorf("the tag %s leads to what is only attached: %v", tag, err)
 		}

@@ -87,6 +87,7 @@ func (r *repository) artifact(ctx context.Context, d digest.Digest, ahead ...fun
 	}
 	key := r.name + "@" + d.String()
 	if a, ok := r.tree.artifacts.get(key); ok {
+		r.vouchFor(a.Manifest)
 		return a, nil
 	}
 	return ask(ctx, r.tree, "manifest "+key, func(ctx context.Context) (*repositoryArtifact, error) {

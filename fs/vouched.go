@@ -67,6 +67,24 @@ func (v *vouching) take(m *resolver.Manifest) {
 	}
 }
 
+// remembers tells whether what a manifest says is still known: what was taken first is
+// forgotten first.
+func (v *vouching) remembers(m *resolver.Manifest) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	in, first := v.held, digest.Digest("")
+	switch {
+	case len(m.Manifests) > 0:
+		in, first = v.listed, m.Manifests[0].Digest
+	case m.Config != nil:
+		first = m.Config.Digest
+	case len(m.Layers) > 0:
+		first = m.Layers[0].Digest
+	}
+	list, _ := in.Peek(first)
+	return slices.Contains(list, m.Digest)
+}
+
 // vouch adds one that vouches for a digest, as the first to be asked.
 func vouch(in *lru.Cache[digest.Digest, []digest.Digest], d, by digest.Digest) {
 	before, _ := in.Get(d)

@@ -105,6 +105,18 @@ func (f *fake) stall(path string) (release func()) {
 	return f.Inject(fakeregistry.Fault{Path: path, Stall: true})
 }
 
+// asksNothingBut is asksNothing where some requests, METHOD PATH, are right.
+func (f *fake) asksNothingBut(t testing.TB, when string, right ...string) {
+	t.Helper()
+	for _, kind := range []string{"/blobs/", "/manifests/", "/referrers/"} {
+		for _, r := range f.Matching("", kind) {
+			if !slices.Contains(right, r.Method+" "+r.Path) {
+				t.Errorf("%s the registry was asked: %s %s", when, r.Method, r.Path)
+			}
+		}
+	}
+}
+
 // asksNothing fails the test if the registry was asked for content or for who
 // refers to it.
 func (f *fake) asksNothing(t testing.TB, when string) {

@@ -234,6 +234,34 @@ func TestNoWayRound(t *testing.T) {
 	})
 }
 
+// TestSignatureCost counts what a signature takes: it is looked for once, whatever is read
+// of what is signed, and not at all by who lists.
+func TestSignatureCost(t *testing.T) {
+	t.Parallel()
+	s, f := newSigner(t), serveFake(t)
+	d := f.addText("app", "v1", "text")
+	s.sign(t, f, "app", d.Digest, payload(d.Digest))
+	m := mountRegistry(t, f.host, "--verify-key", s.file, "--tag-ttl", "1h")
+	output(t, "ls", "-l", m.path("app/_tags"))
+	f.asksNothingBut(t, "to list tags", "HEAD /v2/app/manifests/v1", "HEAD /v2/app/manifests/"+signatureTag(d.Digest))
+	f.Reset()
+	for range 3 {
+		for _, file := range []string{"files/text.txt", "layers/00-text.txt", "manifest.json", "layout/index.json", "layout.tar"} {
+			m.cat(t, "app:v1/"+file)
+		}
+		m.cat(t, "app/_blobs/sha256/"+digest.FromString("text").Encoded())
+		m.xattr(t, "user.oci.verified", manifestPath("app", d.Digest))
+	}
+	for what, want := range map[string]int{
+		"/manifests/" + signatureTag(d.Digest): 1, "/blobs/" + digest.FromBytes(payload(d.Digest)).String(): 1,
+		"/manifests/" + d.Digest.String(): 1, "/referrers/": 0,
+	} {
+		if n := f.Count("", what); n != want {
+			t.Errorf("%d requests for %s, want %d", n, what, want)
+		}
+	}
+}
+
 // TestVerifiers has programs decide, and counts how often.
 func TestVerifiers(t *testing.T) {
 	t.Parallel()
@@ -314,10 +342,10 @@ func TestWrongVerifiers(t *testing.T) {
 		"holds no verifier":             {"--verifier-dir", t.TempDir()},
 		"no such file":                  {"--verify-key", none},
 		"isn't a public key":            {"--verify-key", filepath.Join(dir, "check")},
-		"-o":                            {"-o", "verify-key=" + none},
+		"none: no such file":            {"-o", "verify-key=" + none},
 		"--verifier-timeout must be mo": {"--verifier-timeout", "0s"},
 	} {
-		if r := finish(t, prepare(t, f.host, flags...).command()); r.code == 0 || !strings.Contains(r.stderr, strings.TrimPrefix(why, "-o")) {
+		if r := finish(t, prepare(t, f.host, flags...).command()); r.code == 0 || !strings.Contains(r.stderr, why) {
 			t.Errorf("%s: exit code %d, %s", r.command, r.code, r.stderr)
 		}
 	}
