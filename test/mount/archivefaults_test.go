@@ -145,6 +145,8 @@ func TestArchiveStalled(t *testing.T) {
 	fails(t, timedOut, "cat", m.path("app:v1/rootfs/etc/os-release"))
 	m.logs(t, l.descriptor().Digest.Encoded(), "ETIMEDOUT")
 	remove()
+	// Whoever comes while the last stalled request is waited for shares its fate.
+	eventually(t, "it is read again", func() bool { return try(t, "cat", m.path("app:v1/rootfs/etc/os-release")).code == 0 })
 	sameItems(t, m.path("app:v1/rootfs"), items)
 }
 
