@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/orasfs/orasfs/cache"
 	"github.com/orasfs/orasfs/fs/artifact"
 	"github.com/orasfs/orasfs/fs/signed"
 )
@@ -60,21 +59,7 @@ func (n *notary) questions() []digest.Digest {
 // gatedTree is a tree in which a notary is asked, and what ends it.
 func gatedTree(t *testing.T, dir string, n *notary, ttl, stale time.Duration) (tr *tree, end func()) {
 	t.Helper()
-	c, err := cache.Open(cache.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Cache: c, Verifier: n, TagTTL: ttl, MaxStale: stale}
-	o.setDefaults()
-	tr = newTree(t.Context(), o)
-	end = sync.OnceFunc(func() {
-		tr.close()
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(end)
-	return tr, end
+	return treeWith(t, dir, Options{Verifier: n, TagTTL: ttl, MaxStale: stale})
 }
 
 // admits asks for a manifest in each way that leads to its content.

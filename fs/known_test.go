@@ -17,11 +17,17 @@ import (
 // treeOn is a tree on a cache directory, and what ends both.
 func treeOn(t *testing.T, dir string) (tr *tree, end func()) {
 	t.Helper()
+	return treeWith(t, dir, Options{})
+}
+
+// treeWith is treeOn with options.
+func treeWith(t *testing.T, dir string, o Options) (tr *tree, end func()) {
+	t.Helper()
 	c, err := cache.Open(cache.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Cache: c}
+	o.Cache = c
 	o.setDefaults()
 	tr = newTree(t.Context(), o)
 	end = sync.OnceFunc(func() {
