@@ -86,9 +86,10 @@
 //
 // What is in an archive is found out by package archive when somebody looks into
 // it, and kept in the cache; what is open of it package images owns (image.go is
-// what it is told). Listing a manifest's directory reads nothing of its layers. So which of them are listed opened goes by what
-// the manifest says; one of which that doesn't tell is opened when it is named, if
-// it is an archive (openable.go).
+// what it is told). Who looks for rootfs has what comes next asked for beside the config
+// (imageahead.go). Listing a manifest's directory reads nothing of its layers. So which
+// of them are listed opened goes by what the manifest says; one of which that doesn't
+// tell is opened when it is named, if it is an archive (openable.go).
 //
 // # Attributes
 //
@@ -131,7 +132,7 @@
 // and vouches for nothing: neither a tag leads to it, nor is a table of contents used
 // that somebody put beside an image. A blob by digest needs a manifest that may be read,
 // and that this mount has looked into. gate.go decides, vouched.go remembers what belongs
-// to what, package signed asks who vouches.
+// to what, attached.go has what is beside a manifest, package signed asks who vouches.
 //
 // What was allowed is noted on disk for Options.MaxStale, for when the registry is down,
 // under what verifies: other keys and programs ask again. What the kernel knows of names

@@ -46,7 +46,7 @@
 //
 // Options.HostsDir says, as containerd has it, which hosts are asked for a registry
 // before it, and how each is: mirrors.go has them, read from the disk by hostsdir.go
-// and hostsfile.go, and way.go decides who is asked. A mirror is a client of its own,
+// and hostsfile.go, and way.go decides who is asked (address.go: where). A mirror is a client of its own,
 // so that nothing of the registry's reaches it: no credential, header or certificate
 // of the user's, but those that are configured for the mirror's host. It is told which
 // registry is meant (?ns=). It is asked for a tag, a size or the bytes of a digest only

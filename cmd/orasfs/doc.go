@@ -41,7 +41,8 @@
 // or doesn't answer, it says so, and the exit code is 1. With --metrics-addr a daemon
 // serves /metrics for Prometheus (metrics.go), /healthz (health.go), which asks the mount
 // in a process of its own, and with --pprof /debug/pprof. What these show other packages
-// count, who know nothing of it: statuspage.go and metrics.go put it together.
+// count, who know nothing of it: statuspage.go and metrics.go put it together, monitor.go
+// serves it.
 //
 // warm brings what TARGETs consist of into the cache directory (warm.go; which files
 // globs.go says, what fs makes of it package fs). It is refused before anything is
