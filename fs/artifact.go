@@ -25,6 +25,9 @@ func (r *repository) describe(ctx context.Context, m *resolver.Manifest) *reposi
 	return &repositoryArtifact{Manifest: m, Artifact: artifact.Describe(ctx, described, r.small, log), repo: r}
 }
 
+// reference names the artifact in errors.
+func (a *repositoryArtifact) reference() string { return a.repo.reference(a.Digest.String()) }
+
 // xattrs are the extended attributes of the manifest's directory.
 func (a *repositoryArtifact) xattrs() xattrs {
 	x := annotations(a.Annotations)

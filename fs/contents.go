@@ -103,9 +103,6 @@ func (a *repositoryArtifact) ofPlatform(ctx context.Context, name string) (*repo
 	return a.repo.artifact(ctx, a.Manifests[i].Digest)
 }
 
-// reference names the artifact in errors.
-func (a *repositoryArtifact) reference() string { return a.repo.reference(a.Digest.String()) }
-
 // Bounds of the manifests below an index that are all wanted: as for its layout.
 const (
 	maxEvery      = 1024

@@ -92,7 +92,7 @@ func (a *repositoryArtifact) source(i int) *images.Source {
 	r, desc := a.repo, a.Layers[i]
 	src := &images.Source{Source: archive.Source{
 		Digest: desc.Digest, Size: desc.Size, MediaType: desc.MediaType, Annotations: desc.Annotations,
-		DiffID: a.diffID(i), Store: r.archives(), Log: r.tree.log.With("reference", r.reference(a.Digest.String())),
+		DiffID: a.diffID(i), Store: r.archives(), Log: r.tree.log.With("reference", a.reference()),
 	}}
 	whose := r.origin
 	if m := (imageManifest{a.Manifest, r}); m.mayHaveTable(&src.Source) {
