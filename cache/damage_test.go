@@ -45,9 +45,7 @@ func filled(t *testing.T) (dir string, sources []*source, document []byte) {
 	}
 	document = []byte(`{"schemaVersion":2}`)
 	mustHaveDocument(t, c, document)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	return dir, []*source{small, large, partial}, document
 }
 

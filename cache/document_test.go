@@ -54,9 +54,7 @@ func TestDocumentIsFetchedOnce(t *testing.T) {
 		if dir == "" {
 			continue
 		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		c = open(t, Options{Dir: dir})
 		if got, err := c.Document(t.Context(), "registry.example", d, noFetch); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("after a restart: %q, %v", got, err)

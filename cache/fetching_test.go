@@ -75,10 +75,7 @@ func TestFetchingAfterRestart(t *testing.T) {
 	if _, err := readPart(t, c, s.key(), s, size-4*ChunkSize, 4*ChunkSize); err != nil {
 		t.Fatal(err)
 	}
-	settled(c)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	asked, answer := make(chan struct{}), make(chan struct{})
 	s.hold = func(context.Context, int, int64) error {
 		close(asked)

@@ -78,9 +78,7 @@ func TestHere(t *testing.T) {
 		if other.Origin = "other.example"; here(t, c, other, 0, size) != 0 {
 			t.Error("what isn't verified is here for another origin")
 		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		c = open(t, o)
 	}
 	if !fill(t, c, s) {
@@ -91,9 +89,7 @@ func TestHere(t *testing.T) {
 		if other.Origin = "other.example"; here(t, c, other, 0, size) != size || here(t, c, s.key(), 1, 5) != 5 {
 			t.Error("what is whole isn't here")
 		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		c = open(t, o)
 	}
 }
@@ -118,9 +114,7 @@ func TestHereDamaged(t *testing.T) {
 		if !fill(t, c, s) {
 			t.Fatal("it isn't kept")
 		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		c = open(t, o)
 		if err := damage(c.disk.blob(s.key().Digest)); err != nil {
 			t.Fatal(err)
@@ -229,9 +223,7 @@ func TestRoom(t *testing.T) {
 	if got := c.Room(); got != 15<<20 {
 		t.Errorf("room for %d bytes of 16 MiB", got)
 	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	c = open(t, Options{Dir: dir, Size: 1 << 30})
 	if got := c.Room(); got < 28<<20 || got > 31<<20 {
 		t.Errorf("room for %d bytes on a disk of 32 MiB", got)

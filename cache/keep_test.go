@@ -66,9 +66,7 @@ func TestIndexSurvivesARestart(t *testing.T) {
 	c := open(t, Options{Dir: dir})
 	const name = "sha256:0123-1-"
 	c.PutIndex(name, []byte("index"))
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	c = open(t, Options{Dir: dir})
 	if data, ok := c.Index(name); !ok || string(data) != "index" {
 		t.Errorf("%q, %v", data, ok)
@@ -143,9 +141,6 @@ func TestUnpackedBlob(t *testing.T) {
 			t.Errorf("restart %d: unpacked %d times, want %d", restart, n, passes)
 		}
 		done()
-		settled(c)
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 	}
 }

@@ -206,9 +206,7 @@ func TestNothingWorksAfterClose(t *testing.T) {
 	if _, err := r.ReadAt(t.Context(), make([]byte, 10), 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	if _, err := r.ReadAt(t.Context(), make([]byte, 10), 5<<20); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("read: %v", err)
 	}
@@ -238,9 +236,7 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 			got <- err
 		}()
 		<-asked
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		if err := <-got; !errors.Is(err, os.ErrClosed) {
 			t.Errorf("verify %d: the reader got %v", verify, err)
 		}

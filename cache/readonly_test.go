@@ -20,9 +20,7 @@ func TestDirectoryThatIsReadOnly(t *testing.T) {
 	mustRead(t, c, small.key(), small, small.content)
 	mustRead(t, c, large.key(), large, large.content)
 	c.PutIndex("index", []byte("x"))
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	before := files(t, dir)
 	for running, log := range map[bool]*warnings{false: {}, true: {}} {
 		if running {
@@ -65,9 +63,7 @@ func TestDirectoryThatIsReadOnly(t *testing.T) {
 		if _, ok := c.CachedSize(s.key().Digest); !ok {
 			t.Errorf("running %v: nothing is kept when it can be", running)
 		}
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		if err := os.RemoveAll(c.disk.blob(s.key().Digest)); err != nil {
 			t.Fatal(err)
 		}

@@ -33,9 +33,7 @@ func TestRestartFetchesNothing(t *testing.T) {
 		dir := t.TempDir()
 		c := open(t, Options{Dir: dir})
 		mustRead(t, c, s.key(), s, s.content)
-		if err := c.Close(); err != nil {
-			t.Fatal(err)
-		}
+		shut(t, c)
 		c = open(t, Options{Dir: dir})
 		if n, ok := c.CachedSize(s.key().Digest); !ok || n != int64(size) {
 			t.Errorf("size %d: CachedSize is %d, %v", size, n, ok)
@@ -74,8 +72,8 @@ func TestPartialIsResumed(t *testing.T) {
 					t.Fatal(err)
 				}
 				dir = copied
-			} else if err := c.Close(); err != nil {
-				t.Fatal(err)
+			} else {
+				shut(t, c)
 			}
 			if _, ok := open(t, Options{Dir: t.TempDir()}).CachedSize(s.key().Digest); ok {
 				t.Error("a partial blob has a size")

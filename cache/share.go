@@ -21,9 +21,9 @@ func (r *run) turn() (last int, err error) {
 	patience := time.Now().Add(t.cache.options.Timeout)
 	for {
 		t.mu.Lock()
-		s, first, last := t.store, r.next, r.last
+		s, first, last, stream := t.store, r.next, r.last, r.stream
 		t.mu.Unlock()
-		if first > last || s == nil || r.stream {
+		if first > last || s == nil || stream {
 			return last, nil
 		}
 		if !s.writable || time.Now().After(patience) {

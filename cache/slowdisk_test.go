@@ -41,10 +41,7 @@ func TestInterruptedWhileTheDiskIsRead(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, Options{Dir: dir})
 	mustRead(t, c, s.key(), s, s.content)
-	settled(c)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	c = open(t, Options{Dir: dir})
 	r, _ := reader(t, c, s.key(), s)
 	if _, err := r.ReadAt(t.Context(), make([]byte, 10), 0); err != nil {

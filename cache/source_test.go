@@ -212,6 +212,16 @@ func open(t testing.TB, o Options) *Cache {
 	return c
 }
 
+// shut closes c once all that has come is on disk: what is on its way there when a
+// cache is closed may be lost.
+func shut(t testing.TB, c *Cache) {
+	t.Helper()
+	settled(c)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // reader opens a blob and a Reader on it, to be closed by the returned function.
 func reader(t testing.TB, c *Cache, k Key, f Fetcher) (*Reader, func()) {
 	t.Helper()

@@ -137,10 +137,7 @@ func TestReadErrorIsNoDamage(t *testing.T) {
 			dir := t.TempDir()
 			c := open(t, Options{Dir: dir, Memory: 1 << 20})
 			mustRead(t, c, s.key(), s, s.content)
-			settled(c)
-			if err := c.Close(); err != nil {
-				t.Fatal(err)
-			}
+			shut(t, c)
 			c = open(t, Options{Dir: dir, Memory: 1 << 20})
 			b, err := c.Blob(s.key(), s)
 			if err != nil {
@@ -216,9 +213,7 @@ func TestBlobInThePlaceOfAnother(t *testing.T) {
 	c := open(t, Options{Dir: dir})
 	mustRead(t, c, a.key(), a, a.content)
 	mustRead(t, c, b.key(), b, b.content)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	pa, pb := c.disk.blob(a.key().Digest), c.disk.blob(b.key().Digest)
 	if err := errors.Join(os.Rename(pa, pa+"x"), os.Rename(pb, pa), os.Rename(pa+"x", pb)); err != nil {
 		t.Fatal(err)

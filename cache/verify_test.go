@@ -211,9 +211,7 @@ func TestWrongPartialIsFoundOutAfterARestart(t *testing.T) {
 	if _, err := readPart(t, c, k, bad, 0, 1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	c = open(t, Options{Dir: dir})
 	good := newSource(content)
 	if _, err := readAll(t, c, k, good, 1<<20); !errors.Is(err, ErrDigest) {
@@ -236,9 +234,7 @@ func TestStreamReplacesWhatAnEarlierProcessLeft(t *testing.T) {
 		t.Fatal("no wrong chunk")
 	}
 	left.close()
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	s := newSource(content)
 	s.ignores = true
 	c = open(t, Options{Dir: dir})
@@ -246,9 +242,7 @@ func TestStreamReplacesWhatAnEarlierProcessLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRead(t, c, k, s, content)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	c = open(t, Options{Dir: dir})
 	if _, ok := c.CachedSize(k.Digest); !ok {
 		t.Fatal("the blob isn't complete")
@@ -297,9 +291,7 @@ func TestLostChunkOfACompleteBlob(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, Options{Dir: dir})
 	mustRead(t, c, k, newSource(content), content)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	damage := func(c *Cache) { flipByte(t, filepath.Join(c.disk.blob(k.Digest), dataName), 3*ChunkSize+50) }
 
 	c = open(t, Options{Dir: dir})
@@ -311,9 +303,7 @@ func TestLostChunkOfACompleteBlob(t *testing.T) {
 	}
 	good := newSource(content)
 	mustRead(t, c, k, good, content)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 
 	c = open(t, Options{Dir: dir})
 	damage(c)
@@ -361,9 +351,7 @@ func TestVerifiedContentStaysVerified(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, Options{Dir: dir})
 	mustRead(t, c, k, newSource(content), content)
-	if err := c.Close(); err != nil {
-		t.Fatal(err)
-	}
+	shut(t, c)
 	c = open(t, Options{Dir: dir})
 	flipByte(t, filepath.Join(c.disk.blob(k.Digest), dataName), 3*ChunkSize+50)
 	bad := newSource(bytes.Clone(content))
