@@ -22,7 +22,7 @@ import (
 type systemdRunner struct {
 	program     string // at the same path on the node
 	environment []string
-	words       string                                        // a directory for what processes say when they are started
+	words       string                                       // a directory for what processes say when they are started
 	dial        func(context.Context) (*systemd.Conn, error) // one for each call: a bus may be started anew
 }
 
