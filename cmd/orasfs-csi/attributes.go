@@ -209,5 +209,12 @@ func allowedOptions(options []string) ([]string, error) {
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all), nil
+	all = slices.Compact(all)
+	for i := 1; i < len(all); i++ {
+		name, _, valued := strings.Cut(all[i], "=")
+		if valued && strings.HasPrefix(all[i-1], name+"=") {
+			return nil, fmt.Errorf("mount options %s and %s: which is it to be (a pod's fsGroup is its gid)", all[i-1], all[i])
+		}
+	}
+	return all, nil
 }

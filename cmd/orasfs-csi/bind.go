@@ -8,6 +8,7 @@ import (
 	"fmt"
 	iofs "io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -46,6 +47,10 @@ func statMount(dir string) (st unix.Statfs_t, err error) {
 
 // mountsAt are the mounts at a path, each covering those before it.
 func mountsAt(path string) ([]*mountinfo.Info, error) {
+	// The table has no links; where the path leads to may itself not answer.
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(parent, filepath.Base(path))
+	}
 	all, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != path, false })
 	if err != nil {
 		return nil, fmt.Errorf("the table of mounts: %w", err)
@@ -53,14 +58,27 @@ func mountsAt(path string) ([]*mountinfo.Info, error) {
 	return all, nil
 }
 
-// isServed says whether a mount of orasfs is at a path, and answers.
+// isServed says whether a mount of orasfs is at a path that a process serves. One that
+// doesn't answer is an error: it may be busy, and others may be reading.
 func isServed(path string) (bool, error) {
-	all, err := mountsAt(path)
-	if err != nil || len(all) == 0 || all[len(all)-1].FSType != fsType {
+	mounted, err := isShown(path)
+	if err != nil || !mounted {
 		return false, err
 	}
 	_, err = statMount(path)
-	return err == nil, nil
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, unix.ENOTCONN):
+		return false, nil
+	}
+	return false, fmt.Errorf("mount %s: %w", path, err)
+}
+
+// isShown says whether a mount of orasfs is at a path, be it served or not.
+func isShown(path string) (bool, error) {
+	all, err := mountsAt(path)
+	return len(all) > 0 && all[len(all)-1].FSType == fsType, err
 }
 
 // bind shows a directory of a mount at a target, which it makes. What the mount has of

@@ -108,7 +108,7 @@ func (d *driver) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, id := range left {
-		if d.volumes.uses(id) {
+		if d.volumes.uses(id, "") {
 			continue
 		}
 		if err := d.sources.remove(ctx, id); err != nil {

@@ -84,23 +84,29 @@ func readOnly(req *csi.NodePublishVolumeRequest) (options []string, err error) {
 	return options, nil
 }
 
-// publish has a volume served and shown at its target, or finds that it is. If it fails
-// nothing is left of it, unless it is still being fetched ahead when ctx ends: then
-// the next call goes on from there. The lock of the target is held.
+// publish has a volume served and shown at its target, or finds that it is. If that fails
+// nothing is left of it, but for two cases: what a pod has already stays as it is, and
+// what is still being fetched ahead when ctx ends goes on, for the next call to wait for.
+// The lock of the target is held.
 func (d *driver) publish(ctx context.Context, v volume, config []byte) error {
-	if err := d.serve(ctx, v, config); err != nil {
-		return errors.Join(err, d.unpublish(context.WithoutCancel(ctx), v))
-	}
-	if err := d.warm(ctx, v); err != nil {
-		if ctx.Err() == nil {
-			err = errors.Join(fmt.Errorf("fetch %s ahead: %w", v.Wants.Share.Reference, err), d.unpublish(context.WithoutCancel(ctx), v))
-		}
+	shown, err := isShown(v.Target)
+	if err != nil {
 		return err
 	}
-	if err := d.show(ctx, v); err != nil {
-		return errors.Join(err, d.unpublish(context.WithoutCancel(ctx), v))
+	err = d.serve(ctx, v, config)
+	if err == nil {
+		err = d.warm(ctx, v)
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
 	}
-	return nil
+	if err == nil {
+		err = d.show(ctx, v)
+	}
+	if err == nil || shown {
+		return err
+	}
+	return errors.Join(err, d.unpublish(context.WithoutCancel(ctx), v))
 }
 
 // serve has a process serve what a volume shows.
@@ -136,7 +142,10 @@ func (d *driver) warm(ctx context.Context, v volume) error {
 	if v.Wants.Warm == warmBackground {
 		return nil
 	}
-	return one.wait(ctx)
+	if err := one.wait(ctx); err != nil {
+		return fmt.Errorf("fetch %s ahead: %w", v.Wants.Share.Reference, err)
+	}
+	return nil
 }
 
 // warmed notes for all volumes that want the same that it is here.

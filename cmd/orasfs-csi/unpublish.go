@@ -40,9 +40,12 @@ func (d *driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublish
 	return &csi.NodeUnpublishVolumeResponse{}, nil
 }
 
-// unpublish takes a volume away, and what served it unless others need that. The lock of
-// the target is held.
+// unpublish takes a volume away, and what served it unless others need that. What fails
+// is tried again by the next call: the volume is forgotten last. The lock of the target is
+// held.
 func (d *driver) unpublish(ctx context.Context, v volume) error {
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
 	if err := removeTarget(v.Target); err != nil {
 		return err
 	}
@@ -51,14 +54,13 @@ func (d *driver) unpublish(ctx context.Context, v volume) error {
 		return err
 	}
 	defer release()
-	if err := d.volumes.forget(v.Target); err != nil {
-		return err
+	if !d.volumes.uses(v.Source, v.Target) {
+		d.warmings.end(v.Source)
+		if err := d.sources.remove(ctx, v.Source); err != nil {
+			return err
+		}
 	}
-	if d.volumes.uses(v.Source) {
-		return nil
-	}
-	d.warmings.end(v.Source)
-	return d.sources.remove(ctx, v.Source)
+	return d.volumes.forget(v.Target)
 }
 
 // checkNames finds what is missing in a request.

@@ -159,12 +159,12 @@ func (all *volumes) list() []volume {
 	return list
 }
 
-// uses says whether a volume is served by a source.
-func (all *volumes) uses(source string) bool {
+// uses says whether a source serves a volume other than the one at a target.
+func (all *volumes) uses(source, besides string) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	for _, v := range all.of {
-		if v.Source == source {
+	for target, v := range all.of {
+		if v.Source == source && target != besides {
 			return true
 		}
 	}
