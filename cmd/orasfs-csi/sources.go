@@ -125,6 +125,9 @@ func (s *sources) contentArgs(id string, of share) []string {
 	switch {
 	case s.secrets.has(id):
 		args = append(args, "--registry-config="+s.secrets.path(id))
+	case of.PlainHTTP == "true":
+		// A pod's author doesn't get to send the node's credentials where all can read them.
+		args = append(args, "--registry-config="+s.secrets.none())
 	case f.registryConfig != "":
 		args = append(args, "--registry-config="+f.registryConfig)
 	}
