@@ -304,6 +304,14 @@ func settled(c *Cache) {
 	}
 }
 
+// counted waits until the cache has looked through its directory: what is written
+// meanwhile may be counted twice, or not at all.
+func counted(c *Cache) {
+	for !c.disk.usage.known() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // quiet says that only those use a blob who have it open, and that the disk has let go
 // of the others.
 func (c *Cache) quiet() bool {
