@@ -30,8 +30,12 @@ type secrets struct {
 // dockerConfigKey is the key that a secret of type kubernetes.io/dockerconfigjson has.
 const dockerConfigKey = ".dockerconfigjson"
 
-// saltFile has what the ids of sources are made with.
-const saltFile = "salt"
+// What the directory has beside a file for each source: what the ids of sources are made
+// with, and a Docker config without credentials.
+const (
+	saltFile = "salt"
+	noneFile = "none"
+)
 
 // openSecrets mounts a ramfs at a directory, unless an earlier driver has.
 func openSecrets(dir string) (*secrets, error) {
@@ -48,6 +52,9 @@ func openSecrets(dir string) (*secrets, error) {
 		}
 	}
 	s := &secrets{dir: dir}
+	if err := s.write(s.none(), []byte(`{"auths":{}}`)); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(dir, saltFile)
 	s.salt, err = os.ReadFile(path) //nolint:gosec // our own
 	if err == nil && len(s.salt) == sha256.Size {
@@ -76,6 +83,9 @@ func (s *secrets) write(path string, content []byte) error {
 
 // path is the file with a source's credentials.
 func (s *secrets) path(source string) string { return filepath.Join(s.dir, source+".json") }
+
+// none is the file that has no credentials.
+func (s *secrets) none() string { return filepath.Join(s.dir, noneFile) }
 
 // set gives a source its credentials. The file is left alone where it has them already.
 func (s *secrets) set(source string, config []byte) error {

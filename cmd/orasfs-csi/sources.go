@@ -58,9 +58,7 @@ func (s *sources) ensure(ctx context.Context, id string, of share) error {
 		return err
 	}
 	if err := s.runner.start(ctx, unit(id), s.mountArgs(id, of)); err != nil {
-		cleaning, done := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
-		defer done()
-		return errors.Join(err, s.end(cleaning, id))
+		return errors.Join(err, s.end(context.WithoutCancel(ctx), id))
 	}
 	s.log.Info("serving", "source", id, "reference", of.Reference)
 	return nil
@@ -72,11 +70,12 @@ const stopPatience = time.Minute
 // end ends the process of a source, and leaves nothing of its mount. Its credentials
 // stay. The lock of id is held.
 func (s *sources) end(ctx context.Context, id string) error {
-	dir := s.mountpoint(id)
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
 	if err := s.runner.stop(ctx, unit(id)); err != nil {
 		return fmt.Errorf("end what serves source %s: %w", id, err)
 	}
-	return removeMount(dir)
+	return removeMount(s.mountpoint(id))
 }
 
 // remove ends a source that no volume uses any more. The lock of id is held.
@@ -126,6 +125,9 @@ func (s *sources) contentArgs(id string, of share) []string {
 	switch {
 	case s.secrets.has(id):
 		args = append(args, "--registry-config="+s.secrets.path(id))
+	case of.PlainHTTP == "true":
+		// A pod's author doesn't get to send the node's credentials where all can read them.
+		args = append(args, "--registry-config="+s.secrets.none())
 	case f.registryConfig != "":
 		args = append(args, "--registry-config="+f.registryConfig)
 	}

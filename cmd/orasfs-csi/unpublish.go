@@ -43,6 +43,8 @@ func (d *driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublish
 // unpublish takes a volume away, and what served it unless others need that. If it fails
 // the volume is still noted, for the next call. The lock of the target is held.
 func (d *driver) unpublish(ctx context.Context, v volume) error {
+	ctx, cancel := context.WithTimeout(ctx, stopPatience)
+	defer cancel()
 	if err := unmountAll(v.Target); err != nil {
 		return err
 	}
