@@ -30,8 +30,8 @@ type question struct {
 
 var asked = questions{of: make(map[int]*question)}
 
-// statMount asks a mount what it holds. It is errSilent where ctx ends before the mount
-// answers.
+// statMount asks a mount what it holds. It is ENOTCONN where the process that served it
+// has ended, and errSilent where ctx ends before the mount answers.
 func statMount(ctx context.Context, m *mountinfo.Info) (unix.Statfs_t, error) {
 	q := asked.ask(m)
 	select {
@@ -52,6 +52,9 @@ func (all *questions) ask(m *mountinfo.Info) *question {
 	all.of[m.ID] = q
 	go func() { // for as long as the mount hangs: nothing interrupts it
 		q.err = unix.Statfs(m.Mountpoint, &q.st)
+		if errors.Is(q.err, unix.ECONNABORTED) { // as ENOTCONN, said to who asked just before
+			q.err = unix.ENOTCONN
+		}
 		all.mu.Lock()
 		delete(all.of, m.ID)
 		all.mu.Unlock()

@@ -12,8 +12,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
 // condition is a volume's condition as CSI 1.12, and kubelet up to 1.36, reads it of the
@@ -157,23 +155,23 @@ func TestServingProcessIsKilled(t *testing.T) {
 func TestPublishedAgainInVain(t *testing.T) {
 	t.Parallel()
 	fake, host := serve(t)
-	push(fake, "org/model", "v1", "weights", "one")
+	artifact := push(fake, "org/model", "v1", "weights", "one")
 	n := newNode(t)
-	a := n.pod("a", map[string]string{"reference": host + "/org/model:v1"})
+	a := n.pod("a", map[string]string{"reference": host + "/org/model:v1", "mountOptions": "tag-ttl=0s"})
 	a.mustPublish()
 	a.mustHold("weights", "one")
-	mend := fake.Inject(fakeregistry.Fault{Status: 404})
+	fake.Untag("org/model", "v1")
 	a.mustPublish()
 	a.mustHold("weights", "one")
 	n.kill()
 	if err := a.publish(); err == nil {
-		t.Error("published without a registry")
+		t.Error("published without its tag")
 	}
 	a.mustBeIll("ServingProcessEnded", "has ended")
 	if _, err := os.ReadDir(a.target); err == nil {
 		t.Error("the volume of a running pod was replaced by an empty directory")
 	}
-	mend()
+	fake.Tag("org/model", artifact.Digest, "v1")
 	a.mustPublish()
 	a.mustHold("weights", "one")
 	a.mustBeWell()
