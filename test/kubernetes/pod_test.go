@@ -93,11 +93,6 @@ func (p pod) says(t *testing.T, what string) {
 	})
 }
 
-func (p pod) uid(t *testing.T) string {
-	t.Helper()
-	return see(t, "get", "pod", p.name, "--output", "jsonpath={.metadata.uid}")
-}
-
 // delete deletes the pod, and returns when the API server has forgotten it: kubelet has
 // unmounted its volumes by then.
 func (p pod) delete(t *testing.T) {
