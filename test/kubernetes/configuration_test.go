@@ -53,6 +53,8 @@ resolvConf: ""
 volumePluginDir: %[1]s/volume-plugins
 `
 
+// Without CAP_SYS_RESOURCE, which root may lack in a container, nobody may ask to be
+// spared when memory runs out.
 const containerdConfig = `version = 2
 root = "%[1]s/containerd"
 state = "%[1]s/containers"
@@ -61,6 +63,7 @@ state = "%[1]s/containers"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "` + imageName + `"
   netns_mounts_under_state_dir = true
+  restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "%[2]s"
     conf_dir = "%[1]s/networks"

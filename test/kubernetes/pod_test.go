@@ -21,6 +21,7 @@ metadata: {name: %[1]s, labels: {app: %[1]s}}
 spec:
   nodeName: ` + nodeName + `
   restartPolicy: Never
+  dnsPolicy: Default
   terminationGracePeriodSeconds: 2
   automountServiceAccountToken: false
   tolerations: [{operator: Exists}]
