@@ -80,6 +80,9 @@ func (r *mountRequest) startDaemon(ctx context.Context, stderr io.Writer) error 
 	if err != nil {
 		return fmt.Errorf("log %s: %w", path, cause(err))
 	}
+	if err := removeOldLogs(r.cache.Dir); err != nil && r.verbose {
+		tell(stderr, fmt.Sprintf("old logs stay: %v", err))
+	}
 	reports, report, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("start the daemon: %w", err)

@@ -1,0 +1,187 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// NodePublishVolume implements csi.NodeServer. It is called again and again for as long
+// as a pod runs, with the credentials that hold then.
+func (d *driver) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+	v, config, err := d.asked(req)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	release, err := d.targets.take(ctx, v.Target)
+	if err != nil {
+		return nil, asStatus(fmt.Errorf("another call is busy with %s: %w", v.Target, err))
+	}
+	defer release()
+	if old, ok := d.volumes.at(v.Target); ok {
+		if old.ID != v.ID || !reflect.DeepEqual(old.Wants, v.Wants) {
+			return nil, status.Errorf(codes.AlreadyExists, "%s is published at %s already, of %s, with other attributes", old.ID, old.Target, old.Wants.Share.Reference)
+		}
+		v.Source, v.Warmed = old.Source, old.Warmed
+	}
+	if err := d.publish(ctx, v, config); err != nil {
+		return nil, asStatus(err)
+	}
+	return &csi.NodePublishVolumeResponse{}, nil
+}
+
+// asked is the volume that a request is for, and the credentials that it brings.
+func (d *driver) asked(req *csi.NodePublishVolumeRequest) (v volume, config []byte, err error) {
+	if err := checkNames(req.GetVolumeId(), req.GetTargetPath()); err != nil {
+		return v, nil, err
+	}
+	options, err := readOnly(req)
+	if err != nil {
+		return v, nil, err
+	}
+	given := req.GetVolumeContext()
+	if v.Wants, err = parseWants(given, req.GetVolumeId(), options); err != nil {
+		return v, nil, err
+	}
+	if config, err = registryConfig(req.GetSecrets()); err != nil {
+		return v, nil, err
+	}
+	if config != nil {
+		v.Wants.Share.Namespace = given[podNamespace]
+	}
+	v.ID, v.Target = req.GetVolumeId(), filepath.Clean(req.GetTargetPath())
+	v.Source, err = d.secrets.source(v.Wants.Share, config)
+	return v, config, err
+}
+
+// readOnly finds how a volume is to be used that can't be, and returns the mount options
+// that it is to have.
+func readOnly(req *csi.NodePublishVolumeRequest) (options []string, err error) {
+	capability := req.GetVolumeCapability()
+	mount := capability.GetMount()
+	if mount == nil {
+		return nil, errors.New("a volume is a directory: the volume capability has to be a mount")
+	}
+	switch mode := capability.GetAccessMode().GetMode(); mode {
+	case csi.VolumeCapability_AccessMode_SINGLE_NODE_READER_ONLY, csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY:
+	default:
+		if !req.GetReadonly() {
+			return nil, fmt.Errorf("what is in a registry can only be read: set readOnly: true for the volume (its access mode is %s)", mode)
+		}
+	}
+	options = mount.GetMountFlags()
+	if group := mount.GetVolumeMountGroup(); group != "" {
+		options = append(options[:len(options):len(options)], "gid="+group)
+	}
+	return options, nil
+}
+
+// publish has a volume served and shown at its target, or finds that it is. If that fails
+// nothing is left of it, but for two cases: what a pod has already stays as it is, and
+// what is still being fetched ahead when ctx ends goes on, for the next call to wait for.
+// The lock of the target is held.
+func (d *driver) publish(ctx context.Context, v volume, config []byte) error {
+	shown, err := isShown(v.Target)
+	if err != nil {
+		return err
+	}
+	err = d.serve(ctx, v, config)
+	if err == nil {
+		err = d.warm(ctx, v)
+		if err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	if err == nil {
+		err = d.show(ctx, v)
+	}
+	if err == nil || shown {
+		return err
+	}
+	return errors.Join(err, d.unpublish(context.WithoutCancel(ctx), v))
+}
+
+// serve has a process serve what a volume shows.
+func (d *driver) serve(ctx context.Context, v volume, config []byte) error {
+	release, err := d.sources.locks.take(ctx, v.Source)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if old, ok := d.volumes.at(v.Target); !ok || old.Source != v.Source {
+		if err := d.volumes.note(v); err != nil {
+			return err
+		}
+	}
+	if config != nil {
+		if err := d.secrets.set(v.Source, config); err != nil {
+			return err
+		}
+	}
+	if err := d.sources.ensure(ctx, v.Source, v.Wants.Share); err != nil {
+		return fmt.Errorf("mount %s: %w", v.Wants.Share.Reference, err)
+	}
+	return nil
+}
+
+// warm has what a volume asks for fetched ahead, and waits for it where it has to be
+// here before its pod starts.
+func (d *driver) warm(ctx context.Context, v volume) error {
+	if v.Wants.Warm == warmNone || v.Warmed {
+		return nil
+	}
+	one := d.warmings.start(v.Source, d.sources.warmArgs(v.Source, v.Wants), func() error { return d.warmed(v) })
+	if v.Wants.Warm == warmBackground {
+		return nil
+	}
+	if err := one.wait(ctx); err != nil {
+		return fmt.Errorf("fetch %s ahead: %w", v.Wants.Share.Reference, err)
+	}
+	return nil
+}
+
+// warmed notes for all volumes that want the same that it is here.
+func (d *driver) warmed(v volume) error {
+	for _, other := range d.volumes.list() {
+		if other.Source != v.Source || !reflect.DeepEqual(other.Wants, v.Wants) {
+			continue
+		}
+		if err := d.volumes.warmed(other.Target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// show binds what serves a volume to its target, unless it is there.
+func (d *driver) show(ctx context.Context, v volume) error {
+	served, err := isServed(v.Target)
+	if served || err != nil {
+		return err
+	}
+	// What is there is that of a process which has ended.
+	if err := unmountAll(v.Target); err != nil {
+		return err
+	}
+	return bind(ctx, d.sources.mountpoint(v.Source), v.Wants.SubPath, v.Target)
+}
+
+// asStatus is an error as CSI has them. One that nobody knows the end of is told from
+// one that has left nothing behind.
+func asStatus(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.Error(codes.DeadlineExceeded, err.Error())
+	case errors.Is(err, context.Canceled):
+		return status.Error(codes.Canceled, err.Error())
+	}
+	return status.Error(codes.Internal, err.Error())
+}

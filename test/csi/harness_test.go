@@ -1,0 +1,385 @@
+//go:build linux
+
+package csi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"github.com/moby/sys/mountinfo"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// patience is how long anything may take. It bounds a hang, it measures nothing.
+const patience = 2 * time.Minute
+
+// A node is a machine with a driver: what the driver keeps there, and where kubelet has
+// the volumes of pods.
+type node struct {
+	t     testing.TB
+	dir   string
+	flags []string
+
+	process *exec.Cmd
+	log     *logBuffer
+	conn    *grpc.ClientConn
+	csi.NodeClient
+}
+
+// newNode starts a driver. When the test is over nothing may be left of its volumes.
+func newNode(t testing.TB, flags ...string) *node {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "node-") // a socket's path has to be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{t: t, dir: dir, flags: flags, log: new(logBuffer)}
+	for _, d := range []string{n.pods(), n.path("no-mirrors")} {
+		if err := os.Mkdir(d, 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(n.remove)
+	n.start()
+	return n
+}
+
+func (n *node) path(name string) string { return filepath.Join(n.dir, name) }
+func (n *node) pods() string            { return n.path("pods") }
+func (n *node) state() string           { return n.path("state") }
+
+// start starts the driver, and returns once it answers.
+func (n *node) start() {
+	n.t.Helper()
+	args := []string{"--endpoint=unix://" + n.path("csi.sock"), "--node-id=node", "--runner=child", "--state-dir=" + n.state(),
+		"--cache-dir=" + n.path("cache"), "--hosts-dir=" + n.path("no-mirrors"), "--registry-config=" + n.path("no-credentials"), "--timeout=5s", "-v"}
+	if _, err := os.Stat(n.path("no-credentials")); err != nil {
+		n.write("no-credentials", "{}")
+	}
+	n.process = exec.Command(driver, append(args, n.flags...)...) //nolint:gosec,noctx // ours
+	n.process.Env = append(os.Environ(), "HOME="+n.dir)
+	n.process.Stderr = n.log
+	if err := n.process.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.conn, n.NodeClient = conn, csi.NewNodeClient(conn)
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	if _, err := csi.NewIdentityClient(conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true)); err != nil {
+		n.t.Fatalf("the driver doesn't answer: %v\n%s", err, n.log)
+	}
+}
+
+// write writes a file of the node.
+func (n *node) write(name, content string) string {
+	n.t.Helper()
+	path := n.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+	return path
+}
+
+// stop ends the driver: in order, or by a signal that it can't see.
+func (n *node) stop(signal unix.Signal) {
+	n.t.Helper()
+	if n.process == nil {
+		return
+	}
+	if err := n.process.Process.Signal(signal); err != nil {
+		n.t.Error(err)
+	}
+	err := n.process.Wait()
+	if signal == unix.SIGTERM && err != nil {
+		n.t.Errorf("the driver ended with %v:\n%s", err, n.log)
+	}
+	if err := n.conn.Close(); err != nil {
+		n.t.Error(err)
+	}
+	n.process = nil
+}
+
+// remove ends the driver, looks for what it has left although nothing is published any
+// more, and cleans up.
+func (n *node) remove() {
+	if n.t.Failed() {
+		n.t.Logf("the driver's log:\n%s", n.log)
+	}
+	n.clean()
+	n.stop(unix.SIGTERM)
+	for _, m := range n.mounts() { // a failed test's, or the driver's own
+		n.t.Errorf("%s is still mounted: %s", m.Mountpoint, m.Source)
+		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
+			n.t.Error(err)
+		}
+	}
+	for _, pid := range n.processes() {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			n.t.Error(err)
+		}
+	}
+	if err := os.RemoveAll(n.dir); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// clean unpublishes what a test has left published, and fails it where something is
+// left that nobody uses.
+func (n *node) clean() {
+	n.t.Helper()
+	if n.process == nil {
+		n.start()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(n.t.Context()), patience)
+	defer cancel()
+	for _, v := range n.left("volumes") {
+		text, err := os.ReadFile(filepath.Join(n.state(), "volumes", v))
+		if err != nil {
+			n.t.Error(err)
+			continue
+		}
+		id, target := noted(n.t, text)
+		if _, err := n.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: id, TargetPath: target}); err != nil {
+			n.t.Errorf("unpublish %s: %v", id, err)
+		}
+	}
+	n.mustBeEmpty()
+}
+
+// mustBeEmpty fails a test where something is left of a volume.
+func (n *node) mustBeEmpty() {
+	n.t.Helper()
+	for _, m := range n.mounts() {
+		if m.FSType == "fuse.orasfs" {
+			n.t.Errorf("%s is still mounted: %s", m.Mountpoint, m.Source)
+		}
+	}
+	if pids := n.processes(); len(pids) > 0 {
+		n.t.Errorf("processes are left: %v", pids)
+	}
+	for _, dir := range []string{"volumes", "mounts"} {
+		if left := n.left(dir); len(left) > 0 {
+			n.t.Errorf("left in %s: %v", dir, left)
+		}
+	}
+	for _, name := range n.left("secrets") {
+		if name != "salt" && name != "none" {
+			n.t.Errorf("left in secrets: %s", name)
+		}
+	}
+}
+
+// left are the names in a directory of the driver's state.
+func (n *node) left(dir string) (names []string) {
+	n.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(n.state(), dir))
+	if err != nil && !os.IsNotExist(err) {
+		n.t.Error(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// mounts are those on the node, what covers others first.
+func (n *node) mounts() []*mountinfo.Info {
+	n.t.Helper()
+	all, err := mountinfo.GetMounts(mountinfo.PrefixFilter(n.dir))
+	if err != nil {
+		n.t.Error(err)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// processes are those that serve volumes of the node.
+func (n *node) processes() (pids []int) {
+	n.t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, path := range paths {
+		environment, err := os.ReadFile(path) //nolint:gosec // of a process, which may be gone
+		if err != nil || !bytes.Contains(environment, []byte("XDG_RUNTIME_DIR="+n.state())) {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscanf(path, "/proc/%d/environ", &pid); err != nil {
+			n.t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// A logBuffer is what a process logs.
+type logBuffer struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// A pod is what kubelet knows of one volume of one pod.
+type pod struct {
+	node       *node
+	id, target string
+	attributes map[string]string
+	secrets    map[string]string
+	group      string
+}
+
+// pod is one with an inline volume that has attributes.
+func (n *node) pod(name string, attributes map[string]string) *pod {
+	n.t.Helper()
+	dir := filepath.Join(n.pods(), name)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		n.t.Fatal(err)
+	}
+	all := map[string]string{
+		"csi.storage.k8s.io/ephemeral": "true", "csi.storage.k8s.io/pod.name": name,
+		"csi.storage.k8s.io/pod.namespace": "default", "csi.storage.k8s.io/pod.uid": name, "csi.storage.k8s.io/serviceAccount.name": "default",
+	}
+	for k, v := range attributes {
+		all[k] = v
+	}
+	return &pod{node: n, id: "csi-" + name, target: filepath.Join(dir, "mount"), attributes: all}
+}
+
+// request is how kubelet publishes the volume.
+func (p *pod) request() *csi.NodePublishVolumeRequest {
+	return &csi.NodePublishVolumeRequest{
+		VolumeId: p.id, TargetPath: p.target, Readonly: true, VolumeContext: p.attributes, Secrets: p.secrets,
+		VolumeCapability: &csi.VolumeCapability{
+			AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{VolumeMountGroup: p.group}},
+			AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER},
+		},
+	}
+}
+
+func (p *pod) publish() error {
+	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
+	defer cancel()
+	_, err := p.node.NodePublishVolume(ctx, p.request())
+	return err
+}
+
+func (p *pod) unpublish() error {
+	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
+	defer cancel()
+	_, err := p.node.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: p.id, TargetPath: p.target})
+	return err
+}
+
+func (p *pod) mustPublish() {
+	p.node.t.Helper()
+	if err := p.publish(); err != nil {
+		p.node.t.Fatalf("publish %s: %v", p.id, err)
+	}
+}
+
+func (p *pod) mustUnpublish() {
+	p.node.t.Helper()
+	if err := p.unpublish(); err != nil {
+		p.node.t.Fatalf("unpublish %s: %v", p.id, err)
+	}
+	if _, err := os.Lstat(p.target); !os.IsNotExist(err) {
+		p.node.t.Fatalf("%s is still there: %v", p.target, err)
+	}
+}
+
+// run runs a command in the volume and returns what it prints.
+func (p *pod) run(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // cat, ls and the like
+	cmd.Dir = p.target
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.WaitDelay = time.Second
+	output, err := cmd.CombinedOutput()
+	return string(output), err
+}
+
+// mustHold fails a test unless a file of the volume has a content.
+func (p *pod) mustHold(file, content string) {
+	p.node.t.Helper()
+	got, err := p.run("cat", file)
+	if err != nil || got != content {
+		p.node.t.Fatalf("%s of %s: %.200q, %v; want %.200q", file, p.id, got, err, content)
+	}
+}
+
+// serve is a fake registry, and its HOST:PORT.
+func serve(t testing.TB) (fake *fakeregistry.Registry, host string) {
+	t.Helper()
+	fake = fakeregistry.New()
+	server := httptest.NewServer(fake)
+	t.Cleanup(server.Close)
+	return fake, server.Listener.Addr().String()
+}
+
+// mustSay fails a test unless an error has some words.
+func mustSay(t testing.TB, err error, words ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error; it should say %q", words)
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("%v: it doesn't say %q", err, w)
+		}
+	}
+}
+
+// push pushes an artifact with one file.
+func push(fake *fakeregistry.Registry, repo, tag, file, content string) ocispec.Descriptor {
+	layer := fake.AddBlob(repo, []byte(content))
+	layer.Annotations = map[string]string{ocispec.AnnotationTitle: file}
+	return fake.AddArtifact(repo, tag, "application/vnd.example.model", nil, layer)
+}
+
+// noted are the volume and the target of a driver's note.
+func noted(t testing.TB, text []byte) (id, target string) {
+	t.Helper()
+	var note struct{ ID, Target string }
+	if err := json.Unmarshal(text, &note); err != nil {
+		t.Fatal(err)
+	}
+	return note.ID, note.Target
+}

@@ -1,0 +1,58 @@
+//go:build linux
+
+// Package csi tests orasfs-csi as kubelet has it: the driver that is built, called over
+// its socket, and the volumes that it leaves in the kernel, read by other processes than
+// those that serve them.
+//
+// harness_test.go is what the tests are made with: nodes, volumes and what is left of
+// them. Every other file holds tests, by what they are about.
+package csi
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// The programs under test, beside each other.
+var orasfs, driver string
+
+func TestMain(m *testing.M) { os.Exit(runAll(m)) }
+
+func runAll(m *testing.M) int {
+	if reason := missing(); reason != "" {
+		if os.Getenv("CI") == "true" {
+			fmt.Fprintln(os.Stderr, "the tests of the CSI driver can't run:", reason)
+			return 1
+		}
+		fmt.Println("skipped, all tests of the CSI driver:", reason)
+		return 0
+	}
+	dir, err := os.MkdirTemp("", "orasfs-csi-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	orasfs, driver = filepath.Join(dir, "orasfs"), filepath.Join(dir, "orasfs-csi")
+	for program, build := range map[string][]string{orasfs: {"-o", orasfs, "../../cmd/orasfs"}, driver: {"-race", "-o", driver, "../../cmd/orasfs-csi"}} {
+		if output, err := exec.Command("go", append([]string{"build"}, build...)...).CombinedOutput(); err != nil { //nolint:gosec,noctx // ours
+			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", program, err, output)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// missing is why there can be no tests here, "" if there can.
+func missing() string {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return "there is no /dev/fuse (Linux with the fuse module has it)"
+	}
+	if os.Geteuid() != 0 {
+		return "only root can mount for others"
+	}
+	return ""
+}
