@@ -25,10 +25,13 @@ import (
 type childRunner struct {
 	program     string
 	environment []string
+	stateDir    string // absolute
 }
 
-// unitVariable has a process's name in its environment, and so in those that it
-// starts: it can be found by that, whoever started it.
+// unitVariable has a process's name in its environment, below the driver's state
+// directory, and so in those that it starts: it can be found by that, whoever started
+// it. Another driver on this machine has another directory, and its processes are none
+// of this one's.
 const unitVariable = "CSI_UNIT"
 
 const (
@@ -40,9 +43,12 @@ const (
 	maxWords = 4 << 10
 )
 
+// path is what a process has in unitVariable that has a name.
+func (r *childRunner) path(name string) string { return filepath.Join(r.stateDir, name) }
+
 func (r *childRunner) start(ctx context.Context, name string, args []string) error {
 	cmd := exec.CommandContext(ctx, r.program, args...) //nolint:gosec // orasfs; what a volume asks for comes after a flag's = or after --
-	cmd.Env = append(slices.Clone(r.environment), unitVariable+"="+name)
+	cmd.Env = append(slices.Clone(r.environment), unitVariable+"="+r.path(name))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endPatience
@@ -88,8 +94,9 @@ func (r *childRunner) stop(ctx context.Context, name string) error {
 
 func (r *childRunner) running(context.Context) ([]string, error) {
 	var names []string
-	err := eachProcess(func(_ int, name string) error {
-		if strings.HasPrefix(name, unitPrefix) && !slices.Contains(names, name) {
+	err := eachProcess(func(_ int, path string) error {
+		name := filepath.Base(path)
+		if path == r.path(name) && strings.HasPrefix(name, unitPrefix) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 		return nil
@@ -99,8 +106,8 @@ func (r *childRunner) running(context.Context) ([]string, error) {
 
 // find opens the processes of a name.
 func (r *childRunner) find(name string) (found []process, err error) {
-	err = eachProcess(func(pid int, its string) error {
-		if its != name {
+	err = eachProcess(func(pid int, path string) error {
+		if path != r.path(name) {
 			return nil
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
@@ -112,7 +119,7 @@ func (r *childRunner) find(name string) (found []process, err error) {
 		}
 		p := process{os.NewFile(uintptr(fd), "process "+strconv.Itoa(pid))}
 		// The number may be another's since its environment was read.
-		if again, err := unitOf(pid); err != nil || again != name {
+		if again, err := unitOf(pid); err != nil || again != path {
 			return p.file.Close()
 		}
 		found = append(found, p)
@@ -150,9 +157,9 @@ func (p process) await(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// eachProcess calls do for the processes that have a name. One that has ended and that
-// nobody has waited for yet has none.
-func eachProcess(do func(pid int, name string) error) error {
+// eachProcess calls do for the processes that have unitVariable, with what it has. One
+// that has ended and that nobody has waited for yet has it no more.
+func eachProcess(do func(pid int, path string) error) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return err
@@ -162,21 +169,21 @@ func eachProcess(do func(pid int, name string) error) error {
 		if err != nil {
 			continue
 		}
-		name, err := unitOf(pid)
+		path, err := unitOf(pid)
 		if err != nil {
 			return err
 		}
-		if name == "" {
+		if path == "" {
 			continue
 		}
-		if err := do(pid, name); err != nil {
+		if err := do(pid, path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unitOf is a process's name, "" where it has none or is gone.
+// unitOf is what a process has in unitVariable, "" where it has none or is gone.
 func unitOf(pid int) (string, error) {
 	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	switch {
@@ -186,8 +193,8 @@ func unitOf(pid int) (string, error) {
 		return "", err
 	}
 	for variable := range bytes.SplitSeq(environment, []byte{0}) {
-		if name, ok := bytes.CutPrefix(variable, []byte(unitVariable+"=")); ok {
-			return string(name), nil
+		if path, ok := bytes.CutPrefix(variable, []byte(unitVariable+"=")); ok {
+			return string(path), nil
 		}
 	}
 	return "", nil
