@@ -7,8 +7,7 @@ import (
 
 // A node that is drained is as it was before there were pods.
 func TestADrainedNodeIsEmpty(t *testing.T) {
-	needDriver(t)
-	reference := openRegistry(t).push(t, "models/tiny:v1", map[string]string{"weights.bin": "heavy"})
+	reference := openRegistry(t).push(t, "models/tiny:v1", map[string]string{"weights.bin": "heavy\n"})
 	var pods []pod
 	for i := range 3 {
 		p := pod{name: fmt.Sprint("drained-", i), volume: inline(fmt.Sprintf("reference: %q", reference)), script: "cat /data/weights.bin" + stay}

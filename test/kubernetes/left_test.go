@@ -1,9 +1,12 @@
 package kubernetes
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,16 +32,42 @@ func whatIsLeft(t *testing.T) []string {
 	for _, process := range serving(t) {
 		left = append(left, "process: "+process)
 	}
-	for _, pattern := range []string{node.kubelet("pods", "*"), node.path("state", "*")} {
-		paths, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
+	pods, err := filepath.Glob(node.kubelet("pods", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range pods {
+		left = append(left, "pod: "+pod)
+	}
+	state, err := node.stateFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range state {
+		if !slices.Contains(node.driver.idle, path) {
 			left = append(left, "state: "+path)
 		}
 	}
 	return left
+}
+
+// stateFiles are the files and directories of the driver's state.
+func (c *cluster) stateFiles() ([]string, error) {
+	var paths []string
+	err := filepath.WalkDir(c.path("state"), func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it has gone meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		paths = append(paths, path)
+		if filepath.Dir(path) == c.path("state", "mounts") {
+			return fs.SkipDir // what is mounted there is a registry's
+		}
+		return nil
+	})
+	return paths, err
 }
 
 // volumesMounted are the mounts of orasfs and those in pods' folders, by their

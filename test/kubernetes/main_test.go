@@ -30,15 +30,16 @@ func runAll(m *testing.M) int {
 	tools = filepath.Clean(os.Getenv("ORASFS_TEST_TOOLS"))
 	node = newCluster(dir)
 	defer node.stop()
-	if err := node.start(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if _, err := os.Stat(node.path("bin", "orasfs-csi")); err == nil {
-		if err := node.startDriver(); err != nil {
+	for _, start := range []func() error{node.start, node.startDriver} {
+		if err := start(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
+	}
+	var err error
+	if node.driver.idle, err = node.stateFiles(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return m.Run()
 }

@@ -31,8 +31,7 @@ spec:
 `
 
 func TestAPodReadsAPersistentVolume(t *testing.T) {
-	needDriver(t)
-	reference := openRegistry(t).push(t, "models/tiny:v1", map[string]string{"weights.bin": "as it was pushed"})
+	reference := openRegistry(t).push(t, "models/tiny:v1", map[string]string{"weights.bin": "as it was pushed\n"})
 	apply(t, fmt.Sprintf(persistent, reference))
 	t.Cleanup(func() {
 		see(t, "delete", "persistentvolumeclaim/tiny", "persistentvolume/tiny", "--timeout", patience.String())

@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"crypto/rand"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -145,14 +144,6 @@ func wait(t *testing.T, what string, yes func() (bool, string)) {
 	t.Helper()
 	if err := until(what, yes); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// needDriver skips a test of the driver where the driver isn't built.
-func needDriver(t *testing.T) {
-	t.Helper()
-	if _, err := os.Stat(node.path("bin", "orasfs-csi")); err != nil {
-		t.Skip(err)
 	}
 }
 

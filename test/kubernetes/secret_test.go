@@ -15,7 +15,7 @@ func closed(reference, secret string) string {
 func pushClosed(t *testing.T) (registry, string) {
 	t.Helper()
 	r := closedRegistry(t)
-	return r, r.push(t, "private/tiny:v1", map[string]string{"weights.bin": "for a few"}, "--username", username, "--password", password)
+	return r, r.push(t, "private/tiny:v1", map[string]string{"weights.bin": "for a few\n"}, "--username", username, "--password", password)
 }
 
 // applySecret creates a secret, or changes it, until the end of the test.
@@ -28,7 +28,6 @@ func applySecret(t *testing.T, r registry, name, password string) {
 // A secret is good for the pod that names it, and what it fetched isn't for a pod
 // without it, although the node has it by then.
 func TestASecretIsForThePodThatNamesIt(t *testing.T) {
-	needDriver(t)
 	r, reference := pushClosed(t)
 	applySecret(t, r, "login", password)
 	with := pod{name: "with-secret", volume: closed(reference, "login"), script: "cat /data/weights.bin" + stay}
@@ -48,7 +47,6 @@ func TestASecretIsForThePodThatNamesIt(t *testing.T) {
 // A wrong password is told of in words, in the pod's events, and nobody has to start
 // the pod anew once the secret is right.
 func TestAWrongSecretIsToldAndMended(t *testing.T) {
-	needDriver(t)
 	r, reference := pushClosed(t)
 	const wrong = "wr0ng-p4ssword"
 	applySecret(t, r, "wrong-login", wrong)

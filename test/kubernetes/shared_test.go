@@ -11,7 +11,6 @@ import (
 
 // Pods that read one artifact at once have each byte fetched once, for all of them.
 func TestPodsShareWhatIsFetched(t *testing.T) {
-	needDriver(t)
 	const size = 32 << 20
 	registry := fakeregistry.New()
 	blob := registry.AddGenerated("models/large", 1, size)
