@@ -144,7 +144,7 @@ func findProgram() (string, error) {
 // newRunner is what runs processes.
 func (o *options) newRunner(ctx context.Context) (runner, error) {
 	if o.runner == runnerChild {
-		return &childRunner{program: o.program, environment: o.environment()}, nil
+		return &childRunner{program: o.program, environment: o.environment(), dir: o.stateDir}, nil
 	}
 	program, err := install(o.program, filepath.Join(o.stateDir, "bin"))
 	if err != nil {

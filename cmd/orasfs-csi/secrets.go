@@ -13,6 +13,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/google/renameio/v2"
 	"github.com/moby/sys/mountinfo"
@@ -29,8 +30,12 @@ type secrets struct {
 // dockerConfigKey is the key that a secret of type kubernetes.io/dockerconfigjson has.
 const dockerConfigKey = ".dockerconfigjson"
 
-// saltFile has what the ids of sources are made with.
-const saltFile = "salt"
+// What the directory has beside a file for each source: what the ids of sources are made
+// with, and a Docker config without credentials.
+const (
+	saltFile = "salt"
+	noneFile = "none"
+)
 
 // openSecrets mounts a ramfs at a directory, unless an earlier driver has.
 func openSecrets(dir string) (*secrets, error) {
@@ -47,6 +52,9 @@ func openSecrets(dir string) (*secrets, error) {
 		}
 	}
 	s := &secrets{dir: dir}
+	if err := s.write(s.none(), []byte(`{"auths":{}}`)); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(dir, saltFile)
 	s.salt, err = os.ReadFile(path) //nolint:gosec // our own
 	if err == nil && len(s.salt) == sha256.Size {
@@ -76,19 +84,27 @@ func (s *secrets) write(path string, content []byte) error {
 // path is the file with a source's credentials.
 func (s *secrets) path(source string) string { return filepath.Join(s.dir, source+".json") }
 
+// none is the file that has no credentials.
+func (s *secrets) none() string { return filepath.Join(s.dir, noneFile) }
+
 // set gives a source its credentials. The file is left alone where it has them already.
 func (s *secrets) set(source string, config []byte) error {
-	path := s.path(source)
-	if old, err := os.ReadFile(path); err == nil && hmac.Equal(old, config) { //nolint:gosec // our own
+	if s.hasAs(source, config) {
 		return nil
 	}
-	return s.write(path, config)
+	return s.write(s.path(source), config)
 }
 
 // has says whether a source has credentials of its own.
 func (s *secrets) has(source string) bool {
 	_, err := os.Lstat(s.path(source))
 	return err == nil
+}
+
+// hasAs says whether a source has just these credentials.
+func (s *secrets) hasAs(source string, config []byte) bool {
+	old, err := os.ReadFile(s.path(source))
+	return err == nil && hmac.Equal(old, config)
 }
 
 // remove forgets the credentials of a source.
@@ -100,19 +116,33 @@ func (s *secrets) remove(source string) error {
 	return err
 }
 
-// source is the id of what serves a share for those who have the same credentials.
-// Nothing about them can be learnt from it, since nobody else has the salt.
-func (s *secrets) source(of share, config []byte) (string, error) {
+// source is the id of what serves a share for those who have the same credentials: the
+// nth of several, since one may have others by now.
+func (s *secrets) source(of share, config []byte, n int) (string, error) {
 	text, err := json.Marshal(of)
 	if err != nil {
 		return "", err
 	}
+	return s.sum([]byte("source"), text, config, []byte(strconv.Itoa(n))), nil
+}
+
+// mark is what credentials are known by again, "" for none.
+func (s *secrets) mark(config []byte) string {
+	if config == nil {
+		return ""
+	}
+	return s.sum([]byte("credentials"), config)
+}
+
+// sum is a number made of texts. Nothing about them can be learnt from it, since nobody
+// else has the salt.
+func (s *secrets) sum(parts ...[]byte) string {
 	sum := hmac.New(sha256.New, s.salt)
-	for _, part := range [][]byte{text, config} {
+	for _, part := range parts {
 		one := sha256.Sum256(part)
 		sum.Write(one[:])
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // registryConfig is what of the secrets that a volume brings its process may have: the

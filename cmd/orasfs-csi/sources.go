@@ -46,7 +46,7 @@ func unit(id string) string { return unitPrefix + id }
 // held.
 func (s *sources) ensure(ctx context.Context, id string, of share) error {
 	dir := s.mountpoint(id)
-	served, err := isServed(dir)
+	served, err := isServed(ctx, dir)
 	if served || err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *sources) end(ctx context.Context, id string) error {
 	if err := s.runner.stop(ctx, unit(id)); err != nil {
 		return fmt.Errorf("end what serves source %s: %w", id, err)
 	}
-	return removeTarget(s.mountpoint(id))
+	return removeMount(s.mountpoint(id))
 }
 
 // remove ends a source that no volume uses any more. The lock of id is held.
@@ -125,6 +125,9 @@ func (s *sources) contentArgs(id string, of share) []string {
 	switch {
 	case s.secrets.has(id):
 		args = append(args, "--registry-config="+s.secrets.path(id))
+	case of.PlainHTTP == "true":
+		// A pod's author doesn't get to send the node's credentials where all can read them.
+		args = append(args, "--registry-config="+s.secrets.none())
 	case f.registryConfig != "":
 		args = append(args, "--registry-config="+f.registryConfig)
 	}
