@@ -55,7 +55,7 @@ func checkVolume(t *testing.T, all *objects, v corev1.Volume) {
 		for name, value := range inline.VolumeAttributes {
 			given[name] = value
 		}
-		if _, err := parseWants(given, "csi-0123", nil); err != nil {
+		if _, err := parseWants(given, "csi-0123", nil, ""); err != nil {
 			t.Errorf("%s: %v", v.Name, err)
 		}
 		return
@@ -65,7 +65,7 @@ func checkVolume(t *testing.T, all *objects, v corev1.Volume) {
 	if persistent.Driver != driverName || !persistent.ReadOnly {
 		t.Errorf("%s isn't a volume of the driver to be read: %+v", volume.Name, persistent)
 	}
-	if _, err := parseWants(persistent.VolumeAttributes, persistent.VolumeHandle, volume.Spec.MountOptions); err != nil {
+	if _, err := parseWants(persistent.VolumeAttributes, persistent.VolumeHandle, volume.Spec.MountOptions, ""); err != nil {
 		t.Errorf("%s: %v", volume.Name, err)
 	}
 	for _, secret := range all.secrets {
