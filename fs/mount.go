@@ -48,7 +48,10 @@ type Options struct {
 	// shows that artifact alone, as View says.
 	Reference string
 	View      View
-	Cache     *cache.Cache
+	// Follow has the root show what the tag Reference of Registry means from time to
+	// time, and not for ever what it means when it is mounted.
+	Follow bool
+	Cache  *cache.Cache
 	// Platform is the one whose manifest an index shows as its own; the zero
 	// value is linux on the host's architecture.
 	Platform ocispec.Platform

@@ -26,6 +26,7 @@ type mountRequest struct {
 
 	platform         ocispec.Platform
 	view             fs.View
+	follow           bool
 	tagTTL, maxStale time.Duration
 	passthrough      bool
 	signed           signedFlags
@@ -84,6 +85,7 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 		cache:         content,
 		platform:      f.platform.Platform,
 		view:          fs.View(f.view.value),
+		follow:        f.follow,
 		tagTTL:        orAtOnce(f.tagTTL),
 		maxStale:      orAtOnce(f.maxStale),
 		passthrough:   f.passthrough.value == "auto",

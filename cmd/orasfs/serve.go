@@ -80,6 +80,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		Prefix:       r.target.Name,
 		Reference:    r.target.Reference,
 		View:         r.view,
+		Follow:       r.follow,
 		Platform:     r.platform,
 		TagTTL:       r.tagTTL,
 		MaxStale:     r.maxStale,
