@@ -77,6 +77,9 @@ type Options struct {
 	// CAP_SYS_ADMIN). A mount of an image's root file system does without.
 	Passthrough bool
 
+	// UID and GID own what has no owner of its own; nil is whoever mounts.
+	UID, GID *uint32
+
 	AllowOther   bool
 	MountOptions []string // the kernel's, as after mount's -o
 	Debug        bool     // log each request of the kernel
@@ -203,9 +206,16 @@ func (s *Server) leave() {
 	log.Warn("the connection to the kernel has ended: the mount was busy and has been detached")
 }
 
-// owner is who owns the files: whoever mounted.
+// owner is who owns what has no owner of its own.
 func (o *Options) owner() fuse.Owner {
-	return fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())} //nolint:gosec // ids are never negative on Unix
+	owner := fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())} //nolint:gosec // ids are never negative on Unix
+	if o.UID != nil {
+		owner.Uid = *o.UID
+	}
+	if o.GID != nil {
+		owner.Gid = *o.GID
+	}
+	return owner
 }
 
 // end ends what the tree has begun, once.

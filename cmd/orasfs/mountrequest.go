@@ -31,6 +31,7 @@ type mountRequest struct {
 	passthrough      bool
 	signed           signedFlags
 	allowOther       bool
+	uid, gid         *uint32 // see mountOptions
 	kernelOptions    []string
 
 	metricsAddr string
@@ -91,6 +92,8 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 		passthrough:   f.passthrough.value == "auto",
 		signed:        f.signedFlags,
 		allowOther:    options.allowOther,
+		uid:           options.uid,
+		gid:           options.gid,
 		kernelOptions: options.kernel,
 		metricsAddr:   f.metricsAddr,
 		pprof:         f.pprof,

@@ -88,6 +88,8 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		Memory:       r.cache.Memory,
 		Passthrough:  r.passthrough,
 		AllowOther:   r.allowOther,
+		UID:          r.uid,
+		GID:          r.gid,
 		MountOptions: r.kernelOptions,
 		Log:          log,
 	}

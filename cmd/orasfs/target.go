@@ -42,6 +42,8 @@ func (f *mountFlags) parseTarget(text string) (target, error) {
 	t := target{text: text}
 	var err error
 	switch {
+	case f.follow && f.ociLayout:
+		return t, errors.New("--follow is for a tag of a registry, not for --oci-layout")
 	case f.ociLayout:
 		err = t.parseLayout(text)
 	case text != everyRegistry:
@@ -61,8 +63,6 @@ func (f *mountFlags) parseTarget(text string) (target, error) {
 // checkFollow fails unless the target is a tag of a registry.
 func (t *target) checkFollow() error {
 	switch {
-	case t.layout != "":
-		return errors.New("--follow is for a tag of a registry, not for --oci-layout")
 	case t.Reference == "":
 		return errors.New("--follow is for one artifact: give a TARGET with a tag, HOST/NAME:TAG")
 	case !resolver.ValidTag(t.Reference):

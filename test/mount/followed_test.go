@@ -96,7 +96,7 @@ func TestFollow(t *testing.T) {
 	}
 	standing.does(t, "cat <&3", "one")
 	standing.does(t, "cat a.json ../old.txt | tr -d '\\n'; echo", "{}old")
-	lists(t, m.path(followedName(before)), "conf/", "name.txt", "old.txt")
+	lists(t, m.path(followedName(before)), "conf/", "conf/a.json", "name.txt", "old.txt")
 	fails(t, notThere, "ls", m.path(followedName(digest.FromString("never met"))))
 }
 
@@ -147,7 +147,7 @@ func TestFollowViews(t *testing.T) {
 	layout := f.follow(t, "/app:v1", "--tag-ttl", "1s", "--view", "layout")
 	files := f.follow(t, "/app:v1", "--tag-ttl", "1s", "--view", "files")
 	rootfs.follows(t, one, "etc", "link")
-	layout.follows(t, one, "blobs", "index.json", "oci-layout")
+	layout.follows(t, one, "blobs", "index.json", "manifest.json", "oci-layout")
 	files.follows(t, one)
 	fails(t, notThere, "cat", rootfs.path("..hidden"))
 	for _, file := range []string{"etc/name", "link", "..data/..hidden", "..data/..data"} {
