@@ -74,7 +74,7 @@ type Options struct {
 
 	// Passthrough lets the kernel read complete and verified blobs from the
 	// cache's files by itself, where it can and this process may (it needs
-	// CAP_SYS_ADMIN). A mount of an image's root file system does without.
+	// CAP_SYS_ADMIN). A mount of what is an image's root file system then does without.
 	Passthrough bool
 
 	// UID and GID own what has no owner of its own; nil is whoever mounts.

@@ -88,6 +88,10 @@ func TestFollow(t *testing.T) {
 	after := f.addTexts("org/model", "v1", "name.txt", "two\n", "new.txt", "new\n").Digest
 	m.leads(t, after)
 	m.follows(t, after, "name.txt", "new.txt")
+	eventually(t, "the new name is there, and the links of the old ones aren't", func() bool {
+		return try(t, "test", "-L", m.path("new.txt")).code == 0 &&
+			try(t, "test", "-L", m.path("old.txt")).code != 0 && try(t, "test", "-L", m.path("conf")).code != 0
+	})
 	if got := m.cat(t, "name.txt") + m.cat(t, "new.txt"); got != "two\nnew\n" {
 		t.Errorf("when the tag has moved the files hold %q", got)
 	}
