@@ -4,6 +4,7 @@ package csi
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,24 @@ func TestDriverIsKilled(t *testing.T) {
 	}
 	n.start()
 	n.mustBeEmpty()
+}
+
+// A driver ends what nobody uses of what it finds, but nothing of another driver on the
+// same machine.
+func TestAnotherDriversProcesses(t *testing.T) {
+	fake, host := serve(t)
+	push(fake, "org/model", "v1", "weights", "one")
+	n := newNode(t)
+	a := n.pod("a", map[string]string{"reference": host + "/org/model:v1"})
+	a.mustPublish()
+	serving := n.processes()
+	another := newNode(t)
+	another.mustBeEmpty()
+	if now := n.processes(); !slices.Equal(now, serving) {
+		t.Errorf("%v served, then %v", serving, now)
+	}
+	a.mustHold("weights", "one")
+	a.mustUnpublish()
 }
 
 // What can't be had is refused in words, and leaves nothing.

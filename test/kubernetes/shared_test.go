@@ -1,0 +1,45 @@
+package kubernetes
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/orasfs/orasfs/test/fakeregistry"
+)
+
+// Pods that read one artifact at once have each byte fetched once, for all of them.
+func TestPodsShareWhatIsFetched(t *testing.T) {
+	const size = 32 << 20
+	registry := fakeregistry.New()
+	blob := registry.AddGenerated("models/large", 1, size)
+	blob.Annotations = map[string]string{"org.opencontainers.image.title": "weights.bin"}
+	registry.AddArtifact("models/large", "v1", "application/vnd.example.model.v1", nil, blob)
+	server := httptest.NewServer(registry)
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+
+	var pods []pod
+	for i := range 4 {
+		p := pod{name: fmt.Sprint("shared-", i), volume: inline(fmt.Sprintf("reference: %q", host+"/models/large:v1")), script: "sha256sum /data/weights.bin" + stay}
+		p.create(t)
+		pods = append(pods, p)
+	}
+	for _, p := range pods {
+		p.says(t, blob.Digest.Encoded())
+	}
+	var fetched int64
+	requests := registry.Matching("GET", "/blobs/"+blob.Digest.String())
+	for _, request := range requests {
+		fetched += request.Bytes
+	}
+	t.Logf("%d pods read %d bytes each: %d requests for %d bytes", len(pods), size, len(requests), fetched)
+	if fetched != size {
+		t.Errorf("%d bytes were fetched of a file of %d", fetched, size)
+	}
+	for _, p := range pods {
+		p.delete(t)
+	}
+	leavesNothing(t)
+}
