@@ -261,12 +261,7 @@ func TestUnpublishGivenUp(t *testing.T) {
 	t.Parallel()
 	_, n, a := one(t)
 	a.mustPublish()
-	serving := n.processes()
-	for _, pid := range serving { // it doesn't end when it is asked to
-		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n.pause(n.processes())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := n.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: a.id, TargetPath: a.target}); status.Code(err) != codes.DeadlineExceeded {

@@ -20,7 +20,7 @@ import (
 )
 
 // model is an artifact that is fetched ahead.
-var model = map[string]int64{"config.json": 10 << 10, "tokenizer.json": 200 << 10, "weights-1": 3 << 20, "weights-2": 5 << 20}
+var model = map[string]int64{"config.json": 10 << 10, "tokenizer.json": 200 << 10, "weights-1": 6 << 20, "weights-2": 7 << 20}
 
 // serveModel serves it, and says how many bytes of a file have been fetched.
 func serveModel(t *testing.T) (fake *fakeregistry.Registry, reference string, content map[string]string, got func(file string) int64) {
