@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -79,6 +80,11 @@ func (n *node) start() {
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+	// A connection that is refused is tried again after a second only.
+	n.awaits("the driver answers:\n"+n.log.String(), func() bool {
+		conn, err := net.Dial("unix", n.path("csi.sock")) //nolint:noctx // it is there or not
+		return err == nil && conn.Close() == nil
+	})
 	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		n.t.Fatal(err)
