@@ -136,7 +136,7 @@ func (c *cluster) startContainerd() error {
 func (c *cluster) startKubelet() error {
 	kubelet, err := c.run("kubelet", "--config", c.path("kubelet.yaml"), "--kubeconfig", c.path("kubelet.kubeconfig"),
 		"--root-dir", c.kubelet(), "--cert-dir", c.path("certificates"),
-		"--hostname-override", nodeName, "--node-ip", nodeAddress, "--v", "4")
+		"--hostname-override", nodeName, "--node-ip", nodeAddress)
 	if err != nil {
 		return err
 	}

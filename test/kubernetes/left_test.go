@@ -9,14 +9,20 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // leavesNothing waits until nothing is left of the pods that there were: neither a
 // mount, nor a process that served it, nor what the driver and kubelet remembered.
 func leavesNothing(t *testing.T) {
 	t.Helper()
+	before := ""
 	wait(t, "nothing is left of the pods", func() (bool, string) {
 		left := strings.Join(whatIsLeft(t), "\n")
+		if left != before {
+			t.Log(time.Now(), left)
+			before = left
+		}
 		return left == "", left
 	})
 	t.Log("nothing is left: no mount, no process, no state")
@@ -39,35 +45,37 @@ func whatIsLeft(t *testing.T) []string {
 	for _, pod := range pods {
 		left = append(left, "pod: "+pod)
 	}
-	state, err := node.stateFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range state {
-		if !slices.Contains(node.driver.idle, path) {
-			left = append(left, "state: "+path)
-		}
+	for _, path := range stateOfVolumes(t) {
+		left = append(left, "state: "+path)
 	}
 	return left
 }
 
-// stateFiles are the files and directories of the driver's state.
-func (c *cluster) stateFiles() ([]string, error) {
+// stateOfVolumes is what the driver has of volumes in its state directory: files, but
+// for the few that it has for itself, and mountpoints.
+func stateOfVolumes(t *testing.T) []string {
+	t.Helper()
+	itsOwn := []string{node.path("state", "lock"), node.path("state", "secrets", "salt"), node.path("state", "secrets", "none")}
 	var paths []string
-	err := filepath.WalkDir(c.path("state"), func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	err := filepath.WalkDir(node.path("state"), func(path string, entry fs.DirEntry, err error) error {
+		isMountpoint := filepath.Dir(path) == node.path("state", "mounts")
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil // it has gone meanwhile
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case isMountpoint || !entry.IsDir() && !slices.Contains(itsOwn, path):
+			paths = append(paths, path)
 		}
-		paths = append(paths, path)
-		if filepath.Dir(path) == c.path("state", "mounts") {
+		if isMountpoint {
 			return fs.SkipDir // what is mounted there is a registry's
 		}
 		return nil
 	})
-	return paths, err
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
 }
 
 // volumesMounted are the mounts of orasfs and those in pods' folders, by their
