@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -23,6 +22,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
@@ -80,21 +80,27 @@ func (n *node) start() {
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	// A connection that is refused is tried again after a second only.
-	n.awaits("the driver answers:\n"+n.log.String(), func() bool {
-		conn, err := net.Dial("unix", n.path("csi.sock")) //nolint:noctx // it is there or not
-		return err == nil && conn.Close() == nil
-	})
-	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if n.conn == nil {
+		n.connect()
+	}
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	if _, err := csi.NewIdentityClient(n.conn).Probe(ctx, &csi.ProbeRequest{}); err != nil {
+		n.t.Fatalf("the driver doesn't answer: %v\n%s", err, n.log)
+	}
+}
+
+// connect makes a connection, which outlives drivers as kubelet's calls do: a call finds
+// the one that there is.
+func (n *node) connect() {
+	n.t.Helper()
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 50 * time.Millisecond}}
+	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.conn, n.NodeClient = conn, csi.NewNodeClient(conn)
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
-	defer cancel()
-	if _, err := csi.NewIdentityClient(conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true)); err != nil {
-		n.t.Fatalf("the driver doesn't answer: %v\n%s", err, n.log)
-	}
 }
 
 // write writes a file of the node.
@@ -123,9 +129,6 @@ func (n *node) stop(signal unix.Signal) {
 	if signal == unix.SIGTERM && err != nil {
 		n.t.Errorf("the driver ended with %v:\n%s", err, n.log)
 	}
-	if err := n.conn.Close(); err != nil {
-		n.t.Error(err)
-	}
 	n.process = nil
 }
 
@@ -137,6 +140,9 @@ func (n *node) remove() {
 	}
 	n.clean()
 	n.stop(unix.SIGTERM)
+	if err := n.conn.Close(); err != nil {
+		n.t.Error(err)
+	}
 	for _, m := range n.mounts() { // a failed test's, or the driver's own
 		n.t.Errorf("%s is still mounted: %s", m.Mountpoint, m.Source)
 		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {
