@@ -23,7 +23,9 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -85,7 +87,11 @@ func (n *node) start() {
 	}
 	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
 	defer cancel()
-	if _, err := csi.NewIdentityClient(n.conn).Probe(ctx, &csi.ProbeRequest{}); err != nil {
+	_, err := csi.NewIdentityClient(n.conn).Probe(ctx, &csi.ProbeRequest{})
+	for status.Code(err) == codes.Unavailable && ctx.Err() == nil { // by the connection to the driver before
+		_, err = csi.NewIdentityClient(n.conn).Probe(ctx, &csi.ProbeRequest{})
+	}
+	if err != nil {
 		n.t.Fatalf("the driver doesn't answer: %v\n%s", err, n.log)
 	}
 }
