@@ -39,6 +39,7 @@ type node struct {
 	t     testing.TB
 	dir   string
 	flags []string
+	disks []string // that a test has mounted
 
 	process *exec.Cmd
 	log     *logBuffer
@@ -48,6 +49,12 @@ type node struct {
 
 // newNode starts a driver. When the test is over nothing may be left of its volumes.
 func newNode(t testing.TB, flags ...string) *node {
+	t.Helper()
+	return newNodeWith(t, func(*node) {}, flags...)
+}
+
+// newNodeWith does so on a node that is prepared before.
+func newNodeWith(t testing.TB, prepare func(*node), flags ...string) *node {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "node-") // a socket's path has to be short
 	if err != nil {
@@ -60,6 +67,7 @@ func newNode(t testing.TB, flags ...string) *node {
 		}
 	}
 	t.Cleanup(n.remove)
+	prepare(n)
 	n.start()
 	return n
 }
@@ -143,11 +151,24 @@ func (n *node) stop(signal unix.Signal) {
 func (n *node) remove() {
 	if n.t.Failed() {
 		n.t.Logf("the driver's log:\n%s", n.log)
+		logs, err := filepath.Glob(n.path("cache/log/*.log"))
+		if err != nil {
+			n.t.Error(err)
+		}
+		for _, path := range logs {
+			text, err := os.ReadFile(path) //nolint:gosec // of what served
+			n.t.Logf("%s, %v:\n%s", path, err, text)
+		}
 	}
 	n.clean()
 	n.stop(unix.SIGTERM)
 	if err := n.conn.Close(); err != nil {
 		n.t.Error(err)
+	}
+	for _, disk := range n.disks {
+		if err := unix.Unmount(disk, 0); err != nil {
+			n.t.Error(err)
+		}
 	}
 	for _, m := range n.mounts() { // a failed test's, or the driver's own
 		n.t.Errorf("%s is still mounted: %s", m.Mountpoint, m.Source)

@@ -147,7 +147,7 @@ func (v *randomVolume) step(random *rand.Rand, reads, right *atomic.Int64) {
 	case err == nil || status.Code(err) == codes.Unavailable: // there is no driver, or there was none any more
 	case publishing && wasKilled(err):
 	default:
-		v.node.t.Errorf("%s: %v", v.id, err)
+		v.node.t.Errorf("%s (%s): %v", v.id, v.attributes, err)
 	}
 }
 
