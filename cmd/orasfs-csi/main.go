@@ -41,7 +41,7 @@ func newCommand() *cobra.Command {
 		Use:           "orasfs-csi --endpoint unix://PATH --node-id NAME [flags]",
 		Short:         "Show artifacts of OCI registries as Kubernetes volumes",
 		Args:          cobra.NoArgs,
-		Version:       version(),
+		Version:       buildVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
