@@ -34,6 +34,7 @@ func filled(t *testing.T) (dir string, sources []*source, document []byte) {
 	t.Helper()
 	dir = t.TempDir()
 	c := open(t, Options{Dir: dir})
+	counted(c)
 	const size = SmallBlob + 3*ChunkSize/2 // the smallest that has an odd end
 	small, large, partial := newSource(random(1000, 30)), newSource(random(size, 31)), newSource(random(size, 32))
 	mustRead(t, c, small.key(), small, small.content)

@@ -217,9 +217,7 @@ func TestWaitForDisk(t *testing.T) {
 func TestRoom(t *testing.T) {
 	dir := smallDisk(t, "32m")
 	c := open(t, Options{Dir: dir, Size: 16 << 20})
-	for !c.disk.usage.known() {
-		time.Sleep(time.Millisecond)
-	}
+	counted(c)
 	if got := c.Room(); got != 15<<20 {
 		t.Errorf("room for %d bytes of 16 MiB", got)
 	}

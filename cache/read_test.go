@@ -236,7 +236,9 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 			got <- err
 		}()
 		<-asked
-		shut(t, c)
+		if err := c.Close(); err != nil { // nothing will settle before
+			t.Fatal(err)
+		}
 		if err := <-got; !errors.Is(err, os.ErrClosed) {
 			t.Errorf("verify %d: the reader got %v", verify, err)
 		}

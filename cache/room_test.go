@@ -52,6 +52,7 @@ func TestEvictionAgainstAModel(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			dir := t.TempDir()
 			c := open(t, Options{Dir: dir, Memory: 1 << 20})
+			counted(c)
 			other := open(t, Options{Dir: dir, Memory: 1 << 20})
 			used := make(map[string]time.Time) // by path; the model
 			pinned := make(map[string]bool)
@@ -162,6 +163,7 @@ func keys(m map[string]int64) []string {
 // What is used between being found and being evicted stays.
 func TestUsedMeanwhileStays(t *testing.T) {
 	c := open(t, Options{Dir: t.TempDir()})
+	counted(c)
 	old := time.Now().Add(-time.Hour)
 	path := func(i int) string { return filepath.Join(c.disk.root, "indexes", fmt.Sprint("index", i)) }
 	for i := range 4 {
@@ -270,7 +272,7 @@ func TestRoomToSpareIsMade(t *testing.T) {
 func TestBlobThatIsLargerThanTheCache(t *testing.T) {
 	const limit = 16 << 20
 	small, s := newSource(random(1<<20, 80)), newSource(random(40<<20, 81))
-	c := open(t, Options{Dir: t.TempDir(), Size: limit, Memory: 1 << 20})
+	c := open(t, Options{Dir: t.TempDir(), Size: limit, Memory: 1 << 20, WaitForDisk: true})
 	mustRead(t, c, small.key(), small, small.content)
 	c.PutIndex("index", []byte("x"))
 	r, _ := reader(t, c, s.key(), s)

@@ -260,14 +260,9 @@ func (r *run) span(last int) (off, n int64) {
 func (r *run) receive(body io.Reader, last int) error {
 	t := r.table
 	for {
-		t.mu.Lock()
-		i, end := r.next, r.next > r.last || r.next > last && !r.stream
-		if t.handles == 0 && r.idle() {
-			r.last, end = min(r.last, i-1), true
-		}
-		t.mu.Unlock()
-		if end {
-			return nil
+		i, more, err := r.pace(last)
+		if !more {
+			return err
 		}
 		data := make([]byte, t.grid.length(i))
 		had := copy(data, r.part)
@@ -278,10 +273,17 @@ func (r *run) receive(body io.Reader, last int) error {
 		if err := t.arrived(r, i, data); err != nil {
 			return err
 		}
-		if err := r.pace(i); err != nil {
-			return err
-		}
 	}
+}
+
+// more is the chunk that comes next, of those up to last unless r is a stream; false
+// if r has brought what it is to bring, or nobody wants the rest. table.mu is held.
+func (r *run) more(last int) (i int, more bool) {
+	i = r.next
+	if r.table.handles == 0 && r.idle() {
+		r.last = min(r.last, i-1)
+	}
+	return i, i <= r.last && (i <= last || r.stream)
 }
 
 // A countedBody counts what comes.

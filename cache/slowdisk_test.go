@@ -1,38 +1,29 @@
 package cache
 
 import (
-	"bytes"
 	"context"
-	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// While writing to the disk takes for ever nobody waits for it.
+// While writing to the disk takes for ever nobody waits for it, but once for a second.
+// The time is the test's own (synctest).
 func TestSlowDisk(t *testing.T) {
-	s := newSource(random(40<<20, 93))
-	c := open(t, Options{Dir: t.TempDir(), Memory: 8 << 20})
-	mend := make(chan struct{})
-	var once sync.Once
-	defer once.Do(func() { close(mend) })
-	for range queueWriters {
-		c.disk.queue.put(func() { <-mend }, func() {})
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		got, err := readAll(t, c, s.key(), s, 1<<20)
-		if err != nil || !bytes.Equal(got, s.content) {
-			t.Errorf("%d bytes, %v", len(got), err)
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(40<<20, 93))
+		c := open(t, Options{Dir: t.TempDir(), Memory: 8 << 20})
+		mend := make(chan struct{})
+		defer close(mend)
+		for range queueWriters {
+			c.disk.queue.put(func() { <-mend }, func() {})
 		}
-	}()
-	select {
-	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Error("a reader waits for the disk")
-	}
-	once.Do(func() { close(mend) })
-	<-done
+		began := time.Now()
+		mustRead(t, c, s.key(), s, s.content)
+		if took := time.Since(began); took != queuePatience {
+			t.Errorf("it took %v, and should %v", took, queuePatience)
+		}
+	})
 }
 
 // A disk that doesn't answer a read leaves the reader free to go.
@@ -52,11 +43,9 @@ func TestInterruptedWhileTheDiskIsRead(t *testing.T) {
 	store.touched.Store(0)
 	ctx, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, interrupt)
-	began := time.Now()
-	_, err := r.ReadAt(ctx, make([]byte, 10), 5<<20)
-	took := time.Since(began)
+	_, err := r.ReadAt(ctx, make([]byte, 10), 5<<20) // which else never ends
 	store.mu.Unlock()
-	if err != context.Canceled || took > 10*time.Second { //nolint:errorlint // it must be the same
-		t.Errorf("after %v: %v", took, err)
+	if err != context.Canceled { //nolint:errorlint // it must be the same
+		t.Error(err)
 	}
 }

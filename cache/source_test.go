@@ -304,11 +304,20 @@ func settled(c *Cache) {
 	}
 }
 
-// quiet says that only those use a blob who have it open.
+// counted waits until the cache has looked through its directory: what is written
+// meanwhile may be counted twice, or not at all.
+func counted(c *Cache) {
+	for !c.disk.usage.known() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// quiet says that only those use a blob who have it open, and that the disk has let go
+// of the others.
 func (c *Cache) quiet() bool {
 	for _, t := range c.tables.all() {
 		t.mu.Lock()
-		busy := t.users != t.handles
+		busy := t.users != t.handles || t.disk.closing != nil && !t.disk.closing.landed()
 		t.mu.Unlock()
 		if busy {
 			return false

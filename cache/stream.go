@@ -129,32 +129,43 @@ func (r *run) goesOn(body io.Reader) bool {
 	return true
 }
 
-// pace keeps a stream from running away from its readers where a chunk that
-// falls out of memory would have to be streamed again: while chunk i couldn't
-// be put on disk and nobody waits for what comes, the stream rests, for
-// Options.Timeout at most.
-func (r *run) pace(i int) error {
+// pace is the chunk that comes next, see more, once r may go on to it. It keeps a
+// stream from running away from its readers where a chunk that falls out of memory
+// would have to be streamed again: while what it brought last couldn't be put on disk
+// and nobody waits for what comes, the stream rests, for Options.Timeout at most.
+func (r *run) pace(last int) (i int, more bool, err error) {
 	t := r.table
-	ahead := int(t.cache.options.Memory / (4 * (ChunkSize + itemCost)))
-	rests := func() bool {
+	var idle *time.Timer
+	for {
 		t.mu.Lock()
-		defer t.mu.Unlock()
-		w := t.whereIs(i)
-		return r.stream && w != sure && (t.store == nil || t.flights[i] == nil) && r.next > r.demand+ahead && r.next <= r.last
-	}
-	if !rests() {
-		return nil
-	}
-	idle := time.NewTimer(t.cache.options.Timeout)
-	defer idle.Stop()
-	for rests() {
+		i, more = r.more(last)
+		rests := more && r.rests()
+		t.mu.Unlock()
+		if !rests {
+			return i, more, nil
+		}
+		if idle == nil {
+			idle = time.NewTimer(t.cache.options.Timeout)
+			defer idle.Stop()
+		}
 		select {
 		case <-r.wake:
 		case <-idle.C:
-			return errAgain
+			return i, false, errAgain
 		case <-r.ctx.Done():
-			return r.ctx.Err()
+			return i, false, r.ctx.Err()
 		}
 	}
-	return nil
+}
+
+// rests says whether r is a stream that is to wait before it brings more. table.mu is
+// held.
+func (r *run) rests() bool {
+	t := r.table
+	ahead := int(t.cache.options.Memory / (4 * (ChunkSize + itemCost)))
+	if !r.stream || r.next == 0 || r.next <= r.demand+ahead {
+		return false
+	}
+	before := r.next - 1
+	return t.whereIs(before) != sure && (t.store == nil || t.flights[before] == nil)
 }

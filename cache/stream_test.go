@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -21,6 +22,9 @@ func TestGoingBackIsAnotherStream(t *testing.T) {
 		if _, err := r.ReadAt(t.Context(), make([]byte, 100), off); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, chunk := s.bytesSent(); chunk > ChunkSize {
+		t.Errorf("%d bytes of one chunk were sent to one who reads on", chunk)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	waits := make(chan error)
@@ -59,22 +63,49 @@ func running(c *Cache) (n int) {
 	return n
 }
 
-// So have all who go back, however many do: the streams that nobody waits for end.
+// So have all who go back, however many do: the streams that nobody waits for end, and
+// nobody waits until one has rested for long. The time is the test's own.
 func TestManyGoBack(t *testing.T) {
-	s := newSource(random(largeSize, 97))
-	s.ignores = true
-	c := open(t, Options{Memory: 1 << 20})
-	r, _ := reader(t, c, s.key(), s)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a stream rests for 30
-	defer cancel()
-	for i := 30; i >= 0; i -= 3 {
-		p := make([]byte, ChunkSize)
-		if _, err := r.ReadAt(ctx, p, int64(i)*ChunkSize); err != nil {
-			t.Fatalf("chunk %d: %v", i, err)
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(largeSize, 97))
+		s.ignores = true
+		c := open(t, Options{Memory: 1 << 20})
+		r, done := reader(t, c, s.key(), s)
+		defer done()
+		began := time.Now()
+		for i := 30; i >= 0; i -= 3 {
+			p := make([]byte, ChunkSize)
+			if _, err := r.ReadAt(t.Context(), p, int64(i)*ChunkSize); err != nil {
+				t.Fatalf("chunk %d: %v", i, err)
+			}
+			mustEqual(t, p, s.content[i*ChunkSize:][:ChunkSize])
 		}
-		mustEqual(t, p, s.content[i*ChunkSize:][:ChunkSize])
-	}
-	if s.most > maxStreams {
-		t.Errorf("%d streams at once", s.most)
-	}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+		if s.most > maxStreams {
+			t.Errorf("%d streams at once", s.most)
+		}
+	})
+}
+
+// What nobody waits for isn't brought where there is no room for it: it would be
+// streamed again, from the start.
+func TestStreamWaitsForItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(largeSize, 98))
+		s.ignores = true
+		c := open(t, Options{Memory: 1 << 20})
+		r, done := reader(t, c, s.key(), s)
+		defer done()
+		for i := range int64(5) {
+			if _, err := r.ReadAt(t.Context(), make([]byte, 100), i*ChunkSize); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // the stream has come as far as it goes
+			if total, _ := s.bytesSent(); total > (i+1)*ChunkSize+1 || s.fetches() != 1 {
+				t.Errorf("%d bytes were sent for %d chunks, in %d requests", total, i+1, s.fetches())
+			}
+		}
+	})
 }

@@ -22,12 +22,18 @@ var oracles = []string{"github.com/containerd", "github.com/opencontainers/umoci
 // nobody who asks for the count: that is the command's business alone.
 var watching = []string{"github.com/prometheus", "github.com/coreos/go-systemd", "expvar", "net/http/pprof"}
 
+// cluster are what objects of Kubernetes are made of. Tests read manifests with them, and
+// the driver itself never calls a cluster.
+var cluster = []string{"k8s.io", "sigs.k8s.io"}
+
 // A layer is a package of orasfs and what it must not depend on, however far
 // down. An import path stands for all below it too.
 type layer struct {
 	path   string
 	never  []string
 	except []string // of orasfs, what it may depend on all the same
+	// systems are those that it is for; nil is all.
+	systems []string
 }
 
 var layers = []layer{
@@ -40,6 +46,7 @@ var layers = []layer{
 	{path: "fs/signed", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
 	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/artifact", "fs/export", "fs/images", "fs/signed"}},
 	{path: "cmd/orasfs", never: []string{module + "/test"}},
+	{path: "cmd/orasfs-csi", systems: []string{"linux"}, never: []string{module}},
 }
 
 // TestLayers holds the dependencies against the design: they point one way,
@@ -47,8 +54,11 @@ var layers = []layer{
 func TestLayers(t *testing.T) {
 	for _, system := range []string{"linux", "darwin"} {
 		for _, l := range layers {
-			l.never = slices.Concat(l.never, oracles)
-			if l.path != "cmd/orasfs" {
+			if l.systems != nil && !slices.Contains(l.systems, system) {
+				continue
+			}
+			l.never = slices.Concat(l.never, oracles, cluster)
+			if !strings.HasPrefix(l.path, "cmd/") {
 				l.never = append(l.never, watching...)
 			}
 			t.Run(system+"/"+l.path, func(t *testing.T) {

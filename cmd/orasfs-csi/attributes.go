@@ -79,8 +79,8 @@ const (
 )
 
 // parseWants reads a volume's attributes. reference is what is mounted where they don't
-// say: the handle of a persistent volume.
-func parseWants(given map[string]string, reference string, options []string) (wants, error) {
+// say: the handle of a persistent volume. group is the pod's fsGroup, "" without one.
+func parseWants(given map[string]string, reference string, options []string, group string) (wants, error) {
 	w := wants{Warm: warmNone, Share: share{Options: options}}
 	if given[isEphemeral] != "true" {
 		w.Share.Reference = reference
@@ -105,6 +105,9 @@ func parseWants(given map[string]string, reference string, options []string) (wa
 		if err := set(&w, value); err != nil {
 			return wants{}, fmt.Errorf("attribute %s: %w", name, err)
 		}
+	}
+	if group != "" && !slices.ContainsFunc(w.Share.Options, func(o string) bool { return strings.HasPrefix(o, "gid=") }) {
+		w.Share.Options = append(w.Share.Options[:len(w.Share.Options):len(w.Share.Options)], "gid="+group)
 	}
 	return w, w.check()
 }
@@ -168,21 +171,22 @@ func oneOf(field func(*wants) *string, values ...string) func(*wants, string) er
 }
 
 // patterns are those of a list, which commas or ends of lines separate. A comma in
-// braces is a part of its pattern.
+// braces is a part of its pattern, and so is what a backslash takes its meaning from.
 func patterns(list string) (all []string) {
-	depth := 0
-	for p := range strings.FieldsFuncSeq(list, func(r rune) bool {
-		switch r {
-		case '{':
+	depth, from, escaped := 0, 0, false
+	for i, r := range list + "\n" {
+		switch plain := !escaped; {
+		case r == '\n', r == ',' && plain && depth == 0:
+			if p := strings.TrimSpace(list[from:i]); p != "" {
+				all = append(all, p)
+			}
+			depth, from = 0, i+1
+		case r == '{' && plain:
 			depth++
-		case '}':
+		case r == '}' && plain:
 			depth = max(depth-1, 0)
 		}
-		return r == '\n' || r == ',' && depth == 0
-	}) {
-		if p = strings.TrimSpace(p); p != "" {
-			all = append(all, p)
-		}
+		escaped = r == '\\' && !escaped
 	}
 	return all
 }
@@ -195,13 +199,16 @@ var (
 	valuedOptions = []string{"uid", "gid", "tag-ttl", "max-stale", "concurrency", "passthrough"}
 )
 
-// allowedOptions are options without those that are empty, each once and in order.
+// allowedOptions are options without those that are empty, each once and in order. One
+// has one value.
 func allowedOptions(options []string) ([]string, error) {
 	var all []string
 	for _, option := range options {
-		name, _, valued := strings.Cut(option, "=")
+		name, value, valued := strings.Cut(option, "=")
 		switch {
 		case option == "":
+		case strings.Contains(value, ","): // would be another option
+			return nil, fmt.Errorf("mount option %q has a comma", option)
 		case !valued && slices.Contains(freeOptions, option), valued && slices.Contains(valuedOptions, name):
 			all = append(all, option)
 		default:
@@ -210,10 +217,10 @@ func allowedOptions(options []string) ([]string, error) {
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	for i := 1; i < len(all); i++ {
-		name, _, valued := strings.Cut(all[i], "=")
-		if valued && strings.HasPrefix(all[i-1], name+"=") {
-			return nil, fmt.Errorf("mount options %s and %s: which is it to be (a pod's fsGroup is its gid)", all[i-1], all[i])
+	for i, option := range all {
+		name, _, valued := strings.Cut(option, "=")
+		if i > 0 && valued && strings.HasPrefix(all[i-1], name+"=") {
+			return nil, fmt.Errorf("mount options %s and %s: which one is it?", all[i-1], option)
 		}
 	}
 	return all, nil

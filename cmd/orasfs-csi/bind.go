@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -19,37 +18,11 @@ import (
 // fsType is what the table of mounts calls a mount of orasfs.
 const fsType = "fuse.orasfs"
 
-// answersWithin is what a mount gets to say whether the process that serves it is there.
-const answersWithin = 2 * time.Second
-
-// errSilent is that a mount doesn't answer.
-var errSilent = errors.New("it doesn't answer")
-
-// statMount asks a mount what it holds, for answersWithin at most.
-func statMount(dir string) (st unix.Statfs_t, err error) {
-	type answer struct {
-		st  unix.Statfs_t
-		err error
-	}
-	answers := make(chan answer, 1)
-	go func() { // a mount that hangs may never answer
-		var a answer
-		a.err = unix.Statfs(dir, &a.st)
-		answers <- a
-	}()
-	select {
-	case a := <-answers:
-		return a.st, a.err
-	case <-time.After(answersWithin):
-		return st, errSilent
-	}
-}
-
-// mountsAt are the mounts at a path, each covering those before it.
+// mountsAt are the mounts at a path, each covering those before it. A link on the way to
+// the path, as where /var/lib/kubelet is one, is not a part of what the table says.
 func mountsAt(path string) ([]*mountinfo.Info, error) {
-	// The table has no links; where the path leads to may itself not answer.
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(parent, filepath.Base(path))
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil { // else nothing can be there
+		path = filepath.Join(dir, filepath.Base(path))
 	}
 	all, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != path, false })
 	if err != nil {
@@ -58,27 +31,32 @@ func mountsAt(path string) ([]*mountinfo.Info, error) {
 	return all, nil
 }
 
-// isServed says whether a mount of orasfs is at a path that a process serves. One that
-// doesn't answer is an error: it may be busy, and others may be reading.
-func isServed(path string) (bool, error) {
-	mounted, err := isShown(path)
-	if err != nil || !mounted {
-		return false, err
+// mountAt is the mount of orasfs that is seen at a path, nil where nothing is mounted.
+// One of somebody else is an error.
+func mountAt(path string) (*mountinfo.Info, error) {
+	all, err := mountsAt(path)
+	if err != nil || len(all) == 0 {
+		return nil, err
 	}
-	_, err = statMount(path)
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, unix.ENOTCONN):
-		return false, nil
+	top := all[len(all)-1]
+	if top.FSType != fsType {
+		return nil, fmt.Errorf("%s is a mount of %s, not of orasfs", path, top.FSType)
 	}
-	return false, fmt.Errorf("mount %s: %w", path, err)
+	return top, nil
 }
 
-// isShown says whether a mount of orasfs is at a path, be it served or not.
-func isShown(path string) (bool, error) {
-	all, err := mountsAt(path)
-	return len(all) > 0 && all[len(all)-1].FSType == fsType, err
+// isServed says whether a process serves the mount of orasfs at a path, if there is one.
+// One that is slow isn't one that has ended: it is waited for until ctx ends.
+func isServed(ctx context.Context, path string) (bool, error) {
+	m, err := mountAt(path)
+	if m == nil {
+		return false, err
+	}
+	_, err = statMount(ctx, m)
+	if errors.Is(err, errSilent) {
+		return false, fmt.Errorf("what is mounted at %s: %w", path, err)
+	}
+	return !errors.Is(err, unix.ENOTCONN), nil
 }
 
 // bind shows a directory of a mount at a target, which it makes. What the mount has of
@@ -150,12 +128,9 @@ func openInside(mount, subPath string) (*os.File, error) {
 // a file of it open can go on with that.
 func unmountAll(path string) error {
 	for {
-		all, err := mountsAt(path)
-		if err != nil || len(all) == 0 {
+		m, err := mountAt(path)
+		if m == nil {
 			return err
-		}
-		if top := all[len(all)-1]; top.FSType != fsType {
-			return fmt.Errorf("%s is a mount of %s, not of orasfs", path, top.FSType)
 		}
 		err = unix.Unmount(path, unix.UMOUNT_NOFOLLOW)
 		if errors.Is(err, unix.EBUSY) {
@@ -167,14 +142,18 @@ func unmountAll(path string) error {
 	}
 }
 
-// removeTarget unmounts a target and removes its directory, if either is there. What is
-// in a directory is never removed.
-func removeTarget(target string) error {
-	if err := unmountAll(target); err != nil {
-		return err
-	}
-	if err := os.Remove(target); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-		return err
+// removeDir removes a directory, if it is there and empty. What else is there stays.
+func removeDir(path string) error {
+	if err := unix.Rmdir(path); err != nil && !errors.Is(err, unix.ENOENT) {
+		return &iofs.PathError{Op: "remove", Path: path, Err: err}
 	}
 	return nil
+}
+
+// removeMount unmounts what orasfs has mounted at a path, and removes the directory.
+func removeMount(path string) error {
+	if err := unmountAll(path); err != nil {
+		return err
+	}
+	return removeDir(path)
 }

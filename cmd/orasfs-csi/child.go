@@ -25,13 +25,11 @@ import (
 type childRunner struct {
 	program     string
 	environment []string
-	stateDir    string // absolute
+	dir         string // is this driver's alone: another's processes may be seen, and aren't ours
 }
 
-// unitVariable has a process's name in its environment, below the driver's state
-// directory, and so in those that it starts: it can be found by that, whoever started
-// it. Another driver on this machine has another directory, and its processes are none
-// of this one's.
+// unitVariable has dir/NAME in a process's environment, and so in those that it starts:
+// it can be found by that, whoever started it.
 const unitVariable = "CSI_UNIT"
 
 const (
@@ -43,12 +41,9 @@ const (
 	maxWords = 4 << 10
 )
 
-// path is what a process has in unitVariable that has a name.
-func (r *childRunner) path(name string) string { return filepath.Join(r.stateDir, name) }
-
 func (r *childRunner) start(ctx context.Context, name string, args []string) error {
 	cmd := exec.CommandContext(ctx, r.program, args...) //nolint:gosec // orasfs; what a volume asks for comes after a flag's = or after --
-	cmd.Env = append(slices.Clone(r.environment), unitVariable+"="+r.path(name))
+	cmd.Env = append(slices.Clone(r.environment), unitVariable+"="+r.unit(name))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endPatience
@@ -67,6 +62,9 @@ func (r *childRunner) start(ctx context.Context, name string, args []string) err
 	}
 	return errors.Join(words.or(err), left)
 }
+
+// unit is what the processes of a name have in their environment.
+func (r *childRunner) unit(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *childRunner) stop(ctx context.Context, name string) error {
 	for _, signal := range []syscall.Signal{unix.SIGTERM, unix.SIGKILL} {
@@ -94,9 +92,9 @@ func (r *childRunner) stop(ctx context.Context, name string) error {
 
 func (r *childRunner) running(context.Context) ([]string, error) {
 	var names []string
-	err := eachProcess(func(_ int, path string) error {
-		name := filepath.Base(path)
-		if path == r.path(name) && strings.HasPrefix(name, unitPrefix) && !slices.Contains(names, name) {
+	err := eachProcess(func(_ int, unit string) error {
+		dir, name := filepath.Split(unit)
+		if filepath.Clean(dir) == r.dir && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 		return nil
@@ -106,8 +104,8 @@ func (r *childRunner) running(context.Context) ([]string, error) {
 
 // find opens the processes of a name.
 func (r *childRunner) find(name string) (found []process, err error) {
-	err = eachProcess(func(pid int, path string) error {
-		if path != r.path(name) {
+	err = eachProcess(func(pid int, unit string) error {
+		if unit != r.unit(name) {
 			return nil
 		}
 		fd, err := unix.PidfdOpen(pid, 0)
@@ -119,7 +117,7 @@ func (r *childRunner) find(name string) (found []process, err error) {
 		}
 		p := process{os.NewFile(uintptr(fd), "process "+strconv.Itoa(pid))}
 		// The number may be another's since its environment was read.
-		if again, err := unitOf(pid); err != nil || again != path {
+		if again, err := unitOf(pid); err != nil || again != unit {
 			return p.file.Close()
 		}
 		found = append(found, p)
@@ -157,9 +155,9 @@ func (p process) await(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// eachProcess calls do for the processes that have unitVariable, with what it has. One
-// that has ended and that nobody has waited for yet has it no more.
-func eachProcess(do func(pid int, path string) error) error {
+// eachProcess calls do for the processes that have a unit. One that has ended and that
+// nobody has waited for yet has none.
+func eachProcess(do func(pid int, unit string) error) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return err
@@ -169,21 +167,21 @@ func eachProcess(do func(pid int, path string) error) error {
 		if err != nil {
 			continue
 		}
-		path, err := unitOf(pid)
+		unit, err := unitOf(pid)
 		if err != nil {
 			return err
 		}
-		if path == "" {
+		if unit == "" {
 			continue
 		}
-		if err := do(pid, path); err != nil {
+		if err := do(pid, unit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// unitOf is what a process has in unitVariable, "" where it has none or is gone.
+// unitOf is a process's unit, "" where it has none or is gone.
 func unitOf(pid int) (string, error) {
 	environment, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	switch {
@@ -193,8 +191,8 @@ func unitOf(pid int) (string, error) {
 		return "", err
 	}
 	for variable := range bytes.SplitSeq(environment, []byte{0}) {
-		if path, ok := bytes.CutPrefix(variable, []byte(unitVariable+"=")); ok {
-			return string(path), nil
+		if unit, ok := bytes.CutPrefix(variable, []byte(unitVariable+"=")); ok {
+			return string(unit), nil
 		}
 	}
 	return "", nil

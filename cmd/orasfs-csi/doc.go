@@ -40,7 +40,8 @@
 // They are those of the volume's secret (nodePublishSecretRef, of type
 // kubernetes.io/dockerconfigjson), or else the node's own. A secret's programs
 // (credHelpers, credsStore) are left out: they would run on the node. The node's own
-// aren't sent over plain HTTP that a volume asks for. Credentials are kept in a ramfs, never on disk, and kubelet brings them anew while a pod runs.
+// aren't sent over plain HTTP that a volume asks for. Credentials are kept in a ramfs,
+// never on disk, and kubelet brings them anew while a pod runs.
 //
 // Volumes share a process where they want the same with the same credentials, and pods
 // with secrets only in one namespace. All share the cache, and none sees what its own

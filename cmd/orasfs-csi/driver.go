@@ -91,7 +91,9 @@ func lockFile(ctx context.Context, path string, log *slog.Logger) (*os.File, err
 	}
 }
 
-// sweep forgets volumes whose pods are gone altogether, and ends what nobody uses.
+// sweep forgets volumes whose pods are gone altogether, and ends what nobody uses. One
+// that can't be ended keeps no other pod from its volumes: it is tried again by the next
+// driver.
 func (d *driver) sweep(ctx context.Context) error {
 	for _, v := range d.volumes.list() {
 		_, err := os.Lstat(filepath.Dir(v.Target))
@@ -100,7 +102,7 @@ func (d *driver) sweep(ctx context.Context) error {
 		}
 		d.log.Info("a volume's pod is gone", "volume", v.ID, "target", v.Target)
 		if err := d.unpublish(ctx, v); err != nil {
-			return fmt.Errorf("volume %s: %w", v.ID, err)
+			d.log.Warn("what a volume has left stays", "volume", v.ID, "target", v.Target, "error", err)
 		}
 	}
 	left, err := d.sources.left(ctx)
@@ -112,10 +114,10 @@ func (d *driver) sweep(ctx context.Context) error {
 			continue
 		}
 		if err := d.sources.remove(ctx, id); err != nil {
-			return err
+			d.log.Warn("what nobody uses goes on", "source", id, "error", err)
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // close ends what ends with the driver. What serves volumes goes on.

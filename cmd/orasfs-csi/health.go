@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"golang.org/x/sys/unix"
@@ -29,12 +30,12 @@ const (
 type condition struct{ reason, message string }
 
 // NodeGetVolumeStats implements csi.NodeServer.
-func (d *driver) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+func (d *driver) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	v, err := d.published(req.GetVolumeId(), req.GetVolumePath(), true)
 	if err != nil {
 		return nil, err
 	}
-	st, c := examine(v)
+	st, c := examine(ctx, v)
 	resp := &csi.NodeGetVolumeStatsResponse{}
 	if c == (condition{}) {
 		resp.Usage = usage(st)
@@ -44,13 +45,13 @@ func (d *driver) NodeGetVolumeStats(_ context.Context, req *csi.NodeGetVolumeSta
 }
 
 // NodeGetVolumeHealth implements csi.NodeServer.
-func (d *driver) NodeGetVolumeHealth(_ context.Context, req *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
+func (d *driver) NodeGetVolumeHealth(ctx context.Context, req *csi.NodeGetVolumeHealthRequest) (*csi.NodeGetVolumeHealthResponse, error) {
 	v, err := d.published(req.GetVolumeId(), req.GetVolumePublishPath(), false)
 	if err != nil {
 		return nil, err
 	}
 	health := &csi.VolumeHealth{VolumeId: v.ID}
-	if _, c := examine(v); c != (condition{}) {
+	if _, c := examine(ctx, v); c != (condition{}) {
 		health.HealthStatuses = []*csi.VolumeHealth_VolumeHealthEntry{{Status: csi.VolumeHealthErrorType_INACCESSIBLE, Reason: c.reason, Message: c.message}}
 	}
 	return &csi.NodeGetVolumeHealthResponse{VolumeHealth: health}, nil
@@ -78,16 +79,20 @@ func (d *driver) published(id, path string, needed bool) (volume, error) {
 	return v, nil
 }
 
+// answersWithin is what a mount gets to say what it holds.
+const answersWithin = 2 * time.Second
+
 // examine looks whether a volume can be read, and how large it is.
-func examine(v volume) (st unix.Statfs_t, c condition) {
-	mounts, err := mountsAt(v.Target)
-	if err == nil && (len(mounts) == 0 || mounts[len(mounts)-1].FSType != fsType) {
-		return st, condition{"NotMounted", "nothing is mounted at " + v.Target + ": it is when the volume is published next"}
-	}
-	if err == nil {
-		st, err = statMount(v.Target)
+func examine(ctx context.Context, v volume) (st unix.Statfs_t, c condition) {
+	m, err := mountAt(v.Target)
+	if m != nil {
+		asking, done := context.WithTimeout(ctx, answersWithin)
+		defer done()
+		st, err = statMount(asking, m)
 	}
 	switch {
+	case m == nil && err == nil:
+		return st, condition{"NotMounted", "nothing is mounted at " + v.Target + ": it is when the volume is published next"}
 	case errors.Is(err, unix.ENOTCONN):
 		return st, condition{"ServingProcessEnded", "the process that served " + v.Wants.Share.Reference + " has ended: running containers see \"transport endpoint is not connected\"; once the volume has been published again, which is tried within minutes, containers that start read it again"}
 	case errors.Is(err, errSilent):

@@ -12,7 +12,7 @@ import (
 
 // GetPluginInfo implements csi.IdentityServer.
 func (d *driver) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*csi.GetPluginInfoResponse, error) {
-	return &csi.GetPluginInfoResponse{Name: driverName, VendorVersion: version()}, nil
+	return &csi.GetPluginInfoResponse{Name: driverName, VendorVersion: buildVersion()}, nil
 }
 
 // GetPluginCapabilities implements csi.IdentityServer. There is no controller: volumes
@@ -26,8 +26,14 @@ func (d *driver) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, 
 	return &csi.ProbeResponse{Ready: wrapperspb.Bool(true)}, nil
 }
 
-// version is that of the module this was built from.
-func version() string {
+// version is set by a release's build: -ldflags "-X main.version=v1.2.3".
+var version string
+
+// buildVersion is the release's version, else that of the module this was built from.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

@@ -41,7 +41,7 @@ func newCommand() *cobra.Command {
 		Use:           "orasfs-csi --endpoint unix://PATH --node-id NAME [flags]",
 		Short:         "Show artifacts of OCI registries as Kubernetes volumes",
 		Args:          cobra.NoArgs,
-		Version:       version(),
+		Version:       buildVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
@@ -144,7 +144,7 @@ func findProgram() (string, error) {
 // newRunner is what runs processes.
 func (o *options) newRunner(ctx context.Context) (runner, error) {
 	if o.runner == runnerChild {
-		return &childRunner{program: o.program, environment: o.environment(), stateDir: o.stateDir}, nil
+		return &childRunner{program: o.program, environment: o.environment(), dir: o.stateDir}, nil
 	}
 	program, err := install(o.program, filepath.Join(o.stateDir, "bin"))
 	if err != nil {

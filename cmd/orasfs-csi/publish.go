@@ -48,7 +48,7 @@ func (d *driver) asked(req *csi.NodePublishVolumeRequest) (v volume, config []by
 		return v, nil, err
 	}
 	given := req.GetVolumeContext()
-	if v.Wants, err = parseWants(given, req.GetVolumeId(), options); err != nil {
+	if v.Wants, err = parseWants(given, req.GetVolumeId(), options, req.GetVolumeCapability().GetMount().GetVolumeMountGroup()); err != nil {
 		return v, nil, err
 	}
 	if config, err = registryConfig(req.GetSecrets()); err != nil {
@@ -58,8 +58,8 @@ func (d *driver) asked(req *csi.NodePublishVolumeRequest) (v volume, config []by
 		v.Wants.Share.Namespace = given[podNamespace]
 	}
 	v.ID, v.Target = req.GetVolumeId(), filepath.Clean(req.GetTargetPath())
-	v.Source, err = d.secrets.source(v.Wants.Share, config)
-	return v, config, err
+	v.Brought = d.secrets.mark(config)
+	return v, config, nil
 }
 
 // readOnly finds how a volume is to be used that can't be, and returns the mount options
@@ -77,57 +77,83 @@ func readOnly(req *csi.NodePublishVolumeRequest) (options []string, err error) {
 			return nil, fmt.Errorf("what is in a registry can only be read: set readOnly: true for the volume (its access mode is %s)", mode)
 		}
 	}
-	options = mount.GetMountFlags()
-	if group := mount.GetVolumeMountGroup(); group != "" {
-		options = append(options[:len(options):len(options)], "gid="+group)
-	}
-	return options, nil
+	return mount.GetMountFlags(), nil
 }
 
-// publish has a volume served and shown at its target, or finds that it is. If that fails
-// nothing is left of it, but for two cases: what a pod has already stays as it is, and
-// what is still being fetched ahead when ctx ends goes on, for the next call to wait for.
-// The lock of the target is held.
+// publish has a volume served and shown at its target, or finds that it is. If it fails
+// nothing is left of it, with two exceptions, from which the next call goes on: what a
+// pod has already stays, since a registry that can't be reached for a while is no reason
+// to take it away; and so does what is still fetched ahead when ctx ends. The lock of the
+// target is held.
 func (d *driver) publish(ctx context.Context, v volume, config []byte) error {
-	shown, err := isShown(v.Target)
+	shown, err := mountAt(v.Target)
+	if err != nil {
+		return err
+	}
+	release, err := d.choose(ctx, &v, config)
 	if err != nil {
 		return err
 	}
 	err = d.serve(ctx, v, config)
+	release()
+	goesOn := false
 	if err == nil {
 		err = d.warm(ctx, v)
-		if err != nil && ctx.Err() != nil {
-			return err
-		}
+		goesOn = err != nil && ctx.Err() != nil
 	}
 	if err == nil {
 		err = d.show(ctx, v)
 	}
-	if err == nil || shown {
-		return err
+	if err != nil && shown == nil && !goesOn {
+		err = errors.Join(err, d.unpublish(context.WithoutCancel(ctx), v))
 	}
-	return errors.Join(err, d.unpublish(context.WithoutCancel(ctx), v))
+	return err
 }
 
-// serve has a process serve what a volume shows.
-func (d *driver) serve(ctx context.Context, v volume, config []byte) error {
-	release, err := d.sources.locks.take(ctx, v.Source)
-	if err != nil {
-		return err
+// choose finds which source is to serve a volume, and takes its lock: the one that does,
+// or one for those who have brought the same. A source that was given other credentials
+// since isn't that: who comes with those of before may not have what these show.
+func (d *driver) choose(ctx context.Context, v *volume, config []byte) (release func(), err error) {
+	if v.Source != "" {
+		return d.sources.locks.take(ctx, v.Source)
 	}
-	defer release()
-	if old, ok := d.volumes.at(v.Target); !ok || old.Source != v.Source {
-		if err := d.volumes.note(v); err != nil {
-			return err
+	for n := 0; ; n++ {
+		id, err := d.secrets.source(v.Wants.Share, config, n)
+		if err != nil {
+			return nil, err
 		}
+		release, err := d.sources.locks.take(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !d.secrets.has(id) || d.secrets.hasAs(id, config) {
+			v.Source = id
+			return release, nil
+		}
+		release()
 	}
-	if config != nil {
+}
+
+// serve has a process serve what a volume shows, with the credentials that it brings if
+// they are others than those that it brought before. The lock of the source is held.
+func (d *driver) serve(ctx context.Context, v volume, config []byte) error {
+	old, ok := d.volumes.at(v.Target)
+	if config != nil && (v.Brought != old.Brought || !d.secrets.has(v.Source)) {
 		if err := d.secrets.set(v.Source, config); err != nil {
 			return err
 		}
 	}
+	if !ok || v.Brought != old.Brought {
+		if err := d.volumes.note(v); err != nil {
+			return err
+		}
+	}
 	if err := d.sources.ensure(ctx, v.Source, v.Wants.Share); err != nil {
-		return fmt.Errorf("mount %s: %w", v.Wants.Share.Reference, err)
+		whose := "the node's credentials"
+		if config != nil {
+			whose = "the credentials of the volume's secret"
+		}
+		return fmt.Errorf("mount %s with %s: %w", v.Wants.Share.Reference, whose, err)
 	}
 	return nil
 }
@@ -163,8 +189,12 @@ func (d *driver) warmed(v volume) error {
 
 // show binds what serves a volume to its target, unless it is there.
 func (d *driver) show(ctx context.Context, v volume) error {
-	served, err := isServed(v.Target)
-	if served || err != nil {
+	from, err := mountAt(d.sources.mountpoint(v.Source))
+	if err != nil {
+		return err
+	}
+	there, err := mountAt(v.Target)
+	if err != nil || there != nil && from != nil && there.Major == from.Major && there.Minor == from.Minor {
 		return err
 	}
 	// What is there is that of a process which has ended.

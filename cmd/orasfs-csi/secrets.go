@@ -13,6 +13,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/google/renameio/v2"
 	"github.com/moby/sys/mountinfo"
@@ -88,17 +89,22 @@ func (s *secrets) none() string { return filepath.Join(s.dir, noneFile) }
 
 // set gives a source its credentials. The file is left alone where it has them already.
 func (s *secrets) set(source string, config []byte) error {
-	path := s.path(source)
-	if old, err := os.ReadFile(path); err == nil && hmac.Equal(old, config) { //nolint:gosec // our own
+	if s.hasAs(source, config) {
 		return nil
 	}
-	return s.write(path, config)
+	return s.write(s.path(source), config)
 }
 
 // has says whether a source has credentials of its own.
 func (s *secrets) has(source string) bool {
 	_, err := os.Lstat(s.path(source))
 	return err == nil
+}
+
+// hasAs says whether a source has just these credentials.
+func (s *secrets) hasAs(source string, config []byte) bool {
+	old, err := os.ReadFile(s.path(source))
+	return err == nil && hmac.Equal(old, config)
 }
 
 // remove forgets the credentials of a source.
@@ -110,19 +116,33 @@ func (s *secrets) remove(source string) error {
 	return err
 }
 
-// source is the id of what serves a share for those who have the same credentials.
-// Nothing about them can be learnt from it, since nobody else has the salt.
-func (s *secrets) source(of share, config []byte) (string, error) {
+// source is the id of what serves a share for those who have the same credentials: the
+// nth of several, since one may have others by now.
+func (s *secrets) source(of share, config []byte, n int) (string, error) {
 	text, err := json.Marshal(of)
 	if err != nil {
 		return "", err
 	}
+	return s.sum([]byte("source"), text, config, []byte(strconv.Itoa(n))), nil
+}
+
+// mark is what credentials are known by again, "" for none.
+func (s *secrets) mark(config []byte) string {
+	if config == nil {
+		return ""
+	}
+	return s.sum([]byte("credentials"), config)
+}
+
+// sum is a number made of texts. Nothing about them can be learnt from it, since nobody
+// else has the salt.
+func (s *secrets) sum(parts ...[]byte) string {
 	sum := hmac.New(sha256.New, s.salt)
-	for _, part := range [][]byte{text, config} {
+	for _, part := range parts {
 		one := sha256.Sum256(part)
 		sum.Write(one[:])
 	}
-	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // registryConfig is what of the secrets that a volume brings its process may have: the

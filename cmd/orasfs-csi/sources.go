@@ -46,7 +46,7 @@ func unit(id string) string { return unitPrefix + id }
 // held.
 func (s *sources) ensure(ctx context.Context, id string, of share) error {
 	dir := s.mountpoint(id)
-	served, err := isServed(dir)
+	served, err := isServed(ctx, dir)
 	if served || err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *sources) end(ctx context.Context, id string) error {
 	if err := s.runner.stop(ctx, unit(id)); err != nil {
 		return fmt.Errorf("end what serves source %s: %w", id, err)
 	}
-	return removeTarget(s.mountpoint(id))
+	return removeMount(s.mountpoint(id))
 }
 
 // remove ends a source that no volume uses any more. The lock of id is held.

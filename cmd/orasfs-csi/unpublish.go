@@ -32,7 +32,7 @@ func (d *driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublish
 	case ok:
 		err = d.unpublish(ctx, v)
 	default: // what a driver has shown whose notes are lost
-		err = removeTarget(target)
+		err = removeMount(target)
 	}
 	if err != nil {
 		return nil, asStatus(fmt.Errorf("unpublish %s: %w", req.GetVolumeId(), err))
@@ -40,13 +40,12 @@ func (d *driver) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublish
 	return &csi.NodeUnpublishVolumeResponse{}, nil
 }
 
-// unpublish takes a volume away, and what served it unless others need that. What fails
-// is tried again by the next call: the volume is forgotten last. The lock of the target is
-// held.
+// unpublish takes a volume away, and what served it unless others need that. If it fails
+// the volume is still noted, for the next call. The lock of the target is held.
 func (d *driver) unpublish(ctx context.Context, v volume) error {
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
-	if err := removeTarget(v.Target); err != nil {
+	if err := unmountAll(v.Target); err != nil {
 		return err
 	}
 	release, err := d.sources.locks.take(ctx, v.Source)
@@ -60,7 +59,10 @@ func (d *driver) unpublish(ctx context.Context, v volume) error {
 			return err
 		}
 	}
-	return d.volumes.forget(v.Target)
+	if err := d.volumes.forget(v.Target); err != nil {
+		return err
+	}
+	return removeDir(v.Target)
 }
 
 // checkNames finds what is missing in a request.

@@ -23,7 +23,10 @@ type volume struct {
 	Target string `json:"target"`
 	Wants  wants  `json:"wants"`
 	Source string `json:"source"` // the id of what serves it
-	Warmed bool   `json:"warmed,omitempty"`
+	// Brought is the mark of the credentials with which it was published last, "" if
+	// with none.
+	Brought string `json:"brought,omitempty"`
+	Warmed  bool   `json:"warmed,omitempty"`
 }
 
 // volumes are the volumes of a node, each noted in a file before anything is done for
@@ -85,7 +88,7 @@ func readNote(path string) (v volume, err error) {
 	if err != nil {
 		return v, err
 	}
-	if err := json.Unmarshal(text, &v); err != nil || v.Target == "" || v.Source == "" {
+	if err := json.Unmarshal(text, &v); err != nil || v.ID == "" || v.Target == "" || !isSourceID(v.Source) {
 		return v, fmt.Errorf("%s: %w", path, errNoNote)
 	}
 	return v, nil
@@ -159,12 +162,12 @@ func (all *volumes) list() []volume {
 	return list
 }
 
-// uses says whether a source serves a volume other than the one at a target.
-func (all *volumes) uses(source, besides string) bool {
+// uses says whether a volume is served by a source: one at another target than but.
+func (all *volumes) uses(source, but string) bool {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	for target, v := range all.of {
-		if v.Source == source && target != besides {
+	for _, v := range all.of {
+		if v.Source == source && v.Target != but {
 			return true
 		}
 	}

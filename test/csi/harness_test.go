@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -79,6 +80,11 @@ func (n *node) start() {
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+	// A connection that is refused is tried again after a second only.
+	n.awaits("the driver answers:\n"+n.log.String(), func() bool {
+		conn, err := net.Dial("unix", n.path("csi.sock")) //nolint:noctx // it is there or not
+		return err == nil && conn.Close() == nil
+	})
 	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		n.t.Fatal(err)
@@ -238,6 +244,16 @@ func (n *node) processes() (pids []int) {
 	return pids
 }
 
+// awaits waits until something is as it will be.
+func (n *node) awaits(what string, is func() bool) {
+	n.t.Helper()
+	for end := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			n.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
 // A logBuffer is what a process logs.
 type logBuffer struct {
 	mu   sync.Mutex // guards text
@@ -328,8 +344,7 @@ func (p *pod) mustUnpublish() {
 func (p *pod) run(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // cat, ls and the like
-	cmd.Dir = p.target
+	cmd := exec.CommandContext(ctx, "env", append([]string{"--chdir=" + p.target, name}, args...)...) //nolint:gosec // cat, ls and the like
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.WaitDelay = time.Second
 	output, err := cmd.CombinedOutput()

@@ -89,7 +89,7 @@ func (c *cluster) startAPIServer() error {
 	server, err := c.run("kube-apiserver", "--etcd-servers", "http://"+etcdAddress,
 		"--bind-address", "127.0.0.1", "--secure-port", "6443", "--advertise-address", nodeAddress,
 		"--cert-dir", c.path("certificates"), "--token-auth-file", c.path("tokens"),
-		"--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction",
+		"--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction", "--allow-privileged",
 		"--service-account-issuer", "https://kubernetes.default.svc",
 		"--service-account-signing-key-file", c.path("service-accounts.key"),
 		"--service-account-key-file", c.path("service-accounts.key"),

@@ -69,7 +69,7 @@ func prerequisites() error {
 	if err != nil {
 		return err
 	}
-	for _, program := range []string{filepath.Join(tools, "crane"), filepath.Join(tools, "nfpm"), filepath.Join(tools, "oras"), "git", "gzip", "rpm", "tar"} {
+	for _, program := range []string{filepath.Join(tools, "crane"), filepath.Join(tools, "helm"), filepath.Join(tools, "nfpm"), filepath.Join(tools, "oras"), "git", "gzip", "rpm", "tar"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%w: scripts/test installs what is missing", err)
 		}

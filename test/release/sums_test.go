@@ -30,6 +30,7 @@ func TestChecksums(t *testing.T) {
 	}
 	expected := []string{
 		"orasfs-1.2.3~rc1-1.aarch64.rpm", "orasfs-1.2.3~rc1-1.x86_64.rpm",
+		"orasfs-csi-1.2.3-rc1.tgz", "orasfs-csi-v1.2.3-rc1-image.tar",
 		"orasfs-v1.2.3-rc1-darwin-amd64.tar.gz", "orasfs-v1.2.3-rc1-darwin-arm64.tar.gz",
 		"orasfs-v1.2.3-rc1-image.tar",
 		"orasfs-v1.2.3-rc1-linux-amd64.tar.gz", "orasfs-v1.2.3-rc1-linux-arm64.tar.gz",

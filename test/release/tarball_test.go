@@ -27,20 +27,26 @@ func tarballProgram(t *testing.T, platform string) string {
 	return program.content
 }
 
+// checkStatic sees that a program of Linux is for an architecture, and needs no libraries.
+func checkStatic(t *testing.T, content, arch string) {
+	t.Helper()
+	program, err := elf.NewFile(strings.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[arch]; program.Machine != want {
+		t.Errorf("the program for %s is for %s", arch, program.Machine)
+	}
+	for _, segment := range program.Progs {
+		if segment.Type == elf.PT_INTERP {
+			t.Errorf("the program for %s isn't static", arch)
+		}
+	}
+}
+
 func TestTarballs(t *testing.T) {
-	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
-		program, err := elf.NewFile(strings.NewReader(tarballProgram(t, "linux-"+arch)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if program.Machine != machine {
-			t.Errorf("linux-%s is for %s", arch, program.Machine)
-		}
-		for _, segment := range program.Progs {
-			if segment.Type == elf.PT_INTERP {
-				t.Errorf("linux-%s isn't static", arch)
-			}
-		}
+	for _, arch := range []string{"amd64", "arm64"} {
+		checkStatic(t, tarballProgram(t, "linux-"+arch), arch)
 	}
 	for arch, machine := range map[string]macho.Cpu{"amd64": macho.CpuAmd64, "arm64": macho.CpuArm64} {
 		program, err := macho.NewFile(strings.NewReader(tarballProgram(t, "darwin-"+arch)))
