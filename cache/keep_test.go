@@ -129,7 +129,7 @@ func TestUnpackedBlob(t *testing.T) {
 	}
 	k := Key{Origin: "registry.example", Digest: digest.FromBytes(want), Size: largeSize}
 	for restart, passes := range []int32{1, 0} {
-		c := open(t, Options{Dir: dir, Concurrency: 1, Memory: 4 << 20})
+		c := open(t, Options{Dir: dir, Concurrency: 1, Memory: 4 << 20, WaitForDisk: true})
 		r, _ := reader(t, c, s.key(), s)
 		u := &unpacking{reader: r, size: largeSize}
 		_, done := reader(t, c, k, u) // with the last one, its stream would end

@@ -31,7 +31,7 @@ func TestWhatIsReadIsWhatIsFetched(t *testing.T) {
 		// What is ahead when the reading ends comes on top of these two: a quarter of
 		// the memory, and what its connections have under way.
 		"one shard":   {every(1)[:20], ascending, 1.45, 80},
-		"small skips": {every(1)[:20], skipping, 1.45, 100},
+		"small skips": {every(1)[:20], skipping, 1.45, 110},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSource(nil)
@@ -109,7 +109,9 @@ func TestSequencesInOneFile(t *testing.T) {
 	if total, _ := s.bytesSent(); total > threads*length*3/2 {
 		t.Errorf("%d MiB were fetched for %d", total>>20, threads*length>>20)
 	}
-	if n := s.fetches(); n > 2*threads*length>>20 {
+	// Who never waits, since the source is that fast, has half a MiB fetched at a time; the
+	// first chunks, before it is known to be a sequence, and the last window come on top.
+	if n := s.fetches(); n > threads*(2*length>>20+4) {
 		t.Errorf("%d requests for %d MiB", n, threads*length>>20)
 	}
 }

@@ -272,7 +272,7 @@ func TestRoomToSpareIsMade(t *testing.T) {
 func TestBlobThatIsLargerThanTheCache(t *testing.T) {
 	const limit = 16 << 20
 	small, s := newSource(random(1<<20, 80)), newSource(random(40<<20, 81))
-	c := open(t, Options{Dir: t.TempDir(), Size: limit, Memory: 1 << 20})
+	c := open(t, Options{Dir: t.TempDir(), Size: limit, Memory: 1 << 20, WaitForDisk: true})
 	mustRead(t, c, small.key(), small, small.content)
 	c.PutIndex("index", []byte("x"))
 	r, _ := reader(t, c, s.key(), s)

@@ -24,6 +24,8 @@ type table struct {
 	rests  *list.Element // in tables.idle, nil while in use; guarded by tables.mu
 	weight int           // what it costs there; likewise
 
+	failing sync.Once
+
 	mu        sync.Mutex // guards what follows; never held across network or disk
 	handles   int        // open Blobs and Readers
 	users     int        // handles, runs, hashing and disk work: while there is one, the disk stays attached

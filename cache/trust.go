@@ -90,16 +90,22 @@ func (t *table) recognise(i int, sum uint64, fromVerified bool) bool {
 }
 
 // fail ends the content, which is wrong: who has it open gets an error from now
-// on, who opens it next gets another table. Before anybody is told, what is on
-// disk of it is gone, and its origin is known for it.
+// on, who opens it next gets another table. Before anybody is told, whoever else finds
+// it out meanwhile among them, what is on disk of it is gone, and its origin is known
+// for it.
 func (t *table) fail(how string) error {
+	t.failing.Do(func() { t.end(how) })
 	t.mu.Lock()
-	if t.err != nil {
-		defer t.mu.Unlock()
-		return t.err
-	}
-	t.err = t.cache.blame(t.key, how)
-	err, store, asked := t.err, t.store, t.asked
+	defer t.mu.Unlock()
+	return t.err
+}
+
+// end is what fail does, once.
+func (t *table) end(how string) {
+	err := t.cache.blame(t.key, how)
+	t.mu.Lock()
+	t.err = err
+	store, asked := t.store, t.asked
 	t.mu.Unlock()
 	passOver(asked)
 	if store != nil {
@@ -116,7 +122,6 @@ func (t *table) fail(how string) error {
 	for r := range t.runs {
 		r.cancel(err)
 	}
-	return err
 }
 
 // maxWrong bounds the keys of blobs that are remembered for having been wrong.

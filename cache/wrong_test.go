@@ -99,3 +99,36 @@ func TestForgivenIsForgotten(t *testing.T) {
 		t.Error("it is still known for being wrong")
 	}
 }
+
+// Whoever finds out that a blob is wrong, while another is at it, is told when it is
+// gone: what he opens then is another content.
+func TestTwoFindOutAtOnce(t *testing.T) {
+	s := newSource(random(largeSize, 113))
+	c := open(t, Options{Dir: t.TempDir()})
+	r, _ := reader(t, c, s.key(), s)
+	if _, err := r.ReadAt(t.Context(), make([]byte, 10), 0); err != nil {
+		t.Fatal(err)
+	}
+	table := r.table
+	store := table.store
+	store.mu.Lock() // as long as it is held nothing of it can be removed
+	told := make(chan bool)
+	find := func() {
+		_ = table.fail("a test")
+		told <- c.tables.has(s.key())
+	}
+	go find()
+	for failing := false; !failing; {
+		table.mu.Lock()
+		failing = table.err != nil
+		table.mu.Unlock()
+	}
+	go find()
+	time.Sleep(50 * time.Millisecond) // longer is as good
+	store.mu.Unlock()
+	for range 2 {
+		if <-told {
+			t.Error("one is told, and the next one who opens it gets the same")
+		}
+	}
+}

@@ -73,6 +73,15 @@ func (a *answers[T]) holds(last answer[T]) bool {
 	return time.Since(last.checked) < a.tree.tagTTL && (!inOutage || time.Since(last.said) < a.tree.maxStale)
 }
 
+// left is how long the answer about an object is used still without a question.
+func (a *answers[T]) left(reference string) time.Duration {
+	last, known := a.last.Peek(reference)
+	if !known {
+		return 0
+	}
+	return max(a.tree.tagTTL-time.Since(last.checked), 0)
+}
+
 // ask puts the question to the registry, and remembers the answer.
 func (a *answers[T]) ask(ctx context.Context, reference string, question func(context.Context) (T, error), noted func(context.Context) (T, time.Time)) (T, error) {
 	return ask(ctx, a.tree, a.about+" "+reference, func(ctx context.Context) (T, error) {

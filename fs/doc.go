@@ -76,7 +76,17 @@
 // disk cache.
 //
 // A mount of one artifact shows what its files/, rootfs/ or layout/ shows, at its
-// root (pinned.go).
+// root (pinned.go). One that follows a tag (followed.go) has that in a directory for
+// each manifest that the tag has led to, and at its root links, which all go by one:
+//
+//	MOUNTPOINT/
+//	├── ..data -> ..5f05…                      what the tag means now; all switches with it
+//	├── ..5f05…/                               what a mount of that manifest shows
+//	└── NAME -> ..data/NAME                    for each name at the top of that
+//
+// Older manifests are there, and not listed. Where content has a name that begins with
+// two dots at its top, that has no link. A tag that is gone is ENOENT, what it leads to
+// and can't be shown so EIO, and both have a line in the log.
 //
 // A layout holds all that its artifact needs (package export): every manifest of an
 // index, and a subject. Its tag is latest. To know what is in it, manifests are
@@ -94,7 +104,7 @@
 // # Attributes
 //
 // The mount is read-only, nosuid and nodev. Files are 0444, directories 0555,
-// owned by whoever mounted. Sizes are the descriptors', so that they cost no
+// owned by whoever mounted, or by Options.UID and GID. Sizes are the descriptors', so that they cost no
 // request. Times are the manifest's org.opencontainers.image.created, else the
 // image config's created, else 1970. Extended attributes are those of
 // descriptors and manifests: xattr.go.
@@ -142,7 +152,8 @@
 //
 // What a digest names holds for ever, tags, names and referrers for the tags'
 // time to live, and so does a blob's size that only HEAD told (sizehint.go), and
-// names that aren't there for some seconds. All pages of an inode are of one
+// names that aren't there for some seconds. What goes by a tag that is followed holds
+// until that is asked again, so that it is never older than the tag may be. All pages of an inode are of one
 // content, verified or not, and go when that turns out to be wrong: pages.go. A
 // large blob that is whole on disk, and verified, root's kernel reads by itself
 // (passthrough).

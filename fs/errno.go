@@ -62,6 +62,16 @@ func (t *tree) contentErrno(ctx context.Context, operation, reference string, er
 	return t.errno(ctx, operation, reference, err)
 }
 
+// followErrno is errno for the tag that a mount follows: that it is gone is a failure,
+// too, and has a line.
+func (t *tree) followErrno(ctx context.Context, reference string, err error) syscall.Errno {
+	code := t.errno(ctx, "follow tag", reference, err)
+	if code == syscall.ENOENT {
+		t.complaints.add("follow tag", reference, errnoNames[code], err)
+	}
+	return code
+}
+
 // A missingError is content that ought to be there.
 type missingError struct{ cause error }
 

@@ -28,7 +28,7 @@ var (
 )
 
 // filesNode is the node of the folder at a path in files/ of the manifest.
-func (p *manifestPart) filesNode(a *repositoryArtifact, path []string) fusefs.InodeEmbedder {
+func (p *manifestPart) filesNode(a *repositoryArtifact, path []string) viewRoot {
 	n := &filesNode{p.below(), path}
 	f, archives := n.folder(a)
 	switch {

@@ -18,7 +18,8 @@ import (
 // (Options.Verifier): it is asked on every way to content. What is signed, by whom, is
 // package signed's; which manifests and blobs belong together is vouched.go's.
 //
-//	repository.artifact    a manifest's directory and all below it, a pinned mount, warm
+//	repository.artifact    a manifest's directory and all below it, a pinned mount, what
+//	                       a tag that is followed leads to now (followed.go), warm
 //	repository.document    the document, and what a layout takes of it
 //	repository.layout      a layout that is remembered
 //	repository.blob        _blobs

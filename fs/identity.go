@@ -27,6 +27,7 @@ import (
 //	namespace      registry, name
 //	_tags, …       repository
 //	tag            repository, name
+//	followed       repository, tag: the root that follows it, and its ..data
 //	manifest       repository, digest
 //	part           repository, manifest, name in it
 //	folder         repository, manifest, path in files/

@@ -48,7 +48,10 @@ type Options struct {
 	// shows that artifact alone, as View says.
 	Reference string
 	View      View
-	Cache     *cache.Cache
+	// Follow has the root show what the tag Reference of Registry means from time to
+	// time, and not for ever what it means when it is mounted.
+	Follow bool
+	Cache  *cache.Cache
 	// Platform is the one whose manifest an index shows as its own; the zero
 	// value is linux on the host's architecture.
 	Platform ocispec.Platform
@@ -71,8 +74,11 @@ type Options struct {
 
 	// Passthrough lets the kernel read complete and verified blobs from the
 	// cache's files by itself, where it can and this process may (it needs
-	// CAP_SYS_ADMIN). A mount of an image's root file system does without.
+	// CAP_SYS_ADMIN). A mount of what is an image's root file system then does without.
 	Passthrough bool
+
+	// UID and GID own what has no owner of its own; nil is whoever mounts.
+	UID, GID *uint32
 
 	AllowOther   bool
 	MountOptions []string // the kernel's, as after mount's -o
@@ -200,9 +206,16 @@ func (s *Server) leave() {
 	log.Warn("the connection to the kernel has ended: the mount was busy and has been detached")
 }
 
-// owner is who owns the files: whoever mounted.
+// owner is who owns what has no owner of its own.
 func (o *Options) owner() fuse.Owner {
-	return fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())} //nolint:gosec // ids are never negative on Unix
+	owner := fuse.Owner{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())} //nolint:gosec // ids are never negative on Unix
+	if o.UID != nil {
+		owner.Uid = *o.UID
+	}
+	if o.GID != nil {
+		owner.Gid = *o.GID
+	}
+	return owner
 }
 
 // end ends what the tree has begun, once.

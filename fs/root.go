@@ -14,7 +14,7 @@ import (
 
 // root is the node at the mountpoint: every registry, one of them or a part of
 // it, a local layout, or what a reference means now. It stays that, wherever a
-// tag moves.
+// tag moves, unless the tag is followed.
 func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusefs.StableAttr, error) {
 	switch {
 	case o.Layout != nil:
@@ -30,6 +30,9 @@ func (t *tree) root(ctx context.Context, o Options) (fusefs.InodeEmbedder, fusef
 		repo, err := r.repository(o.Prefix)
 		if err != nil {
 			return nil, fusefs.StableAttr{}, err
+		}
+		if o.Follow {
+			return t.followed(ctx, repo, o)
 		}
 		return t.pinned(ctx, repo, o)
 	}

@@ -52,6 +52,9 @@ func (all *questions) ask(m *mountinfo.Info) *question {
 	all.of[m.ID] = q
 	go func() { // for as long as the mount hangs: nothing interrupts it
 		q.err = unix.Statfs(m.Mountpoint, &q.st)
+		for errors.Is(q.err, unix.EINTR) { // by a child that ended
+			q.err = unix.Statfs(m.Mountpoint, &q.st)
+		}
 		if errors.Is(q.err, unix.ECONNABORTED) { // as ENOTCONN, said to who asked just before
 			q.err = unix.ENOTCONN
 		}

@@ -87,7 +87,7 @@ func openBelow(ctx context.Context, mount, subPath string) (*os.File, error) {
 	done := make(chan opened, 1)
 	go func() { // it takes as long as the registry, and can't be interrupted
 		var o opened
-		o.file, o.err = openInside(mount, subPath)
+		o.file, o.err = openInside(ctx, mount, subPath)
 		done <- o
 	}()
 	select {
@@ -103,7 +103,7 @@ func openBelow(ctx context.Context, mount, subPath string) (*os.File, error) {
 	}
 }
 
-func openInside(mount, subPath string) (*os.File, error) {
+func openInside(ctx context.Context, mount, subPath string) (*os.File, error) {
 	root, err := unix.Open(mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &iofs.PathError{Op: "open", Path: mount, Err: err}
@@ -115,6 +115,11 @@ func openInside(mount, subPath string) (*os.File, error) {
 	defer top.Close() //nolint:errcheck // it was only a name
 	how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	fd, err := unix.Openat2(root, subPath, how)
+	// The kernel doesn't follow .. for sure while anything is mounted or renamed, and a
+	// child that ends interrupts who waits.
+	for (errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)) && ctx.Err() == nil {
+		fd, err = unix.Openat2(root, subPath, how)
+	}
 	if errors.Is(err, unix.ENOTDIR) {
 		return nil, fmt.Errorf("subPath %s is a file, and a volume is a directory: leave it out, and give the file's name as subPath of the container's volumeMounts", subPath)
 	}

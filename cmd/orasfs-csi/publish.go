@@ -149,7 +149,11 @@ func (d *driver) serve(ctx context.Context, v volume, config []byte) error {
 		}
 	}
 	if err := d.sources.ensure(ctx, v.Source, v.Wants.Share); err != nil {
-		return fmt.Errorf("mount %s: %w", v.Wants.Share.Reference, err)
+		whose := "the node's credentials"
+		if config != nil {
+			whose = "the credentials of the volume's secret"
+		}
+		return fmt.Errorf("mount %s with %s: %w", v.Wants.Share.Reference, whose, err)
 	}
 	return nil
 }

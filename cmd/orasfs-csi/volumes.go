@@ -56,6 +56,9 @@ func openVolumes(dir string) (*volumes, error) {
 	}
 	all := &volumes{dir: dir, of: make(map[string]volume)}
 	for _, e := range entries {
+		if !e.Type().IsRegular() { // somebody else's
+			continue
+		}
 		path := filepath.Join(dir, e.Name())
 		v, err := readNote(path)
 		switch {

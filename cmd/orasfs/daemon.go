@@ -51,12 +51,8 @@ func daemonFlags(flags *pflag.FlagSet, options mountOptions) []string {
 			args = append(args, "--"+f.Name+"="+f.Value.String())
 		}
 	})
-	kernel := options.kernel
-	if options.allowOther {
-		kernel = append([]string{"allow_other"}, kernel...)
-	}
-	if len(kernel) > 0 {
-		args = append(args, "--options="+strings.Join(kernel, ","))
+	if given := options.daemons(); len(given) > 0 {
+		args = append(args, "--options="+strings.Join(given, ","))
 	}
 	return args
 }

@@ -201,10 +201,13 @@ func TestDaemonArgs(t *testing.T) {
 	r := mustRequest(t, "", "-u", "me", "--plain-http=false", "--insecure=false", "--ca-file=ca.pem", "--registry-config=r.json",
 		"--registry-config=[a,b]", "--header=A: 1", "-H", "B: caf\xe9, \"x\"", "--resolve=localhost:5000:127.0.0.1:1", "--cert-file=c", "--key-file=k",
 		"--cache-size=1000001", "--verify=full", "--log-format=json", "--concurrency=3", "-f", "-v",
-		"-o", "ro,noexec,default_permissions,timeout=7s", "-o", "allow_other,nofail", "localhost:5000/a/b", "/mnt")
+		"-o", "ro,noexec,default_permissions,uid=7,gid=0,timeout=7s", "-o", "allow_other,nofail", "localhost:5000/a/b", "/mnt")
 	withoutSettings(t)
 	t.Chdir("/")
 	again := daemonsRequest(t, r)
+	if !reflect.DeepEqual(again.uid, new(uint32(7))) || !reflect.DeepEqual(again.gid, new(uint32(0))) {
+		t.Errorf("the owners became %v and %v", again.uid, again.gid)
+	}
 	if again.allowOther != r.allowOther || !slices.Equal(again.kernelOptions, r.kernelOptions) {
 		t.Errorf("mount options %t %q became %t %q", r.allowOther, r.kernelOptions, again.allowOther, again.kernelOptions)
 	}

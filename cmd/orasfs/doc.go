@@ -10,7 +10,10 @@
 //
 // TARGET is HOST[:PORT] for a whole registry, HOST[:PORT]/NAME for a namespace or
 // a repository of it, or HOST[:PORT]/NAME:TAG (or @DIGEST) for one artifact, which
-// stays the one that the tag means when it is mounted. Without it, or with "none"
+// stays the one that the tag means when it is mounted. With --follow the mountpoint shows
+// what the tag means now: all names at its top are links by way of one, ..data, which
+// switches within --tag-ttl to the directory of another manifest, as in a volume of
+// Kubernetes' ConfigMaps. Without TARGET, or with "none"
 // in its place, the mount shows every registry. With --oci-layout it is
 // PATH[:TAG|@DIGEST], an OCI image layout or what docker save wrote. What the
 // mountpoint then shows is described in package fs.
@@ -28,6 +31,9 @@
 // environment: a password or token, and headers (ORASFS_HEADER). The daemon is
 // given them through a pipe. HOME is the user's own also where it isn't set, or is
 // root's (home.go).
+//
+// uid=N and gid=N in -o say who owns what has no owner of its own; they are mount
+// options as other file systems have them, and no flags.
 //
 // mount(8) and fstab work with the type fuse.orasfs: what mount.fuse3 runs,
 // "orasfs TARGET MOUNTPOINT -o OPTIONS", mounts too, and so does what mount(8) calls

@@ -19,7 +19,9 @@ func newMountCommand() *cobra.Command {
 		Long: `Mount every registry (no TARGET; a host is looked up when it is named), one
 (HOST[:PORT]), a namespace or repository of it (HOST/NAME), or one artifact
 (HOST/NAME:TAG, HOST/NAME@DIGEST). An artifact stays the one that the tag means
-when it is mounted; an image shows its root file system, any other its files.
+when it is mounted; an image shows its root file system, any other its files. With
+--follow it is what the tag means now: ..data is a link to that, and all other names
+are links through it.
 With --oci-layout the TARGET is a folder or a tar on this machine.
 
 mount returns once the mount works; a daemon goes on behind. Credentials are

@@ -24,6 +24,7 @@ type mountFlags struct {
 	verify, logFormat   choice
 	passthrough         choice
 	view                choice
+	follow              bool
 	options             []string
 	foreground, verbose bool
 	metricsAddr         string
@@ -50,7 +51,8 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.Var(&f.passthrough, "passthrough", "let the kernel read complete content from the cache directory by itself: where it can and root mounts, but not for an image's root file system; or never")
 
 	flags.Var(&f.view, "view", "of one artifact: its files, an image's root file system, or an OCI layout of it (default rootfs of an image, files of any other)")
-	flags.StringArrayVarP(&f.options, "options", "o", nil, "mount `OPTIONS`, comma-separated: allow_other, default_permissions, noexec, any long flag by its name")
+	flags.BoolVar(&f.follow, "follow", false, "of HOST/NAME:TAG: show what the tag means now, and not what it means when it is mounted")
+	flags.StringArrayVarP(&f.options, "options", "o", nil, "mount `OPTIONS`, comma-separated: allow_other, default_permissions, noexec, uid=N and gid=N, who own what an archive doesn't say of, any long flag by its name")
 	flags.BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground and log to standard error")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more, and say where the log is")
 	flags.Var(&f.logFormat, "log-format", "how the log is written")

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -13,6 +15,7 @@ import (
 type mountOptions struct {
 	kernel     []string // in the kernel's spelling, fusermount3's too
 	allowOther bool
+	uid, gid   *uint32 // who owns what has no owner of its own; nil is whoever mounts
 	flags      []flagOption
 }
 
@@ -49,6 +52,10 @@ func parseMountOptions(values []string, flags *pflag.FlagSet, helper bool) (moun
 			case option == "" || isIgnoredOption(option) || writable && helper:
 			case writable:
 				return mountOptions{}, fmt.Errorf("-o %s: %s", option, reason)
+			case isOwner(option):
+				if err := o.parseOwner(option); err != nil {
+					return mountOptions{}, fmt.Errorf("-o %s: %w", option, err)
+				}
 			case option == "allow_other":
 				o.allowOther = true
 			case option == "exec":
@@ -70,6 +77,43 @@ func parseMountOptions(values []string, flags *pflag.FlagSet, helper bool) (moun
 		}
 	}
 	return o, nil
+}
+
+// isOwner tells whether an option says who owns what has no owner of its own.
+func isOwner(option string) bool {
+	name, _, _ := strings.Cut(option, "=")
+	return name == "uid" || name == "gid"
+}
+
+// parseOwner takes uid=N or gid=N. The largest number that there is means nobody.
+func (o *mountOptions) parseOwner(option string) error {
+	kind, text, _ := strings.Cut(option, "=")
+	number, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || number == math.MaxUint32 {
+		return fmt.Errorf("a number is needed, 0 to %d", uint32(math.MaxUint32-1))
+	}
+	id := uint32(number)
+	if kind == "uid" {
+		o.uid = &id
+	} else {
+		o.gid = &id
+	}
+	return nil
+}
+
+// daemons are the options that a daemon is given.
+func (o *mountOptions) daemons() []string {
+	var options []string
+	if o.allowOther {
+		options = append(options, "allow_other")
+	}
+	if o.uid != nil {
+		options = append(options, fmt.Sprintf("uid=%d", *o.uid))
+	}
+	if o.gid != nil {
+		options = append(options, fmt.Sprintf("gid=%d", *o.gid))
+	}
+	return append(options, o.kernel...)
 }
 
 // hasHeader tells whether a header has been given so far.

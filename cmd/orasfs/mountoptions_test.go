@@ -18,6 +18,7 @@ func TestMountOptions(t *testing.T) {
 		{"the kernel's", []string{"noexec,default_permissions,noexec"}, mountOptions{kernel: []string{"noexec", "default_permissions"}}},
 		{"exec takes noexec back", []string{"noexec", "exec"}, mountOptions{}},
 		{"allow_other", []string{"allow_other"}, mountOptions{allowOther: true}},
+		{"owners", []string{"uid=7,gid=8", "gid=0,uid=4294967294"}, mountOptions{uid: new(uint32(4294967294)), gid: new(uint32(0))}},
 		{"fstab", []string{"defaults,_netdev,noauto,nofail,user,x-systemd.automount,x-systemd.idle-timeout=1m,X-mount.mkdir,comment=a,noatime"}, mountOptions{}},
 		{"empty ones", []string{",,", ""}, mountOptions{}},
 		{
@@ -43,16 +44,24 @@ func TestMountOptions(t *testing.T) {
 
 func TestMountOptionsRefused(t *testing.T) {
 	for value, words := range map[string][]string{
-		"rw":            {"-o rw", "read-only"},
-		"suid":          {"-o suid", "nosuid"},
-		"ro,dev":        {"-o dev", "nodev"},
-		"nope":          {"-o nope", "neither"},
-		"tag-ttl":       {"-o tag-ttl", "needs a value"},
-		"options=ro":    {"-o options=ro", "neither"},
-		"help":          {"-o help", "neither"},
-		"o=ro":          {"-o o=ro", "neither"},
-		"password=x":    {"neither"},
-		"allow_other,=": {"neither"},
+		"rw":             {"-o rw", "read-only"},
+		"suid":           {"-o suid", "nosuid"},
+		"ro,dev":         {"-o dev", "nodev"},
+		"nope":           {"-o nope", "neither"},
+		"tag-ttl":        {"-o tag-ttl", "needs a value"},
+		"options=ro":     {"-o options=ro", "neither"},
+		"help":           {"-o help", "neither"},
+		"o=ro":           {"-o o=ro", "neither"},
+		"password=x":     {"neither"},
+		"allow_other,=":  {"neither"},
+		"uid=":           {"-o uid=", "0 to 4294967294"},
+		"uid":            {"-o uid: a number"},
+		"gid=users":      {"-o gid=users", "a number"},
+		"uid=-1":         {"-o uid=-1", "0 to 4294967294"},
+		"gid=4294967295": {"0 to 4294967294"},
+		"uid=4294967296": {"0 to 4294967294"},
+		"uid=+1":         {"a number"},
+		"uid=0x10":       {"a number"},
 	} {
 		_, err := parseMountOptions([]string{value}, flagSet(), false)
 		wantError(t, err, words...)

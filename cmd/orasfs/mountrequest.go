@@ -26,10 +26,12 @@ type mountRequest struct {
 
 	platform         ocispec.Platform
 	view             fs.View
+	follow           bool
 	tagTTL, maxStale time.Duration
 	passthrough      bool
 	signed           signedFlags
 	allowOther       bool
+	uid, gid         *uint32 // see mountOptions
 	kernelOptions    []string
 
 	metricsAddr string
@@ -84,11 +86,14 @@ func (f *mountFlags) request(cmd *cobra.Command, args []string, helper bool, giv
 		cache:         content,
 		platform:      f.platform.Platform,
 		view:          fs.View(f.view.value),
+		follow:        f.follow,
 		tagTTL:        orAtOnce(f.tagTTL),
 		maxStale:      orAtOnce(f.maxStale),
 		passthrough:   f.passthrough.value == "auto",
 		signed:        f.signedFlags,
 		allowOther:    options.allowOther,
+		uid:           options.uid,
+		gid:           options.gid,
 		kernelOptions: options.kernel,
 		metricsAddr:   f.metricsAddr,
 		pprof:         f.pprof,

@@ -80,6 +80,7 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		Prefix:       r.target.Name,
 		Reference:    r.target.Reference,
 		View:         r.view,
+		Follow:       r.follow,
 		Platform:     r.platform,
 		TagTTL:       r.tagTTL,
 		MaxStale:     r.maxStale,
@@ -87,6 +88,8 @@ func (r *mountRequest) open(ctx context.Context, log *slog.Logger) (o fs.Options
 		Memory:       r.cache.Memory,
 		Passthrough:  r.passthrough,
 		AllowOther:   r.allowOther,
+		UID:          r.uid,
+		GID:          r.gid,
 		MountOptions: r.kernelOptions,
 		Log:          log,
 	}

@@ -42,6 +42,8 @@ func (f *mountFlags) parseTarget(text string) (target, error) {
 	t := target{text: text}
 	var err error
 	switch {
+	case f.follow && f.ociLayout:
+		return t, errors.New("--follow is for a tag of a registry, not for --oci-layout")
 	case f.ociLayout:
 		err = t.parseLayout(text)
 	case text != everyRegistry:
@@ -52,8 +54,21 @@ func (f *mountFlags) parseTarget(text string) (target, error) {
 		return t, err
 	case f.view.value != "" && t.Reference == "":
 		return t, errors.New("--view is for one artifact: give a TARGET with a tag or a digest")
+	case f.follow:
+		return t, t.checkFollow()
 	}
 	return t, nil
+}
+
+// checkFollow fails unless the target is a tag of a registry.
+func (t *target) checkFollow() error {
+	switch {
+	case t.Reference == "":
+		return errors.New("--follow is for one artifact: give a TARGET with a tag, HOST/NAME:TAG")
+	case !resolver.ValidTag(t.Reference):
+		return errors.New("--follow needs a tag: a digest always means the same, leave out --follow or the digest")
+	}
+	return nil
 }
 
 // parseLayout reads PATH[:TAG|@DIGEST]. The path that the daemon is given is

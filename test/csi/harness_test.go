@@ -22,7 +22,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
@@ -36,6 +39,7 @@ type node struct {
 	t     testing.TB
 	dir   string
 	flags []string
+	disks []string // that a test has mounted
 
 	process *exec.Cmd
 	log     *logBuffer
@@ -45,6 +49,12 @@ type node struct {
 
 // newNode starts a driver. When the test is over nothing may be left of its volumes.
 func newNode(t testing.TB, flags ...string) *node {
+	t.Helper()
+	return newNodeWith(t, func(*node) {}, flags...)
+}
+
+// newNodeWith does so on a node that is prepared before.
+func newNodeWith(t testing.TB, prepare func(*node), flags ...string) *node {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "node-") // a socket's path has to be short
 	if err != nil {
@@ -57,6 +67,7 @@ func newNode(t testing.TB, flags ...string) *node {
 		}
 	}
 	t.Cleanup(n.remove)
+	prepare(n)
 	n.start()
 	return n
 }
@@ -79,16 +90,31 @@ func (n *node) start() {
 	if err := n.process.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if n.conn == nil {
+		n.connect()
+	}
+	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
+	defer cancel()
+	_, err := csi.NewIdentityClient(n.conn).Probe(ctx, &csi.ProbeRequest{})
+	for status.Code(err) == codes.Unavailable && ctx.Err() == nil { // by the connection to the driver before
+		_, err = csi.NewIdentityClient(n.conn).Probe(ctx, &csi.ProbeRequest{})
+	}
+	if err != nil {
+		n.t.Fatalf("the driver doesn't answer: %v\n%s", err, n.log)
+	}
+}
+
+// connect makes a connection, which outlives drivers as kubelet's calls do: a call finds
+// the one that there is.
+func (n *node) connect() {
+	n.t.Helper()
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 1, MaxDelay: 50 * time.Millisecond}}
+	conn, err := grpc.NewClient("unix://"+n.path("csi.sock"), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(again),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.conn, n.NodeClient = conn, csi.NewNodeClient(conn)
-	ctx, cancel := context.WithTimeout(n.t.Context(), patience)
-	defer cancel()
-	if _, err := csi.NewIdentityClient(conn).Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true)); err != nil {
-		n.t.Fatalf("the driver doesn't answer: %v\n%s", err, n.log)
-	}
 }
 
 // write writes a file of the node.
@@ -117,9 +143,6 @@ func (n *node) stop(signal unix.Signal) {
 	if signal == unix.SIGTERM && err != nil {
 		n.t.Errorf("the driver ended with %v:\n%s", err, n.log)
 	}
-	if err := n.conn.Close(); err != nil {
-		n.t.Error(err)
-	}
 	n.process = nil
 }
 
@@ -128,9 +151,25 @@ func (n *node) stop(signal unix.Signal) {
 func (n *node) remove() {
 	if n.t.Failed() {
 		n.t.Logf("the driver's log:\n%s", n.log)
+		logs, err := filepath.Glob(n.path("cache/log/*.log"))
+		if err != nil {
+			n.t.Error(err)
+		}
+		for _, path := range logs {
+			text, err := os.ReadFile(path) //nolint:gosec // of what served
+			n.t.Logf("%s, %v:\n%s", path, err, text)
+		}
 	}
 	n.clean()
 	n.stop(unix.SIGTERM)
+	if err := n.conn.Close(); err != nil {
+		n.t.Error(err)
+	}
+	for _, disk := range n.disks {
+		if err := unix.Unmount(disk, 0); err != nil {
+			n.t.Error(err)
+		}
+	}
 	for _, m := range n.mounts() { // a failed test's, or the driver's own
 		n.t.Errorf("%s is still mounted: %s", m.Mountpoint, m.Source)
 		if err := unix.Unmount(m.Mountpoint, unix.MNT_DETACH); err != nil {

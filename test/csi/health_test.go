@@ -3,7 +3,11 @@
 package csi
 
 import (
+	"bytes"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +118,23 @@ func (n *node) kill() {
 	n.awaits("no process serves", func() bool { return len(n.processes()) == 0 })
 }
 
+// pause stops processes: they don't answer, and don't end when they are asked to.
+func (n *node) pause(pids []int) {
+	n.t.Helper()
+	for _, pid := range pids {
+		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+			n.t.Fatal(err)
+		}
+		n.awaits("the process has stopped", func() bool {
+			threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+			return err == nil && !slices.ContainsFunc(threads, func(path string) bool {
+				stat, err := os.ReadFile(path) //nolint:gosec // of a thread, which may be gone
+				return err == nil && !bytes.Contains(stat, []byte(") T "))
+			})
+		})
+	}
+}
+
 // The process that serves two pods is killed: both are said to be ill, and each is well
 // again once it has been published.
 func TestServingProcessIsKilled(t *testing.T) {
@@ -186,11 +207,7 @@ func TestSlowProcess(t *testing.T) {
 	a := n.pod("a", map[string]string{"reference": host + "/org/model:v1"})
 	a.mustPublish()
 	serving := n.processes()
-	for _, pid := range serving {
-		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
+	n.pause(serving)
 	a.mustBeIll("NotAnswering", "doesn't answer")
 	published := make(chan error)
 	go func() { published <- a.publish() }()

@@ -106,7 +106,7 @@ func (c *cluster) startAPIServer() error {
 func (c *cluster) startControllers() error {
 	controllers, err := c.run("kube-controller-manager", "--kubeconfig", c.path("admin.kubeconfig"),
 		"--service-account-private-key-file", c.path("service-accounts.key"), "--leader-elect=false",
-		"--cert-dir", c.path("certificates"))
+		"--cert-dir", c.path("certificates"), "--pvclaimbinder-sync-period", "1s")
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (c *cluster) startContainerd() error {
 func (c *cluster) startKubelet() error {
 	kubelet, err := c.run("kubelet", "--config", c.path("kubelet.yaml"), "--kubeconfig", c.path("kubelet.kubeconfig"),
 		"--root-dir", c.kubelet(), "--cert-dir", c.path("certificates"),
-		"--hostname-override", nodeName, "--node-ip", nodeAddress, "--v", "4")
+		"--hostname-override", nodeName, "--node-ip", nodeAddress)
 	if err != nil {
 		return err
 	}

@@ -25,10 +25,7 @@ spec:
 
 // A driver is the driver on the node and what tells kubelet of it: the two containers
 // of a DaemonSet's pod, as processes.
-type driver struct {
-	csi, registrar *process
-	idle           []string // what its state consists of where there are no volumes
-}
+type driver struct{ csi, registrar *process }
 
 // startDriver starts both and waits until pods can have volumes of the driver.
 func (c *cluster) startDriver() error {

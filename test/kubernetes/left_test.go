@@ -39,38 +39,40 @@ func whatIsLeft(t *testing.T) []string {
 	for _, pod := range pods {
 		left = append(left, "pod: "+pod)
 	}
-	state, err := node.stateFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range state {
-		if !slices.Contains(node.driver.idle, path) {
-			left = append(left, "state: "+path)
-		}
+	for _, path := range stateOfVolumes(t) {
+		left = append(left, "state: "+path)
 	}
 	return left
 }
 
-// stateFiles are the files and directories of the driver's state.
-func (c *cluster) stateFiles() ([]string, error) {
+// stateOfVolumes is what the driver has of volumes in its state directory: files, but
+// for the few that it has for itself, and mountpoints.
+func stateOfVolumes(t *testing.T) []string {
+	t.Helper()
+	itsOwn := []string{node.path("state", "lock"), node.path("state", "secrets", "salt"), node.path("state", "secrets", "none")}
 	var paths []string
-	err := filepath.WalkDir(c.path("state"), func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	err := filepath.WalkDir(node.path("state"), func(path string, entry fs.DirEntry, err error) error {
+		isMountpoint := filepath.Dir(path) == node.path("state", "mounts")
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			return nil // it has gone meanwhile
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case isMountpoint || !entry.IsDir() && !slices.Contains(itsOwn, path):
+			paths = append(paths, path)
 		}
-		paths = append(paths, path)
-		if filepath.Dir(path) == c.path("state", "mounts") {
+		if isMountpoint {
 			return fs.SkipDir // what is mounted there is a registry's
 		}
 		return nil
 	})
-	return paths, err
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
 }
 
-// volumesMounted are the mounts of orasfs and those in pods' folders, by their
+// volumesMounted are the node's mounts of orasfs and those in pods' folders, by their
 // directories.
 func volumesMounted(t *testing.T) []string {
 	t.Helper()
@@ -81,7 +83,7 @@ func volumesMounted(t *testing.T) []string {
 	var mounted []string
 	for _, line := range lines(string(table)) {
 		dir := strings.Fields(line)[4]
-		if strings.Contains(line, " - fuse.orasfs ") || strings.HasPrefix(dir, node.kubelet("pods")) {
+		if strings.HasPrefix(dir, node.kubelet("pods")) || strings.HasPrefix(dir, node.dir) && strings.Contains(line, " - fuse.orasfs ") {
 			mounted = append(mounted, dir)
 		}
 	}

@@ -36,10 +36,5 @@ func runAll(m *testing.M) int {
 			return 1
 		}
 	}
-	var err error
-	if node.driver.idle, err = node.stateFiles(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	return m.Run()
 }

@@ -55,7 +55,7 @@ func TestAWrongSecretIsToldAndMended(t *testing.T) {
 	message := p.event(t, "FailedMount")
 	show(t, "get", "events", "--field-selector", "involvedObject.name="+p.name)
 	contains(t, message, reference)
-	contains(t, strings.ToLower(message), "unauthorized")
+	contains(t, message, "doesn't accept the login")
 	if strings.Contains(message, wrong) {
 		t.Error("the event has the password:", message)
 	}

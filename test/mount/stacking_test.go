@@ -14,8 +14,9 @@ func TestOverlayOnOverlay(t *testing.T) {
 	f := serveFake(t)
 	f.addFixture(t, "multi")
 	for name, c := range map[string]struct{ target, flag string }{
-		"an image":       {f.host + "/multi:latest", "--passthrough=auto"},
-		"no passthrough": {f.host + "/multi", "--passthrough=off"},
+		"an image":         {f.host + "/multi:latest", "--passthrough=auto"},
+		"a followed image": {f.host + "/multi:latest", "--follow"},
+		"no passthrough":   {f.host + "/multi", "--passthrough=off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := mountRegistry(t, c.target, c.flag)

@@ -142,9 +142,14 @@ func TestNoWayRound(t *testing.T) {
 		u := serveUnsigned(t, s)
 		for _, target := range []string{"/app:v1", "/app:index", "/app@" + u.image.String(), "/app:attached"} {
 			for _, view := range []string{"files", "rootfs", "layout"} {
-				r := finish(t, prepare(t, u.host+target, "--verify-key", s.file, "--view", view).command())
-				if r.code != 1 || !strings.Contains(r.stderr, "denied by the keys") {
-					t.Errorf("%s: exit code %d, %s", r.command, r.code, r.stderr)
+				for _, follow := range []string{"--follow=false", "--follow"} {
+					if follow == "--follow" && strings.Contains(target, "@") {
+						continue
+					}
+					r := finish(t, prepare(t, u.host+target, "--verify-key", s.file, "--view", view, follow).command())
+					if r.code != 1 || !strings.Contains(r.stderr, "denied by the keys") {
+						t.Errorf("%s: exit code %d, %s", r.command, r.code, r.stderr)
+					}
 				}
 			}
 		}
