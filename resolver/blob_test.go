@@ -249,28 +249,30 @@ func TestFetchInterruptedInTheBody(t *testing.T) {
 }
 
 func TestFetchStalls(t *testing.T) {
-	t.Parallel()
-	fake := fakeregistry.New()
-	desc := fake.AddBlob("app", alphabet)
-	r := repo(t, fake, Options{Timeout: shortTimeout})
-	blob := r.Blob(desc)
-
-	remove := fake.Inject(fakeregistry.Fault{Stall: true})
-	_, _, err := fetch(blob, 0, 4)
-	wantIs(t, err, context.DeadlineExceeded)
-	remove()
-	untilUp(r)
-
-	remove = fake.Inject(fakeregistry.Fault{Hang: true, CutAt: 1})
-	got, _, err := fetch(blob, 0, 4)
-	wantIs(t, err, context.DeadlineExceeded)
-	if got != "ab" || errors.Is(err, context.Canceled) {
-		t.Errorf("%q, %v; want what two attempts gave", got, err)
-	}
-	remove()
-
-	if got, _, err := fetch(blob, 0, 4); got != "abcd" || err != nil {
-		t.Errorf("afterwards: %q, %v", got, err)
+	for name, test := range map[string]struct {
+		fault fakeregistry.Fault
+		got   string
+	}{
+		"before the answer": {fakeregistry.Fault{Stall: true}, ""},
+		"in the body":       {fakeregistry.Fault{Hang: true, CutAt: 1}, "ab"}, // what two attempts gave
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := fakeregistry.New()
+			desc := fake.AddBlob("app", alphabet)
+			r := repo(t, fake, Options{Timeout: answerTimeout})
+			remove := fake.Inject(test.fault)
+			got, _, err := fetch(r.Blob(desc), 0, 4)
+			wantIs(t, err, context.DeadlineExceeded)
+			if got != test.got || errors.Is(err, context.Canceled) {
+				t.Errorf("%q, %v; want %q", got, err, test.got)
+			}
+			remove()
+			untilUp(r)
+			if got, _, err := fetch(r.Blob(desc), 0, 4); got != "abcd" || err != nil {
+				t.Errorf("afterwards: %q, %v", got, err)
+			}
+		})
 	}
 }
 
@@ -286,7 +288,7 @@ func TestFetchSlowReader(t *testing.T) {
 	t.Parallel()
 	fake := fakeregistry.New()
 	desc := fake.AddGenerated("app", 1, 1<<20)
-	body, _, err := repo(t, fake, Options{Timeout: shortTimeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
+	body, _, err := repo(t, fake, Options{Timeout: answerTimeout}).Blob(desc).Fetch(t.Context(), 0, desc.Size, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +297,7 @@ func TestFetchSlowReader(t *testing.T) {
 	if _, err := io.ReadFull(body, first); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(3 * shortTimeout / 2)
+	time.Sleep(3 * answerTimeout / 2)
 	if d, err := digest.FromReader(io.MultiReader(bytes.NewReader(first), body)); d != desc.Digest || err != nil {
 		t.Errorf("%s, %v; want %s", d, err, desc.Digest)
 	}

@@ -134,7 +134,7 @@ func (h *host) watch(ctx context.Context, f *fall) {
 	known := sync.OnceFunc(func() { close(f.known) })
 	defer known()
 	defer h.rise(f)
-	defer time.AfterFunc(firstProbe, known).Stop()
+	defer time.AfterFunc(h.table.firstProbe, known).Stop()
 	for !h.probe(ctx) {
 		known()
 		if sleep(ctx, h.table.probeEvery, nil) != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"oras.land/oras-go/v2/errdef"
 
@@ -149,7 +148,7 @@ func TestEvidence(t *testing.T) {
 				fault := fault
 				fault.Path = list
 				fake.Inject(fault)
-				r := connect(t, fake, Options{Timeout: 100 * time.Millisecond})
+				r := connect(t, fake, Options{})
 				repo, err := r.Repository("team/app")
 				if err != nil {
 					t.Fatal(err)

@@ -25,6 +25,7 @@ type hosts struct {
 	options    Options
 	tls        *tls.Config
 	probeEvery time.Duration
+	firstProbe time.Duration // how long the first probe of a host is waited for
 
 	isLocal atomic.Bool // the registry is itself on an address that isn't public
 
@@ -45,8 +46,8 @@ func newHosts(registry string, e endpoint, o Options) (*hosts, error) {
 	}
 	t := &hosts{
 		registry: registry, endpoint: e, origin: e.origin, options: o, tls: tlsConfig,
-		probeEvery: time.Second,
-		table:      make(map[string]*host),
+		probeEvery: time.Second, firstProbe: firstProbe,
+		table: make(map[string]*host),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.isLocal.Store(localName(e.origin.Hostname()))

@@ -23,7 +23,7 @@ func TestRememberedTargetThatFails(t *testing.T) {
 		for _, another := range []bool{true, false} {
 			r := redirect(t)
 			desc := r.fake.AddBlob("app", alphabet)
-			r.repo = repoOf(t, dial(t, r.repo.registry.host, Options{Username: "alice", Password: "secret", Log: debugLog(r.log), Timeout: shortTimeout}), "app")
+			r.repo = repoOf(t, dial(t, r.repo.registry.host, Options{Username: "alice", Password: "secret", Log: debugLog(r.log), Timeout: answerTimeout}), "app")
 			if _, _, err := fetch(r.repo.Blob(desc), 0, 4); err != nil {
 				t.Fatal(err)
 			}

@@ -120,9 +120,9 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 				fake := fakeregistry.New()
 				r := repo(t, fake, Options{Timeout: 30 * time.Second})
 				first, second := fake.AddBlob("app", alphabet), fake.AddBlob("app", []byte("second"))
+				began := time.Now()
 				fake.Inject(fakeregistry.Fault{Status: status, Times: 1, Header: map[string]string{"Retry-After": value()}})
 				var both sync.WaitGroup
-				began := time.Now()
 				both.Go(func() {
 					if got, _, err := fetch(r.Blob(first), 0, 4); got != "abcd" || err != nil {
 						t.Errorf("%q, %v", got, err)
@@ -218,27 +218,30 @@ func TestRetryAfterIsCapped(t *testing.T) {
 	}
 }
 
-// A timeout is retried once, a refused connection only where the registry
-// answered before.
+// A timeout is retried once.
 func TestRetryOfTimeouts(t *testing.T) {
-	t.Parallel()
-	fake := fakeregistry.New()
-	fake.AddArtifact("app", "v1", "", nil)
-	r := repo(t, fake, Options{Timeout: shortTimeout})
-
-	fake.Inject(fakeregistry.Fault{Stall: true, Times: 1})
-	if _, err := r.Resolve(t.Context(), "v1"); err != nil {
-		t.Errorf("one stall: %v", err)
-	}
-	fake.Reset()
-	fake.Inject(fakeregistry.Fault{Stall: true})
-	_, err := r.Resolve(t.Context(), "v1")
-	wantIs(t, err, context.DeadlineExceeded)
-	if n := fake.Count("", "/manifests/"); n != 2 {
-		t.Errorf("%d requests to a registry that stalls, want 2", n)
+	for name, stalls := range map[string]int{"one stall": 1, "stalls": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := fakeregistry.New()
+			fake.AddArtifact("app", "v1", "", nil)
+			r := repo(t, fake, Options{Timeout: answerTimeout})
+			fake.Inject(fakeregistry.Fault{Stall: true, Times: stalls})
+			_, err := r.Resolve(t.Context(), "v1")
+			if stalls > 0 && err != nil {
+				t.Error(err)
+			}
+			if stalls == 0 {
+				wantIs(t, err, context.DeadlineExceeded)
+			}
+			if n := fake.Count("", "/manifests/"); n != 2 {
+				t.Errorf("%d requests, want 2", n)
+			}
+		})
 	}
 }
 
+// A refused connection is retried where the registry answered before.
 func TestRetryOfRefusedConnection(t *testing.T) {
 	fake := fakeregistry.New()
 	server := httptest.NewServer(fake)

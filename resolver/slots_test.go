@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -127,29 +128,32 @@ func TestSlotsForReaders(t *testing.T) {
 	q.release("reader", "fifth")
 }
 
-// The time in the queue doesn't count while nobody waits.
+// The time in the queue doesn't count while nobody waits. The time is the test's own
+// (synctest).
 func TestSlotsPatience(t *testing.T) {
-	s := newSlots(1)
-	q := &queuer{t: t, slots: s}
-	q.fill(2, "x")
-	ahead := newPatience(t.Context(), 10*time.Millisecond)
-	ahead.start()
-	wanted, asked := make(chan struct{}), make(chan error)
-	go func() { asked <- s.acquire(ahead, nil, &turn{owner: "a", wanted: wanted, patience: ahead}) }()
-	select {
-	case err := <-asked:
-		t.Errorf("it ended while nobody waited: %v", err)
-	case <-time.After(100 * time.Millisecond):
-	}
-	close(wanted)
-	wantIs(t, <-asked, context.DeadlineExceeded)
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1)
+		q := &queuer{t: t, slots: s}
+		q.fill(2, "x")
+		ahead := newPatience(t.Context(), 10*time.Millisecond)
+		ahead.start()
+		wanted, asked := make(chan struct{}), make(chan error)
+		go func() { asked <- s.acquire(ahead, nil, &turn{owner: "a", wanted: wanted, patience: ahead}) }()
+		select {
+		case err := <-asked:
+			t.Errorf("it ended while nobody waited: %v", err)
+		case <-time.After(time.Hour):
+		}
+		close(wanted)
+		wantIs(t, <-asked, context.DeadlineExceeded)
 
-	stop := make(chan struct{})
-	go func() { asked <- s.acquire(t.Context(), stop, &turn{owner: "a", patience: ahead}) }()
-	q.await(1)
-	close(stop)
-	if err := <-asked; !errors.Is(err, errStopped) {
-		t.Errorf("error %v", err)
-	}
-	q.await(0)
+		stop := make(chan struct{})
+		go func() { asked <- s.acquire(t.Context(), stop, &turn{owner: "a", patience: ahead}) }()
+		q.await(1)
+		close(stop)
+		if err := <-asked; !errors.Is(err, errStopped) {
+			t.Errorf("error %v", err)
+		}
+		q.await(0)
+	})
 }

@@ -5,9 +5,14 @@ import (
 	"time"
 )
 
-// shortTimeout is one that a test waits for. Whatever answers has so long, however
-// busy the machine is: so the tests that wait do so together.
-const shortTimeout = time.Second
+// Two timeouts that a test waits for, and those that do wait together.
+const (
+	// shortTimeout is for what nothing comes of, however long it takes.
+	shortTimeout = time.Second
+	// answerTimeout is where something answers all the same, at first or after a
+	// while: it has so long, however busy the machine is.
+	answerTimeout = 5 * time.Second
+)
 
 // atOnce is how many of them run at the same time.
 const atOnce = "32"

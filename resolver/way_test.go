@@ -43,10 +43,15 @@ func TestMirrorFails(t *testing.T) {
 		"stalls in a body":    {Method: http.MethodGet, Hang: true, CutAt: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			m := newMirrored(t)
 			m.say(t, "[host.\"http://%s\"]\n")
 			m.mirror.Inject(fault)
-			m.checkAll(t, m.connect(t, Options{Timeout: 4 * time.Second}))
+			var o Options
+			if fault.Stall || fault.Hang {
+				o.Timeout = answerTimeout
+			}
+			m.checkAll(t, m.connect(t, o))
 		})
 	}
 }
@@ -89,10 +94,11 @@ func TestMirrorIsNotRetried(t *testing.T) {
 // A mirror that gave no answer in time isn't waited for a second time, though it is
 // up.
 func TestMirrorThatStallsIsSetAside(t *testing.T) {
+	t.Parallel()
 	m := newMirrored(t)
 	m.say(t, "[host.\"http://%s\"]\n")
 	m.mirror.Inject(fakeregistry.Fault{Path: "/app/", Stall: true})
-	r := m.connect(t, Options{Timeout: 2 * time.Second})
+	r := m.connect(t, Options{Timeout: answerTimeout})
 	m.checkAll(t, r)
 	if n := m.mirror.Count("", "/app/"); n != 1 {
 		t.Errorf("it was asked %d times", n)
@@ -197,9 +203,10 @@ func TestMirrorWithoutReferrers(t *testing.T) {
 
 // A registry that is down is as good as up where a mirror is.
 func TestPingWithAMirror(t *testing.T) {
+	t.Parallel()
 	m := newMirrored(t)
 	m.registry.Inject(fakeregistry.Fault{Close: true})
-	r := m.connect(t, Options{Timeout: time.Second})
+	r := m.connect(t, Options{Timeout: answerTimeout})
 	if err := r.registry.Ping(t.Context()); err == nil {
 		t.Error("without a mirror: no error")
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	iofs "io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,9 +104,25 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
+// dependOn has go test know the files that a test is about and which only another program
+// reads: it would take the result of a run before they changed.
+func dependOn(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d iofs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			_, err = os.ReadFile(path) //nolint:gosec // ours
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // kustomized are the manifests of the kustomization.
 func kustomized(t *testing.T) string {
 	t.Helper()
+	dependOn(t, "deploy/kustomize")
 	out, err := exec.CommandContext(t.Context(), tool(t, "kustomize"), "build", "deploy/kustomize").CombinedOutput() //nolint:gosec // ours
 	if err != nil {
 		t.Fatalf("kustomize: %v\n%s", err, out)
@@ -116,6 +133,7 @@ func kustomized(t *testing.T) string {
 // helm runs helm, without anything of whoever runs the test.
 func helm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	dependOn(t, "deploy/chart")
 	cmd := exec.CommandContext(t.Context(), tool(t, "helm"), args...) //nolint:gosec // ours
 	home := t.TempDir()
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home, "KUBECONFIG=/dev/null")

@@ -106,7 +106,7 @@ func (c *cluster) startAPIServer() error {
 func (c *cluster) startControllers() error {
 	controllers, err := c.run("kube-controller-manager", "--kubeconfig", c.path("admin.kubeconfig"),
 		"--service-account-private-key-file", c.path("service-accounts.key"), "--leader-elect=false",
-		"--cert-dir", c.path("certificates"))
+		"--cert-dir", c.path("certificates"), "--pvclaimbinder-sync-period", "1s")
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func writeImage(file string) error {
 		return err
 	}
 	programs := []entry{{Header: tar.Header{Name: "bin/busybox", Mode: 0o755}, content: busybox}}
-	for _, name := range []string{"cat", "ls", "sh", "sha256sum", "sleep"} {
+	for _, name := range []string{"cat", "ls", "mkdir", "sh", "sha256sum", "sleep"} {
 		programs = append(programs, entry{Header: tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox"}})
 	}
 	layer, err := archive(programs...)

@@ -9,20 +9,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // leavesNothing waits until nothing is left of the pods that there were: neither a
 // mount, nor a process that served it, nor what the driver and kubelet remembered.
 func leavesNothing(t *testing.T) {
 	t.Helper()
-	before := ""
 	wait(t, "nothing is left of the pods", func() (bool, string) {
 		left := strings.Join(whatIsLeft(t), "\n")
-		if left != before {
-			t.Log(time.Now(), left)
-			before = left
-		}
 		return left == "", left
 	})
 	t.Log("nothing is left: no mount, no process, no state")
@@ -78,7 +72,7 @@ func stateOfVolumes(t *testing.T) []string {
 	return paths
 }
 
-// volumesMounted are the mounts of orasfs and those in pods' folders, by their
+// volumesMounted are the node's mounts of orasfs and those in pods' folders, by their
 // directories.
 func volumesMounted(t *testing.T) []string {
 	t.Helper()
@@ -89,7 +83,7 @@ func volumesMounted(t *testing.T) []string {
 	var mounted []string
 	for _, line := range lines(string(table)) {
 		dir := strings.Fields(line)[4]
-		if strings.Contains(line, " - fuse.orasfs ") || strings.HasPrefix(dir, node.kubelet("pods")) {
+		if strings.HasPrefix(dir, node.kubelet("pods")) || strings.HasPrefix(dir, node.dir) && strings.Contains(line, " - fuse.orasfs ") {
 			mounted = append(mounted, dir)
 		}
 	}

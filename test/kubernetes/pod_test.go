@@ -12,6 +12,8 @@ type pod struct {
 	name   string
 	script string
 	volume string // of a pod's manifest, one line of YAML without the name
+	mount  string // likewise, of the volume's mount; "" is nothing more than where
+	user   string // likewise, the security context; "" is root
 }
 
 const podManifest = `apiVersion: v1
@@ -24,12 +26,13 @@ spec:
   terminationGracePeriodSeconds: 2
   automountServiceAccountToken: false
   tolerations: [{operator: Exists}]
+  securityContext: {%[5]s}
   containers:
   - name: main
     image: ` + imageName + `
     imagePullPolicy: Never
     command: [sh, -c, %[2]q]
-    volumeMounts: [{name: data, mountPath: /data}]
+    volumeMounts: [{name: data, mountPath: /data, %[4]s}]
   volumes:
   - {name: data, %[3]s}
 `
@@ -46,7 +49,7 @@ func inline(attributes string) string {
 // create creates the pod. At the end of the test it is deleted.
 func (p pod) create(t *testing.T) {
 	t.Helper()
-	apply(t, fmt.Sprintf(podManifest, p.name, p.script, p.volume))
+	apply(t, fmt.Sprintf(podManifest, p.name, p.script, p.volume, p.mount, p.user))
 	t.Cleanup(func() {
 		if t.Failed() {
 			p.tell(t)

@@ -9,7 +9,8 @@ import (
 	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
-// Pods that read one artifact at once have each byte fetched once, for all of them.
+// Pods that read one artifact at once have each byte fetched once, for all of them,
+// although those that want other mount options are served by another process.
 func TestPodsShareWhatIsFetched(t *testing.T) {
 	const size = 32 << 20
 	registry := fakeregistry.New()
@@ -21,8 +22,12 @@ func TestPodsShareWhatIsFetched(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "http://")
 
 	var pods []pod
-	for i := range 4 {
-		p := pod{name: fmt.Sprint("shared-", i), volume: inline(fmt.Sprintf("reference: %q", host+"/models/large:v1")), script: "sha256sum /data/weights.bin" + stay}
+	for i, options := range []string{"", "", "noexec", "noexec"} {
+		p := pod{
+			name:   fmt.Sprint("shared-", i),
+			volume: inline(fmt.Sprintf("reference: %q, mountOptions: %q", host+"/models/large:v1", options)),
+			script: "sha256sum /data/weights.bin" + stay,
+		}
 		p.create(t)
 		pods = append(pods, p)
 	}
@@ -34,7 +39,11 @@ func TestPodsShareWhatIsFetched(t *testing.T) {
 	for _, request := range requests {
 		fetched += request.Bytes
 	}
-	t.Logf("%d pods read %d bytes each: %d requests for %d bytes", len(pods), size, len(requests), fetched)
+	processes := serving(t)
+	t.Logf("%d pods read %d bytes each, of %d processes: %d requests for %d bytes", len(pods), size, len(processes), len(requests), fetched)
+	if len(processes) != 2 {
+		t.Errorf("%d processes serve the pods: %q", len(processes), processes)
+	}
 	if fetched != size {
 		t.Errorf("%d bytes were fetched of a file of %d", fetched, size)
 	}

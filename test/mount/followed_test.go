@@ -82,16 +82,21 @@ func TestFollow(t *testing.T) {
 		t.Errorf("the files hold %q", got)
 	}
 	fails(t, notThere, "cat", m.path("new.txt"))
+	unlisted := f.follow(t, "/org/model:v1", "--tag-ttl", "1s")
+	unlisted.readlink(t, "old.txt")
+	fails(t, notThere, "cat", unlisted.path("new.txt"))
 	standing := shellIn(t, m.path("..data/conf"))
 	standing.does(t, "exec 3<../name.txt; echo open", "open")
 
 	after := f.addTexts("org/model", "v1", "name.txt", "two\n", "new.txt", "new\n").Digest
 	m.leads(t, after)
 	m.follows(t, after, "name.txt", "new.txt")
-	eventually(t, "the new name is there, and the links of the old ones aren't", func() bool {
-		return try(t, "test", "-L", m.path("new.txt")).code == 0 &&
-			try(t, "test", "-L", m.path("old.txt")).code != 0 && try(t, "test", "-L", m.path("conf")).code != 0
-	})
+	unlisted.leads(t, after)
+	for _, m := range []*mount{m, unlisted} {
+		eventually(t, "the new name is there, and the old one's link isn't", func() bool {
+			return try(t, "test", "-L", m.path("new.txt")).code == 0 && try(t, "test", "-L", m.path("old.txt")).code != 0
+		})
+	}
 	if got := m.cat(t, "name.txt") + m.cat(t, "new.txt"); got != "two\nnew\n" {
 		t.Errorf("when the tag has moved the files hold %q", got)
 	}
