@@ -200,10 +200,9 @@ func (d *driver) show(ctx context.Context, v volume) error {
 	if err != nil || there != nil && there.Major == from.Major && there.Minor == from.Minor {
 		return err
 	}
-	// What is there is that of a process which has ended.
-	if err := unmountAll(v.Target); err != nil {
-		return err
-	}
+	// What is there is that of a process which has ended. It is covered, not taken away:
+	// what is mounted on it comes to containers that have it, what is mounted where it
+	// was doesn't.
 	return bind(ctx, d.sources.mountpoint(v.Source), v.Wants.SubPath, v.Target)
 }
 
