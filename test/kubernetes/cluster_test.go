@@ -29,6 +29,7 @@ const (
 type cluster struct {
 	dir       string // of everything that it keeps
 	processes []*process
+	kubelet   *process
 	driver    driver
 }
 
@@ -38,8 +39,8 @@ func (c *cluster) path(names ...string) string {
 	return filepath.Join(append([]string{c.dir}, names...)...)
 }
 
-// kubelet is kubelet's folder, where volumes are mounted.
-func (c *cluster) kubelet(names ...string) string {
+// kubeletPath is in kubelet's folder, where volumes are mounted.
+func (c *cluster) kubeletPath(names ...string) string {
 	return c.path(append([]string{"kubelet"}, names...)...)
 }
 
@@ -133,9 +134,10 @@ func (c *cluster) startContainerd() error {
 	}, containerd)
 }
 
-func (c *cluster) startKubelet() error {
-	kubelet, err := c.run("kubelet", "--config", c.path("kubelet.yaml"), "--kubeconfig", c.path("kubelet.kubeconfig"),
-		"--root-dir", c.kubelet(), "--cert-dir", c.path("certificates"),
+// startKubelet can be called again once kubelet has ended: pods run on without it.
+func (c *cluster) startKubelet() (err error) {
+	c.kubelet, err = c.run("kubelet", "--config", c.path("kubelet.yaml"), "--kubeconfig", c.path("kubelet.kubeconfig"),
+		"--root-dir", c.kubeletPath(), "--cert-dir", c.path("certificates"),
 		"--hostname-override", nodeName, "--node-ip", nodeAddress)
 	if err != nil {
 		return err
@@ -144,7 +146,7 @@ func (c *cluster) startKubelet() error {
 		out, err := c.kubectl("", "get", "node", nodeName, "--output",
 			`jsonpath={range .status.conditions[?(@.type=="Ready")]}{.status} {.message}{end}{.spec.taints}`)
 		return strings.HasPrefix(out, "True") && !strings.Contains(out, "not-ready"), fmt.Sprint(out, err)
-	}, kubelet)
+	}, c.kubelet)
 }
 
 // stop ends the programs, the last first. What else is left of pods ends with the

@@ -11,29 +11,17 @@ import (
 // driverName is what volumes call the driver.
 const driverName = "csi.orasfs.github.io"
 
-// driverObject tells the cluster of the driver, as its deployment does.
-const driverObject = `apiVersion: storage.k8s.io/v1
-kind: CSIDriver
-metadata: {name: ` + driverName + `}
-spec:
-  attachRequired: false
-  podInfoOnMount: true
-  requiresRepublish: true
-  fsGroupPolicy: None
-  volumeLifecycleModes: [Persistent, Ephemeral]
-`
-
 // A driver is the driver on the node and what tells kubelet of it: the two containers
 // of a DaemonSet's pod, as processes.
 type driver struct{ csi, registrar *process }
 
 // startDriver starts both and waits until pods can have volumes of the driver.
 func (c *cluster) startDriver() error {
-	if out, err := c.kubectl(driverObject, "apply", "--filename", "-"); err != nil {
+	if out, err := c.kubectl("", "apply", "--filename", filepath.Join(deploy, "kustomize", "csidriver.yaml")); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	socket := c.kubelet("plugins", driverName, "csi.sock")
-	if err := os.MkdirAll(c.kubelet("plugins", driverName), 0o750); err != nil {
+	socket := c.kubeletPath("plugins", driverName, "csi.sock")
+	if err := os.MkdirAll(c.kubeletPath("plugins", driverName), 0o750); err != nil {
 		return err
 	}
 	var err error
@@ -51,7 +39,7 @@ func (c *cluster) startDriver() error {
 		return err
 	}
 	c.driver.registrar, err = c.startProcess("registrar", filepath.Join(tools, "kubernetes", "registrar"),
-		driverName, socket, c.kubelet("plugins_registry", driverName+"-reg.sock"))
+		driverName, socket, c.kubeletPath("plugins_registry", driverName+"-reg.sock"))
 	if err != nil {
 		return err
 	}

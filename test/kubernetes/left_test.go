@@ -32,7 +32,7 @@ func whatIsLeft(t *testing.T) []string {
 	for _, process := range serving(t) {
 		left = append(left, "process: "+process)
 	}
-	pods, err := filepath.Glob(node.kubelet("pods", "*"))
+	pods, err := filepath.Glob(node.kubeletPath("pods", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func volumesMounted(t *testing.T) []string {
 	var mounted []string
 	for _, line := range lines(string(table)) {
 		dir := strings.Fields(line)[4]
-		if strings.HasPrefix(dir, node.kubelet("pods")) || strings.HasPrefix(dir, node.dir) && strings.Contains(line, " - fuse.orasfs ") {
+		if strings.HasPrefix(dir, node.kubeletPath("pods")) || strings.HasPrefix(dir, node.dir) && strings.Contains(line, " - fuse.orasfs ") {
 			mounted = append(mounted, dir)
 		}
 	}

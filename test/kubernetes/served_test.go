@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"syscall"
@@ -11,12 +10,8 @@ import (
 // The process that serves a volume is killed. Its pod, which asks to see what is mounted
 // while it runs, is served by another one at the same place.
 func TestAnotherProcessServesAVolume(t *testing.T) {
-	const files = 200
-	reference := openRegistry(t).push(t, "models/shards:v1", counted(files))
-	script := fmt.Sprintf(`trap exit TERM
-		i=0
-		while :; do cat /data/$((i %% %d)) 2>&1 || echo FAILED; i=$((i + 1)); sleep 1; done`, files)
-	p := pod{name: "served", volume: inline(fmt.Sprintf("reference: %q", reference)), mount: "mountPropagation: HostToContainer", script: script}
+	p := reader(t, "served")
+	p.mount = "mountPropagation: HostToContainer"
 	p.run(t)
 	p.reads(t, 3)
 	for _, process := range serving(t) {
