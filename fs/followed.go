@@ -84,7 +84,7 @@ type current struct {
 
 // holds is how long the kernel may keep what goes by the tag.
 func (c *current) holds() time.Duration {
-	return max(time.Until(c.until), 1) // 0 would be the default of names that are missing
+	return max(time.Until(c.until), 1) // 0 would be the default
 }
 
 // current is what the tag stands for now. It is shown before any link leads to it.
@@ -149,7 +149,7 @@ func (n *followedNode) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	case 0:
 		return n.link(ctx, name, behindData(name), c.holds(), out), 0
 	case syscall.ENOENT:
-		out.SetEntryTimeout(min(c.holds(), maxNegative))
+		out.SetEntryTimeout(c.holds()) // with one that is set the kernel keeps nothing: it asks again
 	}
 	return nil, errno
 }

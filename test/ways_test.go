@@ -204,7 +204,7 @@ func (x trouble) patience(first, later error) time.Duration {
 	case errors.Is(first, context.DeadlineExceeded):
 		return time.Second // whatever is late is this error, and what comes after the fault isn't
 	}
-	return 3 * time.Second // all retries fit into it
+	return 5 * time.Second // all retries fit into it
 }
 
 // expect reads a part of the blob, which has to end with an error of that kind.
@@ -212,7 +212,7 @@ func (x trouble) expect(t *testing.T, s *stack, what string, off, n int64, kind 
 	t.Helper()
 	right, err := s.read(t, off, n)
 	// What fails each time may be late on a busy machine, but not each time.
-	for tries := 1; kind != nil && x.fault.Times == 0 && tries < 5 && errors.Is(err, context.DeadlineExceeded) && !isKind(err, kind); tries++ {
+	for tries := 1; kind != nil && x.fault.Times == 0 && tries < 15 && errors.Is(err, context.DeadlineExceeded) && !isKind(err, kind); tries++ {
 		time.Sleep(2 * time.Second) // which is longer than that is remembered
 		right, err = s.read(t, off, n)
 	}

@@ -190,11 +190,14 @@ func (d *driver) warmed(v volume) error {
 // show binds what serves a volume to its target, unless it is there.
 func (d *driver) show(ctx context.Context, v volume) error {
 	from, err := mountAt(d.sources.mountpoint(v.Source))
+	if err == nil && from == nil {
+		err = fmt.Errorf("what serves %s isn't mounted any more", v.Wants.Share.Reference)
+	}
 	if err != nil {
 		return err
 	}
 	there, err := mountAt(v.Target)
-	if err != nil || there != nil && from != nil && there.Major == from.Major && there.Minor == from.Minor {
+	if err != nil || there != nil && there.Major == from.Major && there.Minor == from.Minor {
 		return err
 	}
 	// What is there is that of a process which has ended. It is covered, not taken away:

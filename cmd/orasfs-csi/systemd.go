@@ -101,7 +101,7 @@ func (r *systemdRunner) properties(args []string, words string) []systemd.Proper
 	return []systemd.Property{
 		systemd.PropDescription("orasfs: a volume of " + driverName),
 		systemd.PropType("forking"),
-		systemd.PropExecStart(command, true),
+		systemd.PropExecStart(command, false), // true is what a - before it is in a unit's file
 		property("Environment", r.environment),
 		property("StandardErrorFile", words),
 		property("TimeoutStartUSec", uint64(math.MaxUint64)), // ctx says how long

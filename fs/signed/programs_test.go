@@ -99,7 +99,7 @@ func TestWhatProgramsAreTold(t *testing.T) {
 // TestHangingProgram ends one that hangs, and what it has started.
 func TestHangingProgram(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
-	p := programsIn(t, 500*time.Millisecond, fmt.Sprintf("sleep 100000 & echo $! >%s; wait", pid))
+	p := programsIn(t, 500*time.Millisecond, fmt.Sprintf("sleep 100000 & echo $! >%[1]s.new && mv %[1]s.new %[1]s; wait", pid))
 	_, err := newBeside().verify(p)
 	if !Denied(err) || !strings.Contains(err.Error(), "longer than 500ms") {
 		t.Errorf("a program that hangs: %v", err)

@@ -79,7 +79,7 @@ func (n *node) state() string           { return n.path("state") }
 // start starts the driver, and returns once it answers.
 func (n *node) start() {
 	n.t.Helper()
-	args := []string{"--endpoint=unix://" + n.path("csi.sock"), "--node-id=node", "--runner=child", "--state-dir=" + n.state(),
+	args := []string{"--endpoint=unix://" + n.path("csi.sock"), "--node-id=node", "--runner=" + runner, "--state-dir=" + n.state(),
 		"--cache-dir=" + n.path("cache"), "--hosts-dir=" + n.path("no-mirrors"), "--registry-config=" + n.path("no-credentials"), "--timeout=5s", "-v"}
 	if _, err := os.Stat(n.path("no-credentials")); err != nil {
 		n.write("no-credentials", "{}")

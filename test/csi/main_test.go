@@ -16,8 +16,15 @@ import (
 	"testing"
 )
 
-// The programs under test, beside each other.
-var orasfs, driver string
+// The programs under test, beside each other, and who runs what serves volumes.
+var orasfs, driver, runner = "", "", "child"
+
+// What TestUnderSystemd says to those tests that it runs there: where the programs are,
+// and who is the runner.
+const (
+	programsVariable = "ORASFS_TEST_PROGRAMS"
+	runnerVariable   = "ORASFS_TEST_RUNNER"
+)
 
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 
@@ -29,6 +36,10 @@ func runAll(m *testing.M) int {
 		}
 		fmt.Println("skipped, all tests of the CSI driver:", reason)
 		return 0
+	}
+	if dir := os.Getenv(programsVariable); dir != "" {
+		orasfs, driver, runner = filepath.Join(dir, "orasfs"), filepath.Join(dir, "orasfs-csi"), os.Getenv(runnerVariable)
+		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "orasfs-csi-")
 	if err != nil {

@@ -153,7 +153,12 @@ func (v *randomVolume) step(random *rand.Rand, reads, right *atomic.Int64) {
 
 // wasKilled says whether an error is that a process was killed while it began to serve.
 func wasKilled(err error) bool {
-	return strings.Contains(err.Error(), "signal: killed") || strings.Contains(err.Error(), unix.ENOTCONN.Error())
+	for _, words := range []string{"signal: killed", unix.ENOTCONN.Error(), unix.ECONNABORTED.Error()} {
+		if strings.Contains(err.Error(), words) {
+			return true
+		}
+	}
+	return runner == "systemd" && strings.HasSuffix(err.Error(), ": failed")
 }
 
 // killOne kills one of the processes that serve a node's volumes, if there is one.

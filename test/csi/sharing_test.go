@@ -104,7 +104,7 @@ func readByNodes(t *testing.T, count int, reference, mirror string, content map[
 	}
 	var nodes sync.WaitGroup
 	for range count {
-		n := newNode(t, "--hosts-dir="+hosts)
+		n := newNode(t, "--hosts-dir="+hosts, "--timeout=2m") // a busy mirror isn't passed over
 		p := n.pod("a", map[string]string{"reference": reference})
 		nodes.Go(func() {
 			if err := p.publish(); err != nil {

@@ -155,7 +155,7 @@ func TestListsThatFail(t *testing.T) {
 				_, original := f.addFile(t, "team/app", 1, small)
 				fault.Path = list
 				f.Inject(fault)
-				m := mountRegistry(t, f.host, "--timeout", "1s")
+				m := mountRegistry(t, f.host, "--timeout", "5s")
 				m.same(t, original, m.path("team/app:v1/files/content.bin"))
 				m.same(t, original, m.path(contentPath("team/app")))
 				for _, path := range []string{"team/app:none", "team/app/_tags/none", "team/none:v1", "none:v1"} {
@@ -183,7 +183,7 @@ func TestCatalogRefusedIsTold(t *testing.T) {
 	f := serveFake(t)
 	f.addFile(t, "team/app", 1, small)
 	f.Inject(fakeregistry.Fault{Path: "_catalog", Status: http.StatusTooManyRequests})
-	m := mountRegistry(t, f.host, "--timeout", "1s")
+	m := mountRegistry(t, f.host, "--timeout", "5s")
 	if got := m.ls(t); len(got) != 0 {
 		t.Errorf("the root lists %q", got)
 	}

@@ -42,7 +42,7 @@ func TestFaultsOvercome(t *testing.T) {
 				t.Parallel()
 				f := serveFake(t)
 				layer, original := f.addFile(t, "app", 7, size)
-				m := mountRegistry(t, f.host, "--timeout", "2s")
+				m := mountRegistry(t, f.host, waitsFor(fault)...)
 				fault := fault // of this test alone
 				fault.Path = "/blobs/" + layer.Digest.String()
 				f.Inject(fault)
@@ -58,6 +58,15 @@ func TestFaultsOvercome(t *testing.T) {
 			})
 		}
 	}
+}
+
+// waitsFor are flags of a mount that has to overcome a fault: what stalls takes all of the
+// timeout, and nothing else comes near it, however busy the machine is.
+func waitsFor(fault fakeregistry.Fault) []string {
+	if fault.Stall || fault.Hang {
+		return []string{"--timeout", "5s"}
+	}
+	return nil
 }
 
 func ranged(req *http.Request) bool { return req.Header.Get("Range") != "" }
@@ -86,7 +95,11 @@ func TestFaultsReported(t *testing.T) {
 				t.Parallel()
 				f := serveFake(t)
 				layer, original := f.addFile(t, "app", 7, size)
-				m := mountRegistry(t, f.host, "--timeout", "2s")
+				timeout := "5s"
+				if c.holds > time.Second {
+					timeout = "2s" // with more it would be waited for
+				}
+				m := mountRegistry(t, f.host, "--timeout", timeout)
 				file := m.path(contentPath("app"))
 				fault := c.fault // of this test alone
 				fault.Path = "/blobs/" + layer.Digest.String()
@@ -201,7 +214,7 @@ func TestRedirect(t *testing.T) {
 	f.RequireBasic("reader", "s3cret")
 	cdn := f.NewCDN()
 	f.RedirectBlobs(cdn, "http://"+serve(t, cdn))
-	m := prepare(t, f.host, "-v", "--username", "reader", "--password-stdin", "--timeout", "2s")
+	m := prepare(t, f.host, "-v", "--username", "reader", "--password-stdin", "--timeout", "5s")
 	m.stdin = "s3cret\n"
 	m.mount(t)
 	file := m.path(contentPath("app"))

@@ -92,6 +92,9 @@ func TestFollow(t *testing.T) {
 	m.leads(t, after)
 	m.follows(t, after, "name.txt", "new.txt")
 	unlisted.leads(t, after)
+	if got := unlisted.cat(t, followedName(before), "old.txt"); got != "old\n" {
+		t.Errorf("in the old directory, where nobody has looked so far, the file holds %q", got)
+	}
 	for _, m := range []*mount{m, unlisted} {
 		eventually(t, "the new name is there, and the old one's link isn't", func() bool {
 			return try(t, "test", "-L", m.path("new.txt")).code == 0 && try(t, "test", "-L", m.path("old.txt")).code != 0

@@ -16,7 +16,7 @@ import (
 
 // patience is how long a command may take. It bounds a hang, it measures
 // nothing: machines are noisy.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // A result is what a command left.
 type result struct {

@@ -25,7 +25,7 @@ func TestRegistryKilled(t *testing.T) {
 	pushed := r.push(t, folder(t, hello), "hello-artifact:v1", "./artifact.txt")
 	unread := r.push(t, folder(t, map[string]string{"unread.txt": "unread\n"}), "hello-artifact:v2", "unread.txt")
 	const ttl = time.Second
-	m := mountRegistry(t, r.host, "--tag-ttl", ttl.String(), "--timeout", "1s")
+	m := mountRegistry(t, r.host, "--tag-ttl", ttl.String(), "--timeout", "5s")
 
 	paths := []string{
 		"hello-artifact/_tags/v1/files/artifact.txt",
@@ -69,7 +69,7 @@ func TestStale(t *testing.T) {
 	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
-	m := mountRegistry(t, f.host, "--tag-ttl", "100ms", "--max-stale", "1s", "--timeout", "2s")
+	m := mountRegistry(t, f.host, "--tag-ttl", "100ms", "--max-stale", "1s", "--timeout", "5s")
 	link := m.path("app/_tags/v1")
 	output(t, "readlink", link)
 	f.Inject(fakeregistry.Fault{Status: http.StatusBadGateway})
@@ -83,8 +83,8 @@ func TestStaleWhileDown(t *testing.T) {
 	t.Parallel()
 	f := serveFake(t)
 	f.addFile(t, "app", 1, small)
-	long := mountRegistry(t, f.host, "--tag-ttl", "1ms", "--max-stale", "1h", "--timeout", "2s", "-v")
-	short := mountRegistry(t, f.host, "--tag-ttl", "1ms", "--max-stale", "1s", "--timeout", "2s", "-v")
+	long := mountRegistry(t, f.host, "--tag-ttl", "1ms", "--max-stale", "1h", "--timeout", "5s", "-v")
+	short := mountRegistry(t, f.host, "--tag-ttl", "1ms", "--max-stale", "1s", "--timeout", "5s", "-v")
 	want := long.readlink(t, "app/_tags/v1")
 	short.readlink(t, "app/_tags/v1")
 	f.Inject(fakeregistry.Fault{Reset: true})
@@ -136,7 +136,7 @@ func TestStalledRegistry(t *testing.T) {
 	f := serveFake(t)
 	f.addFile(t, "app", 1, large)
 	f.addFile(t, "other", 2, small)
-	m := mountRegistry(t, f.host, "--timeout", "1s", "--tag-ttl", "100ms")
+	m := mountRegistry(t, f.host, "--timeout", "2s", "--tag-ttl", "100ms")
 	m.ls(t, "app/_tags/v1/")
 	f.stall("/v2/")
 	for _, args := range [][]string{
@@ -163,7 +163,7 @@ func TestManySlowAnswers(t *testing.T) {
 		list[i] = f.AddArtifact("app", "", "application/vnd.example", map[string]string{"number": fmt.Sprint(i)})
 	}
 	f.AddManifest("app", "v1", ocispec.MediaTypeImageIndex, fmt.Appendf(nil, `{"schemaVersion":2,"manifests":%s}`, asJSON(t, list)))
-	m := mountRegistry(t, f.host, "--timeout", "1s", "--tag-ttl", "1h")
+	m := mountRegistry(t, f.host, "--timeout", "3s", "--tag-ttl", "1h")
 	m.ls(t, "app/_tags/v1/platforms")
 	f.Reset()
 	f.Inject(fakeregistry.Fault{Path: "/manifests/", Delay: 500 * time.Millisecond})

@@ -139,7 +139,7 @@ func TestEveryRegistryOutage(t *testing.T) {
 	}
 	pushed := f.AddArtifact("app", "", "application/vnd.example", nil)
 	f.Tag("app", pushed.Digest, tags[1:]...)
-	m := prepare(t, "none", "--tag-ttl", "1ms", "--timeout", "1s")
+	m := prepare(t, "none", "--tag-ttl", "1ms", "--timeout", "3s")
 	m.mount(t)
 	readAll := func() {
 		t.Helper()

@@ -124,12 +124,14 @@ func TestSignatureDeleted(t *testing.T) {
 // is made then too, with the same key.
 func TestSignedOutage(t *testing.T) {
 	t.Parallel()
-	s, f := newSigner(t), serveFake(t)
-	d := f.addText("app", "v1", "text")
-	s.sign(t, f, "app", d.Digest, payload(d.Digest))
-	f.addText("app", "unsigned", secret)
+	s := newSigner(t)
 	for name, flags := range map[string][]string{"keys": {"--verify-key", s.file}, "programs": nil} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // an outage takes its time
+			f := serveFake(t)
+			d := f.addText("app", "v1", "text")
+			s.sign(t, f, "app", d.Digest, payload(d.Digest))
+			f.addText("app", "unsigned", secret)
 			if flags == nil {
 				dir, _ := verifierDir(t, "test $digest = "+d.Digest.String())
 				flags = []string{"--verifier-dir", dir}
