@@ -43,7 +43,7 @@ func TestParseWantsRefuses(t *testing.T) {
 		options []string
 		words   string
 	}{
-		"no attribute":      {map[string]string{"referense": reference}, nil, `"referense"`},
+		"no attribute":      {map[string]string{"image": reference}, nil, `"image"`},
 		"no reference":      {map[string]string{"csi.storage.k8s.io/ephemeral": "true"}, nil, "reference is needed"},
 		"no host":           {map[string]string{"reference": "library/nginx:1"}, nil, "no registry"},
 		"no tag":            {map[string]string{"reference": "registry.example/nginx"}, nil, "no tag"},

@@ -31,7 +31,7 @@ func TestUnderSystemd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	args := []string{filepath.Dir(driver), "env", programsVariable + "=/mnt", runnerVariable + "=systemd", "/mnt/tests", "-test.v", "-test.parallel=1", "-test.run=" + underSystemd}
-	cmd := exec.CommandContext(ctx, "testdata/under-systemd", args...) //nolint:gosec // ours
+	cmd := exec.CommandContext(ctx, "bash", append([]string{"testdata/under-systemd"}, args...)...) //nolint:gosec // ours
 	output, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch text := string(output); {

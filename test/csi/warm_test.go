@@ -73,7 +73,7 @@ func TestWarmTakesLong(t *testing.T) {
 	t.Parallel()
 	fake, reference, content, got := serveModel(t)
 	until := make(chan struct{})
-	fake.Inject(fakeregistry.Fault{Path: "/blobs/", Hang: true, CutAt: 1 << 20, Until: until})
+	fake.Inject(fakeregistry.Fault{Path: "/blobs/", Hang: true, CutAt: 1000, Until: until})
 	n := newNode(t, "--timeout=5m")
 	a := n.pod("a", map[string]string{"reference": reference, "warm": "before"})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -184,6 +184,13 @@ func TestWarmPart(t *testing.T) {
 	a.mustPublish()
 	fake.Inject(fakeregistry.Fault{Reset: true})
 	a.mustHold("file", noise(t, 1, 1<<20))
+	var sent int64
+	for _, r := range fake.Matching("GET", "/blobs/") {
+		sent += r.Bytes
+	}
+	if sent > 25<<20 {
+		t.Errorf("%d bytes were fetched for a part of 1 MiB", sent)
+	}
 }
 
 // The driver is killed while it fetches ahead: so is what does, and the volume's next
@@ -192,12 +199,15 @@ func TestDriverIsKilledWhileWarming(t *testing.T) {
 	t.Parallel()
 	fake, reference, content, got := serveModel(t)
 	second := digest.FromString(content["weights-2"]).String()
-	remove := fake.Inject(fakeregistry.Fault{Path: second, Hang: true, CutAt: 1 << 20})
+	remove := fake.Inject(fakeregistry.Fault{Path: second, Hang: true, CutAt: 1000})
 	n := newNode(t, "--timeout=5m")
 	a := n.pod("a", map[string]string{"reference": reference, "warm": "background"})
 	a.mustPublish()
 	n.awaits("content comes", func() bool { return got("weights-2") > 0 && got("weights-1") >= model["weights-1"] })
 	a.mustHold("weights-1", content["weights-1"])
+	if len(n.warming()) != 1 {
+		t.Fatalf("processes that fetch ahead: %v", n.warming())
+	}
 	n.stop(unix.SIGKILL)
 	n.awaits("what fetches ahead has ended", func() bool { return len(n.warming()) == 0 })
 	remove()
