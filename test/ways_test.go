@@ -202,7 +202,7 @@ func (x trouble) patience(first, later error) time.Duration {
 	case later == nil, errors.Is(first, cache.ErrDigest):
 		return ample
 	case errors.Is(first, context.DeadlineExceeded):
-		return time.Second // whatever is late is this error, and what comes after the fault isn't
+		return 3 * time.Second // whatever is late is this error, and what comes after the fault isn't
 	}
 	return 5 * time.Second // all retries fit into it
 }
