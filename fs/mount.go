@@ -246,7 +246,7 @@ func (s *Server) Unmount() error {
 		s.end()
 		return nil
 	}
-	if err := s.fuse.Unmount(); err != nil {
+	if err := s.detached(); err != nil {
 		if lazy := s.attached.detach(); lazy != nil {
 			return fmt.Errorf("unmount %s: %w", path, errors.Join(err, lazy))
 		}
@@ -255,3 +255,32 @@ func (s *Server) Unmount() error {
 	s.end()
 	return nil
 }
+
+// detached unmounts, and waits until the kernel asks nothing any more: but only for a
+// while, since it goes on for as long as the same is mounted elsewhere, bound to another
+// directory or in the namespace of a container.
+func (s *Server) detached() error {
+	done := make(chan error, 1)
+	go func() { done <- s.fuse.Unmount() }() // at the latest it ends when the process closes the connection
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var gone time.Time
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+		}
+		switch there, err := s.attached.there(); {
+		case err != nil || there:
+		case gone.IsZero():
+			gone = time.Now()
+		case time.Since(gone) > elsewhereWithin:
+			s.tree.log.Warn("it is mounted elsewhere too, and not served there any more", "mountpoint", s.attached.path)
+			return nil
+		}
+	}
+}
+
+// elsewhereWithin is what the kernel gets to end its connection once the mount is gone.
+const elsewhereWithin = time.Second

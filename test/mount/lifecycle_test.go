@@ -88,6 +88,27 @@ func TestDaemonSignal(t *testing.T) {
 	m.gone(t)
 }
 
+// TestMountedElsewhere ends a daemon whose mount is bound to another directory too, as
+// containers have it: it ends all the same.
+func TestMountedElsewhere(t *testing.T) {
+	t.Parallel()
+	f := serveFake(t)
+	f.addFile(t, "app", 1, small)
+	m := mountRegistry(t, f.host)
+	elsewhere := t.TempDir()
+	output(t, "mount", "--bind", m.dir, elsewhere)
+	t.Cleanup(func() { output(t, "umount", elsewhere) })
+	output(t, "ls", elsewhere+"/app/_tags")
+	if err := syscall.Kill(m.daemon(t), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	m.gone(t)
+	m.logs(t, "mounted elsewhere")
+	if r := try(t, "ls", elsewhere+"/app/_tags"); !strings.Contains(r.stderr, "not connected") {
+		t.Errorf("elsewhere: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
 // TestBackground starts the daemon from a command substitution, which ends when
 // nobody holds its pipe any more, and in a process group that ends.
 func TestBackground(t *testing.T) {
