@@ -79,7 +79,8 @@ func awaitUnmounted(ctx context.Context, mount *mountinfo.Info) error {
 	defer tick.Stop()
 	for {
 		left, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
-			return m.ID != mount.ID, m.ID == mount.ID
+			same := m.ID == mount.ID && m.Mountpoint == mount.Mountpoint // the kernel gives an ID away again
+			return !same, same
 		})
 		if err != nil || len(left) == 0 {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -162,4 +163,25 @@ func TestCompleteMountpoints(t *testing.T) {
 		}
 	}
 	t.Errorf("%s isn't among %q", mnt, points)
+}
+
+// A mount that is gone isn't waited for because another has its number by now.
+func TestAwaitUnmountedOfAnother(t *testing.T) {
+	root := realDir(t)
+	mnt := mkdir(t, root, "mnt")
+	hangingMount(t, mnt)
+	other, err := mountAt(mnt)
+	if err != nil || other == nil {
+		t.Fatalf("no mount: %v", err)
+	}
+	gone := *other
+	gone.Mountpoint = filepath.Join(root, "gone")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := awaitUnmounted(ctx, &gone); err != nil {
+		t.Error(err)
+	}
+	if err := awaitUnmounted(ctx, other); err == nil {
+		t.Error("what is still mounted is taken for gone")
+	}
 }
