@@ -4,8 +4,8 @@
 // its socket, and the volumes that it leaves in the kernel, read by other processes than
 // those that serve them.
 //
-// harness_test.go is what the tests are made with: nodes, volumes and what is left of
-// them. Every other file holds tests, by what they are about.
+// The files harness_*_test.go are what the tests are made with: nodes and their drivers,
+// volumes of pods, registries. Every other file holds tests, by what they are about.
 package csi
 
 import (

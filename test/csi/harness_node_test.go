@@ -5,29 +5,23 @@ package csi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/moby/sys/mountinfo"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-
-	"github.com/orasfs/orasfs/test/fakeregistry"
 )
 
 // patience is how long anything may take. It bounds a hang, it measures nothing.
@@ -303,131 +297,4 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
-}
-
-// A pod is what kubelet knows of one volume of one pod.
-type pod struct {
-	node       *node
-	id, target string
-	attributes map[string]string
-	secrets    map[string]string
-	group      string
-}
-
-// pod is one with an inline volume that has attributes.
-func (n *node) pod(name string, attributes map[string]string) *pod {
-	n.t.Helper()
-	dir := filepath.Join(n.pods(), name)
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		n.t.Fatal(err)
-	}
-	all := map[string]string{
-		"csi.storage.k8s.io/ephemeral": "true", "csi.storage.k8s.io/pod.name": name,
-		"csi.storage.k8s.io/pod.namespace": "default", "csi.storage.k8s.io/pod.uid": name, "csi.storage.k8s.io/serviceAccount.name": "default",
-	}
-	for k, v := range attributes {
-		all[k] = v
-	}
-	return &pod{node: n, id: "csi-" + name, target: filepath.Join(dir, "mount"), attributes: all}
-}
-
-// request is how kubelet publishes the volume.
-func (p *pod) request() *csi.NodePublishVolumeRequest {
-	return &csi.NodePublishVolumeRequest{
-		VolumeId: p.id, TargetPath: p.target, Readonly: true, VolumeContext: p.attributes, Secrets: p.secrets,
-		VolumeCapability: &csi.VolumeCapability{
-			AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{VolumeMountGroup: p.group}},
-			AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER},
-		},
-	}
-}
-
-func (p *pod) publish() error {
-	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
-	defer cancel()
-	_, err := p.node.NodePublishVolume(ctx, p.request())
-	return err
-}
-
-func (p *pod) unpublish() error {
-	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
-	defer cancel()
-	_, err := p.node.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: p.id, TargetPath: p.target})
-	return err
-}
-
-func (p *pod) mustPublish() {
-	p.node.t.Helper()
-	if err := p.publish(); err != nil {
-		p.node.t.Fatalf("publish %s: %v", p.id, err)
-	}
-}
-
-func (p *pod) mustUnpublish() {
-	p.node.t.Helper()
-	if err := p.unpublish(); err != nil {
-		p.node.t.Fatalf("unpublish %s: %v", p.id, err)
-	}
-	if _, err := os.Lstat(p.target); !os.IsNotExist(err) {
-		p.node.t.Fatalf("%s is still there: %v", p.target, err)
-	}
-}
-
-// run runs a command in the volume and returns what it prints.
-func (p *pod) run(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(p.node.t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "env", append([]string{"--chdir=" + p.target, name}, args...)...) //nolint:gosec // cat, ls and the like
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.WaitDelay = time.Second
-	output, err := cmd.CombinedOutput()
-	return string(output), err
-}
-
-// mustHold fails a test unless a file of the volume has a content.
-func (p *pod) mustHold(file, content string) {
-	p.node.t.Helper()
-	got, err := p.run("cat", file)
-	if err != nil || got != content {
-		p.node.t.Fatalf("%s of %s: %.200q, %v; want %.200q", file, p.id, got, err, content)
-	}
-}
-
-// serve is a fake registry, and its HOST:PORT.
-func serve(t testing.TB) (fake *fakeregistry.Registry, host string) {
-	t.Helper()
-	fake = fakeregistry.New()
-	server := httptest.NewServer(fake)
-	t.Cleanup(server.Close)
-	return fake, server.Listener.Addr().String()
-}
-
-// mustSay fails a test unless an error has some words.
-func mustSay(t testing.TB, err error, words ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("no error; it should say %q", words)
-	}
-	for _, w := range words {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%v: it doesn't say %q", err, w)
-		}
-	}
-}
-
-// push pushes an artifact with one file.
-func push(fake *fakeregistry.Registry, repo, tag, file, content string) ocispec.Descriptor {
-	layer := fake.AddBlob(repo, []byte(content))
-	layer.Annotations = map[string]string{ocispec.AnnotationTitle: file}
-	return fake.AddArtifact(repo, tag, "application/vnd.example.model", nil, layer)
-}
-
-// noted are the volume and the target of a driver's note.
-func noted(t testing.TB, text []byte) (id, target string) {
-	t.Helper()
-	var note struct{ ID, Target string }
-	if err := json.Unmarshal(text, &note); err != nil {
-		t.Fatal(err)
-	}
-	return note.ID, note.Target
 }
