@@ -41,7 +41,7 @@
 // kubernetes.io/dockerconfigjson), or else the node's own. A secret's programs
 // (credHelpers, credsStore) are left out: they would run on the node. The node's own
 // aren't sent over plain HTTP that a volume asks for. Credentials are kept in a ramfs,
-// never on disk, and kubelet brings them anew while a pod runs.
+// never on disk (secrets.go), and kubelet brings them anew while a pod runs.
 //
 // Volumes share a process where they want the same with the same credentials, and pods
 // with secrets only in one namespace. All share the cache, and none sees what its own
@@ -59,12 +59,12 @@
 //     (systemd.go) the processes that serve them are the node's own transient units. With
 //     --runner child (child.go) they are in a session of their own, but in a container
 //     they end with it: that is for drivers which aren't in one. What is fetched ahead
-//     ends with the driver, and goes on when the volume is published next, which kubelet
+//     (warm.go) ends with the driver, and goes on when the volume is published next, which kubelet
 //     does every minute or so.
 //   - A new version: processes that serve go on with the program they have; new volumes
 //     have the new one.
 //   - A serving process dies: its volumes say "transport endpoint is not connected", and
-//     NodeGetVolumeStats's volume condition (and NodeGetVolumeHealth) says why. When
+//     NodeGetVolumeStats's volume condition (and NodeGetVolumeHealth) says why (health.go). When
 //     kubelet publishes them next another process serves them at the same place. A
 //     container that runs doesn't see that, unless its volumeMounts has
 //     mountPropagation: HostToContainer; one that starts does.
