@@ -93,10 +93,10 @@ func (a *applier) remove(at uint32) error {
 		d := &a.dents[at]
 		delete(a.names, place{d.dir, d.name})
 		n := &a.inodes[d.inode]
-		a.undone = a.undone || n.link || n.dir && d.unpacked == a.k+1
 		n.names--
-		if n.dir || n.link {
+		if n.dir || n.link { // of whatever layer: the way of a link may lead through it
 			a.epoch++
+			a.undone = true
 		}
 		for child := n.first; child != 0; child = a.dents[child].next {
 			stack = append(stack, child)
