@@ -44,7 +44,16 @@ func newUser(t testing.TB) *user {
 	})
 	name := fmt.Sprintf("orasfs-%d-%d", os.Getpid()%100_000, mounts.Add(1))
 	output(t, "useradd", "--no-create-home", "--home-dir", home, "--shell", "/bin/sh", name)
-	t.Cleanup(func() { output(t, "userdel", name) })
+	t.Cleanup(func() {
+		const inUse = 8 // a process that has ended, but that nobody has waited for yet, is one
+		eventually(t, name+" is removed", func() bool {
+			r := try(t, "userdel", name)
+			if r.code != 0 && r.code != inUse {
+				t.Errorf("%s: exit code %d\n%s", r.command, r.code, r.stderr)
+			}
+			return r.code != inUse
+		})
+	})
 
 	made, err := osuser.Lookup(name)
 	if err != nil {
