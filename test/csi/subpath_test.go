@@ -22,7 +22,7 @@ func TestSubPath(t *testing.T) {
 		symlink("out", outside), symlink("up", strings.Repeat("../", 20)+outside[1:]),
 		// The path of the node's, within the image.
 		directory("tmp/"), directory(outside[1:len(outside)-len("/outside")]+"/"), directory(outside[1:]+"/"), regular(outside[1:]+"/file", "inside"),
-		symlink("etc", "/proc/self/root/etc"), symlink("magic", "/proc/self/cwd"), symlink("loop", "loop"), symlink("fd", "/proc/self/fd/3"),
+		symlink("etc", "/proc/thread-self/cwd/etc"), symlink("magic", "/proc/self/cwd"), symlink("loop", "loop"), symlink("fd", "/proc/self/fd/3"),
 	)
 	attributes := func(subPath string) map[string]string {
 		return map[string]string{"reference": host + "/org/image:v1", "view": "rootfs", "subPath": subPath}
