@@ -64,7 +64,8 @@
 //   - A new version: processes that serve go on with the program they have; new volumes
 //     have the new one.
 //   - A serving process dies: its volumes say "transport endpoint is not connected", and
-//     NodeGetVolumeStats's volume condition (and NodeGetVolumeHealth) says why (health.go). When
+//     NodeGetVolumeStats's volume condition (and NodeGetVolumeHealth) says why (health.go,
+//     statmount.go). When
 //     kubelet publishes them next another process serves them at the same place. A
 //     container that runs doesn't see that, unless its volumeMounts has
 //     mountPropagation: HostToContainer; one that starts does.
