@@ -65,9 +65,8 @@
 //     have the new one.
 //   - A serving process dies: its volumes say "transport endpoint is not connected", and
 //     NodeGetVolumeStats's volume condition (and NodeGetVolumeHealth) says why (health.go,
-//     statmount.go). When
-//     kubelet publishes them next another process serves them at the same place. A
-//     container that runs doesn't see that, unless its volumeMounts has
+//     statmount.go). When kubelet publishes them next another process serves them at the
+//     same place. A container that runs doesn't see that, unless its volumeMounts has
 //     mountPropagation: HostToContainer; one that starts does.
 //   - The registry is down: what was read once goes on being read, as with any mount.
 //   - The disk is full: what is published goes on, with what is in the cache. A new

@@ -19,7 +19,8 @@
 // mountpoint then shows is described in package fs.
 //
 // mount returns once the mount answers; a daemon goes on behind and logs to a
-// file in the cache directory. With --foreground it is the command itself that
+// file in the cache directory, where the logs of ended mounts stay for a while
+// (oldlogs.go). With --foreground it is the command itself that
 // serves the mount, and the log is its standard error.
 //
 // A flag's value is the first of: the flag itself, its name in -o, the
