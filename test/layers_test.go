@@ -39,12 +39,13 @@ type layer struct {
 var layers = []layer{
 	{path: "resolver", never: []string{module, "github.com/hanwen/go-fuse"}},
 	{path: "cache", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
-	{path: "fs/archive", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
+	{path: "fs/archive", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}, except: []string{"fs/archive/deflate"}},
+	{path: "fs/archive/deflate", never: []string{module}},
 	{path: "fs/artifact", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
 	{path: "fs/export", never: []string{module, "github.com/hanwen/go-fuse"}, except: []string{"resolver"}},
-	{path: "fs/images", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}, except: []string{"fs/archive"}},
+	{path: "fs/images", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}, except: []string{"fs/archive", "fs/archive/deflate"}},
 	{path: "fs/signed", never: []string{module, "github.com/hanwen/go-fuse", "net/http"}},
-	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/artifact", "fs/export", "fs/images", "fs/signed"}},
+	{path: "fs", never: []string{module}, except: []string{"resolver", "cache", "fs/archive", "fs/archive/deflate", "fs/artifact", "fs/export", "fs/images", "fs/signed"}},
 	{path: "cmd/orasfs", never: []string{module + "/test"}},
 	{path: "cmd/orasfs-csi", systems: []string{"linux"}, never: []string{module}},
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/orasfs/orasfs/fs/archive/deflate"
 )
 
 // unpack is the stream from its first byte on, of a layer that is unpacked as a
@@ -15,15 +17,14 @@ func (s *Source) unpack(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, s.blame(ctx, err)
 	}
-	in := newBlobReader(ctx, s)
 	u := &unpacking{ctx: ctx, source: s, free: func() {}}
 	switch f.name {
 	case "gzip":
-		if u.stream, err = newMemberReader(in, nil); err != nil {
+		if u.stream, err = newMemberStream(deflate.NewInput(wholeOf(ctx, s), streamBuffer)); err != nil {
 			return nil, s.blame(ctx, badContentOf(f.name, err))
 		}
 	case "zstd":
-		z := newZstdReader(ctx, in)
+		z := newZstdReader(ctx, newBlobReader(ctx, s))
 		u.stream, u.free = z, z.free
 	default:
 		return nil, s.blame(ctx, fmt.Errorf("layer %s: %w", s.Digest, ErrFormat))

@@ -21,7 +21,8 @@
 // Contents are addressed by their offset in a stream: the bytes of the tar, or,
 // for formats that hold each file by itself, the concatenation of those.
 // A span (span.go) is a part of the stream that is fetched, inflated and
-// verified as one.
+// verified as one. spancutter.go cuts a stream of which nobody says where to, while it
+// is unpacked; package deflate does that for gzip.
 //
 // What has to be read of a layer for some files ahead of their use says ranges.go.
 //

@@ -3,71 +3,83 @@ package archive
 import (
 	"context"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/orasfs/orasfs/fs/archive/deflate"
 )
 
 // gzipIndex indexes a gzipped tar, of however many members: it inflates all of
 // it once, and notes from where it can be inflated later.
 //
-// Inflating can begin between two deflate blocks, given the 32 KiB before them.
-// The inflater calls back at the end of each block with just that, a checkpoint.
-// Most are passed over: a span begins at the first one after the span before has
-// become long enough.
+// Inflating can begin between two deflate blocks, given the 32 KiB before them. Most
+// are passed over: a span begins at the first one after the span before has become
+// long enough.
 func gzipIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	c, err := newSpanCutter(ctx, s, b)
 	if err != nil {
 		return stream{}, err
 	}
-	m := &memberReader{in: c.in}
-	var member deflateStart
-	m.options = []flate.ReaderOpt{flate.WithEobCallback(func(at flate.InflateCheckpoint) {
-		blob, here := member.locate(at, c.position()), member.stream+at.UncompressedOffset
-		if !at.Final && c.length(here) >= spanTarget(here) {
-			end := blob
-			if at.BitOffset > 0 {
-				end++ // the byte belongs to both
-			}
-			c.cut(here, end, span{
-				stream: here, blob: blob, codec: codecDeflate, bits: at.BitOffset, window: c.pack(at.Window),
-			})
-		}
-	})}
-	m.began = func() {
-		member = deflateStart{stream: m.produced, blob: c.position()}
-		if !c.begun || c.length(member.stream) >= spanTarget(member.stream) {
-			c.cut(member.stream, member.blob, span{stream: member.stream, blob: member.blob, codec: codecDeflate})
-		}
-	}
-	if err := m.next(); err != nil {
+	p := &gzipPass{cutter: c, members: memberReader{in: deflate.NewInput(c.blob, streamBuffer)}}
+	p.members.began = p.member
+	if err := p.members.next(); err != nil {
 		return stream{}, badContentOf("gzip", err)
 	}
 	showPassed(s, b, c)
-	size, sum, err := indexPass(ctx, &cutStream{m, c}, b)
+	size, sum, err := indexPass(ctx, p, b)
 	if err != nil {
 		return stream{}, badContentOf("gzip", err)
 	}
-	return c.finish(size, sum, b)
+	return c.finish(size, p.members.in.Offset(), sum, b)
 }
 
-// A deflateStart is where a member's deflate data begin.
-type deflateStart struct {
-	stream, blob int64
-	// counted is how many compressed bytes the inflater has counted twice. It
-	// holds some bytes, whose bits it uses one after the other, and counts a byte
-	// when it takes it. Those that it holds where a stored block begins, which
-	// isn't made of bits, it counts again. So from then on what it says of where
-	// it is is too high.
-	counted int64
+// A gzipPass is the stream of a gzipped layer, which is cut between its blocks.
+type gzipPass struct {
+	cutter  *spanCutter
+	members memberReader
+	begin   int64 // of the member in the stream
 }
 
-// locate is the offset in the blob of the byte that holds a checkpoint's first
-// bit. taken is the offset up to which the inflater has taken the blob.
-func (d *deflateStart) locate(at flate.InflateCheckpoint, taken int64) int64 {
-	// How many bits it has taken and not used yet. After a stored block there are
-	// none: if they come out as less, that is what was counted twice.
-	held := (taken-d.blob+d.counted-at.CompressedOffset)*8 - int64(at.BitOffset)
-	if held < 0 {
-		d.counted -= held / 8
+// unpack implements unpacker.
+func (p *gzipPass) unpack() ([]byte, error) {
+	c := p.cutter
+	if err := c.hold(true); err != nil {
+		return nil, err
 	}
-	return d.blob + at.CompressedOffset - d.counted
+	// Before there is room, since a cut changes where that is.
+	if err := p.members.follow(); err != nil {
+		return nil, err
+	}
+	out, from := c.room(passPiece + deflate.Spare)
+	n, err := p.members.inflate(out, from)
+	c.unpacked(n - from)
+	if err == nil && p.members.inflater.Between() {
+		p.block(out[:n])
+	}
+	return out[from:n:n], err
+}
+
+// member is called where a member's deflate data begin.
+func (p *gzipPass) member() {
+	c := p.cutter
+	p.begin = c.streamed
+	if !c.begun || c.length() >= spanTarget(p.begin) {
+		blob := p.members.in.Offset()
+		c.cut(blob, span{stream: p.begin, blob: blob, codec: codecDeflate})
+	}
+}
+
+// block is called between two blocks, with what was inflated before.
+func (p *gzipPass) block(before []byte) {
+	c := p.cutter
+	if c.length() < spanTarget(c.streamed) {
+		return
+	}
+	blob, bits := p.members.inflater.Position()
+	end := blob
+	if bits > 0 {
+		end++ // the byte belongs to both
+	}
+	window := min(c.streamed-p.begin, deflate.Window)
+	c.cut(end, span{
+		stream: c.streamed, blob: blob, codec: codecDeflate, bits: bits,
+		window: c.pack(before[int64(len(before))-window:]),
+	})
 }

@@ -7,40 +7,22 @@ import (
 	"hash/crc32"
 	"io"
 
-	"github.com/klauspost/compress/flate"
+	"github.com/orasfs/orasfs/fs/archive/deflate"
 )
 
-// A byteReader is what flate reads without taking more than it needs.
-type byteReader interface {
-	io.Reader
-	io.ByteReader
-}
-
 // A memberReader inflates gzip members one after the other (RFC 1952, 2.2), as
-// one stream, and can tell where a deflate block ends. It compares the checksum
-// and the size that stand behind a member's data, unless it began within it.
+// one stream. It compares the checksum and the size that stand behind a member's
+// data, unless it began within it.
 type memberReader struct {
-	in       byteReader
-	inflater io.Reader
-	options  []flate.ReaderOpt
-	// began is called at the start of each member's deflate data.
-	began    func()
-	produced int64 // bytes that were read
+	in       *deflate.Input
+	inflater deflate.Decoder
+	// began, if not nil, is called at the start of each member's deflate data.
+	began func()
 
+	ended bool   // the member's data have come to their end
 	whole bool   // the member is read from its header on
 	crc   uint32 // of what was read of it
 	size  uint32 // of that, modulo 1<<32
-}
-
-// newMemberReader begins at a checkpoint, or, where that is nil, at a member's
-// header.
-func newMemberReader(in byteReader, at *flate.InflateCheckpoint) (*memberReader, error) {
-	m := &memberReader{in: in}
-	if at == nil {
-		return m, m.next()
-	}
-	m.inflater = flate.NewReaderOpts(in, flate.WithResumeFrom(*at))
-	return m, nil
 }
 
 // next begins the member that follows; io.EOF is that none does.
@@ -51,33 +33,68 @@ func (m *memberReader) next() error {
 	if m.began != nil {
 		m.began()
 	}
-	m.inflater = flate.NewReaderOpts(m.in, m.options...)
-	m.whole, m.crc, m.size = true, 0, 0
+	m.inflater.Begin(m.in)
+	m.ended, m.whole, m.crc, m.size = false, true, 0, 0
 	return nil
 }
 
+// follow begins the next member where the last one has ended; io.EOF is that none follows.
+func (m *memberReader) follow() error {
+	if !m.ended {
+		return nil
+	}
+	if err := m.end(); err != nil {
+		return err
+	}
+	return m.next()
+}
+
+// inflate is as [deflate.Decoder.Inflate], but goes on into further members: io.EOF is
+// the last one's end.
+func (m *memberReader) inflate(out []byte, n int) (int, error) {
+	if err := m.follow(); err != nil {
+		return n, err
+	}
+	from := n
+	n, err := m.inflater.Inflate(out, n)
+	if m.whole {
+		m.crc = crc32.Update(m.crc, crc32.IEEETable, out[from:n])
+		m.size += uint32(n - from) //nolint:gosec // modulo 1<<32, see above
+	}
+	if m.ended = errors.Is(err, io.EOF); m.ended {
+		return n, nil
+	}
+	return n, err
+}
+
+// A memberStream is members as an io.Reader.
+type memberStream struct {
+	memberReader
+	buf     []byte
+	from, n int // what was inflated and not read
+}
+
+// newMemberStream begins at a member's header.
+func newMemberStream(in *deflate.Input) (*memberStream, error) {
+	s := &memberStream{memberReader: memberReader{in: in}, buf: make([]byte, deflate.Window+passPiece+deflate.Spare)}
+	return s, s.next()
+}
+
 // Read implements io.Reader.
-func (m *memberReader) Read(p []byte) (int, error) {
-	for {
-		n, err := m.inflater.Read(p)
-		if n > 0 || !errors.Is(err, io.EOF) {
-			if errors.Is(err, io.EOF) {
-				err = nil // the next Read goes on
-			}
-			m.produced += int64(n)
-			if m.whole {
-				m.crc = crc32.Update(m.crc, crc32.IEEETable, p[:n])
-				m.size += uint32(n) //nolint:gosec // modulo 1<<32, see above
-			}
-			return n, err
+func (s *memberStream) Read(p []byte) (int, error) {
+	for s.from == s.n {
+		if len(s.buf)-s.n <= deflate.Spare { // it was filled
+			s.n = copy(s.buf, s.buf[s.n-deflate.Window:s.n])
 		}
-		if err := m.end(); err != nil {
-			return 0, err
-		}
-		if err := m.next(); err != nil {
+		s.from = s.n
+		var err error
+		if s.n, err = s.inflate(s.buf, s.n); err != nil && s.from == s.n {
 			return 0, err
 		}
 	}
+	n := copy(p, s.buf[s.from:s.n])
+	s.from += n
+	return n, nil
 }
 
 // end reads what stands behind a member's data.
@@ -107,7 +124,7 @@ const (
 
 // readGzipHeader reads up to a member's deflate data; io.EOF is that nothing
 // is left, or zeros alone, which writers to tape leave and gzip(1) ignores.
-func readGzipHeader(r byteReader) error {
+func readGzipHeader(r *deflate.Input) error {
 	first, err := r.ReadByte()
 	if err != nil {
 		return err // io.EOF among them

@@ -9,8 +9,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
+	"github.com/orasfs/orasfs/fs/archive/deflate"
 )
 
 // inflate fetches a span, checks its digest, and returns its bytes of the
@@ -27,7 +26,7 @@ func (s *Source) inflate(ctx context.Context, sp span) ([]byte, error) {
 }
 
 func (s *Source) inflateOnce(ctx context.Context, sp span) ([]byte, error) {
-	packed := make([]byte, sp.packed, sp.packed+inflateSlack)
+	packed := make([]byte, sp.packed, sp.packed+deflate.Padding) // as unpack wants it
 	if err := s.readChecked(ctx, packed, sp.blob); err != nil {
 		return nil, err
 	}
@@ -76,50 +75,58 @@ func (s *Source) changed(ctx context.Context, off, n int64, err error) bool {
 	return changed
 }
 
-// inflateSlack is how many bytes after a span's last one an inflater may want to
-// see although it needs none of their bits. They are zeros.
-const inflateSlack = 8
-
-// unpack inflates no more than what the span needs. The slack behind packed is
-// zeros.
+// unpack unpacks no more than what the span needs. Behind packed in its array there are
+// [deflate.Padding] zeros.
 func (sp span) unpack(ctx context.Context, packed []byte) ([]byte, error) {
-	var r io.Reader
-	in := bytes.NewReader(packed)
 	switch sp.codec {
 	case codecStored:
-		r = in
-	case codecDeflate:
-		in.Reset(packed[:min(len(packed)+inflateSlack, cap(packed))])
-		window, err := inflateWindow(sp.window)
-		if err != nil {
-			return nil, err
+		if int64(len(packed)) < sp.skip+sp.length {
+			return nil, io.ErrUnexpectedEOF
 		}
-		d, err := newMemberReader(in, &flate.InflateCheckpoint{BitOffset: sp.bits, Window: window})
-		if err != nil {
-			return nil, err
-		}
-		r = d
-	case codecGzip:
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, err
-		}
-		r = z
+		return bytes.Clone(packed[sp.skip : sp.skip+sp.length]), nil
+	case codecDeflate, codecGzip:
+		return sp.inflate(packed)
 	case codecZstd:
-		d := newZstdReader(ctx, in)
+		d := newZstdReader(ctx, bytes.NewReader(packed))
 		defer d.free()
-		r = d
-	default:
-		return nil, fmt.Errorf("codec %d", sp.codec)
+		if _, err := io.CopyN(io.Discard, d, sp.skip); err != nil {
+			return nil, fmt.Errorf("skip %d bytes: %w", sp.skip, err)
+		}
+		data := make([]byte, sp.length)
+		if n, err := io.ReadFull(d, data); err != nil {
+			return nil, fmt.Errorf("%d of %d bytes: %w", n, len(data), err)
+		}
+		return data, nil
 	}
-	if _, err := io.CopyN(io.Discard, r, sp.skip); err != nil {
-		return nil, fmt.Errorf("skip %d bytes: %w", sp.skip, err)
+	return nil, fmt.Errorf("codec %d", sp.codec)
+}
+
+// inflate inflates a span's bytes, behind the window that the index has of what is before
+// them.
+func (sp span) inflate(packed []byte) ([]byte, error) {
+	m := memberReader{in: deflate.NewInputBytes(packed[:len(packed)+deflate.Padding])}
+	var window []byte
+	var err error
+	if sp.codec == codecGzip {
+		err = m.next()
+	} else if window, err = inflateWindow(sp.window); err == nil {
+		err = m.inflater.Resume(m.in, sp.bits, len(window))
 	}
-	data := make([]byte, sp.length)
-	if n, err := io.ReadFull(r, data); err != nil {
-		return nil, fmt.Errorf("%d of %d bytes: %w", n, len(data), err)
+	if err != nil {
+		return nil, err
 	}
-	return data, nil
+	begin := len(window) + int(sp.skip)
+	end := begin + int(sp.length)
+	out := make([]byte, end+deflate.Spare)
+	for n := copy(out, window); n < end; {
+		if n, err = m.inflate(out, n); err != nil && n < end {
+			return nil, fmt.Errorf("%d of %d bytes: %w", n-len(window), end-len(window), unexpected(err))
+		}
+	}
+	if len(out) > int(sp.length+sp.length/4) {
+		return bytes.Clone(out[begin:end]), nil // what is kept counts as its length
+	}
+	return out[begin:end:end], nil
 }
 
 // unexpected is the error of something that ends in its middle.

@@ -17,37 +17,37 @@ const maxStream = 1 << 40
 // is known: it unpacks all of it, finds the entries, and has a digest of the
 // whole.
 //
-// Unpacking runs beside the rest, a few buffers ahead.
+// Unpacking runs beside the rest, a few pieces ahead.
 type pass struct {
-	buffers chan []byte // unpacked, in order
-	spare   chan []byte
-	err     error // why unpacking ended; set before buffers is closed
+	pieces chan []byte // of the stream, in order
+	err    error       // why unpacking ended; set before pieces is closed
 
-	rest []byte // of the buffer that is being read
-	held []byte // that buffer
+	rest []byte // of the piece that is being read
 	sum  hash.Hash
 	size int64
 }
 
-// passBuffer is the size of a pass's buffers, in bytes, and passBuffers how
-// many there are.
+// An unpacker gives a stream piece by piece. A piece is at most passPiece bytes, and
+// stays as it is; one may be empty. io.EOF comes without a piece.
+type unpacker interface {
+	unpack() (piece []byte, err error)
+}
+
+// passPiece bounds a piece, in bytes, and passPieces how many wait to be read.
 const (
-	passBuffer  = 256 << 10
-	passBuffers = 8
+	passPiece  = 256 << 10
+	passPieces = 8
 )
 
-// indexPass reads all that unpacked gives and gives b the entries. It returns
-// the stream's size and digest.
-func indexPass(ctx context.Context, unpacked io.Reader, b *builder) (size int64, sum [sha256.Size]byte, err error) {
+// indexPass reads all that u gives and gives b the entries. It returns the stream's
+// size and digest.
+func indexPass(ctx context.Context, u unpacker, b *builder) (size int64, sum [sha256.Size]byte, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	p := &pass{buffers: make(chan []byte, passBuffers), spare: make(chan []byte, passBuffers), sum: sha256.New()}
-	for range passBuffers {
-		p.spare <- make([]byte, passBuffer)
-	}
+	p := &pass{pieces: make(chan []byte, passPieces), sum: sha256.New()}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		p.unpack(ctx, unpacked)
+		p.unpack(ctx, u)
 	}()
 	defer func() {
 		cancel()
@@ -66,28 +66,26 @@ func indexPass(ctx context.Context, unpacked io.Reader, b *builder) (size int64,
 	return p.size, [sha256.Size]byte(p.sum.Sum(nil)), nil
 }
 
-// unpack fills buffers until the end.
-func (p *pass) unpack(ctx context.Context, unpacked io.Reader) {
-	defer close(p.buffers)
+// unpack unpacks until the end.
+func (p *pass) unpack(ctx context.Context, u unpacker) {
+	defer close(p.pieces)
 	defer func() {
 		if what := recover(); what != nil { // in a decompressor; the reader gets it
 			p.err = fmt.Errorf("panic: %v\n%s", what, debug.Stack())
 		}
 	}()
 	for total := int64(0); ; {
-		var buffer []byte
-		select {
-		case buffer = <-p.spare:
-		case <-ctx.Done():
-			p.err = ctx.Err()
-			return
-		}
-		n, err := fill(buffer[:passBuffer], unpacked)
-		if total += int64(n); total > maxStream {
+		piece, err := u.unpack()
+		if total += int64(len(piece)); total > maxStream {
 			err = fmt.Errorf("%w: it unpacks to more than %d bytes", ErrTooLarge, int64(maxStream))
 		}
-		if n > 0 {
-			p.buffers <- buffer[:n] // there is room for all that there are
+		if len(piece) > 0 {
+			select {
+			case p.pieces <- piece:
+			case <-ctx.Done():
+				p.err = ctx.Err()
+				return
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			return
@@ -99,33 +97,18 @@ func (p *pass) unpack(ctx context.Context, unpacked io.Reader) {
 	}
 }
 
-// fill is io.ReadFull with the reader's own error: a stream that is over isn't
-// one that broke off.
-func fill(p []byte, r io.Reader) (n int, err error) {
-	for n < len(p) && err == nil {
-		var k int
-		k, err = r.Read(p[n:])
-		n += k
-	}
-	return n, err
-}
-
 // next makes rest what comes next; false is the end, or an error.
 func (p *pass) next() bool {
 	if len(p.rest) > 0 {
 		return true
 	}
-	if p.held != nil {
-		p.spare <- p.held
-		p.held = nil
-	}
-	buffer, ok := <-p.buffers
+	piece, ok := <-p.pieces
 	if !ok {
 		return false
 	}
-	_, _ = p.sum.Write(buffer) // a hash never fails, see hash.Hash
-	p.size += int64(len(buffer))
-	p.held, p.rest = buffer, buffer
+	_, _ = p.sum.Write(piece) // a hash never fails, see hash.Hash
+	p.size += int64(len(piece))
+	p.rest = piece
 	return true
 }
 

@@ -9,7 +9,7 @@ import (
 // has of the span that is cut, packed and unpacked. That is asked for before it begins,
 // by the size of the layer, so that not more begin than can go on together.
 const (
-	passBase = passBuffers*passBuffer + streamBuffer + 512<<10
+	passBase = passPieces*passPiece + streamBuffer + 512<<10
 	passSpan = 9 << 20 // as most spans are
 )
 

@@ -1,13 +1,14 @@
 package archive
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"sync"
+
+	"github.com/orasfs/orasfs/fs/archive/deflate"
 )
 
 // Bounds of how much of the stream a span of our own has, about, in bytes: a
@@ -75,23 +76,25 @@ func (r *recorder) stop() {
 	r.begin, r.kept, r.off = r.end(), nil, true
 }
 
-// A spanCutter cuts a stream into spans while it is unpacked, and has the store
-// keep them: whoever reads the layer next needn't unpack them again.
+// A spanCutter cuts a stream into spans while it is unpacked into the cutter's room,
+// and has the store keep them: whoever reads the layer next needn't unpack them again.
 type spanCutter struct {
-	ctx     context.Context
-	blob    *recorder
-	in      *bufio.Reader // what reads from blob
-	begun   bool
-	current span // the one that has begun
-	builder *builder
-	cost    int64 // of the spans, in bytes
+	ctx      context.Context
+	blob     *recorder
+	begun    bool
+	current  span  // the one that has begun
+	streamed int64 // how far the stream was unpacked
+	builder  *builder
+	cost     int64 // of the spans, in bytes
 	// expected is what the span that is cut will take, in bytes.
 	expected int64
 	err      error // why a window couldn't be packed
 
-	pass     *passing // nil where nothing is kept
-	unpacked []byte   // of the spans from stored on
-	stored   int      // spans that the store was given
+	pass *passing // nil where nothing is kept
+	// out has what was unpacked last, from the span's begin on and a window before that,
+	// up to filled. What is there stays: others read it.
+	out           []byte
+	begin, filled int
 
 	mu      sync.Mutex // guards what follows
 	spans   []span     // grows at its end only
@@ -103,17 +106,13 @@ func newSpanCutter(ctx context.Context, s *Source, b *builder) (*spanCutter, err
 	b.passed = true
 	blob := &recorder{in: wholeOf(ctx, s)}
 	c := &spanCutter{ctx: ctx, blob: blob, pass: s.passing, builder: b, expected: min(passSpan, 4*s.Size)}
-	if err := c.hold(true); err != nil {
-		return nil, err
-	}
-	c.in = bufio.NewReaderSize(blob, streamBuffer)
-	return c, nil
+	return c, c.hold(true)
 }
 
 // hold asks for the memory that the pass takes. It is called before more is unpacked.
 // Where a span that is larger than most takes more than there is, none is cut.
 func (c *spanCutter) hold(wait bool) error {
-	has := int64(cap(c.blob.kept) + 2*cap(c.unpacked)) // what the store is given is a copy
+	has := int64(cap(c.blob.kept) + 2*len(c.out)) // others still read what was before out
 	err := c.builder.share.pass(c.cost, max(has, c.expected), wait)
 	if errors.Is(err, ErrTooLarge) && has > passSpan {
 		c.giveUp()
@@ -123,6 +122,41 @@ func (c *spanCutter) hold(wait bool) error {
 	return errors.Join(c.err, err)
 }
 
+// room is where n bytes can be unpacked to: out[from:]. Before them is a window of what
+// was unpacked before.
+func (c *spanCutter) room(n int) (out []byte, from int) {
+	if len(c.out)-c.filled < n {
+		keep := max(0, c.filled-deflate.Window)
+		if c.keeps() {
+			keep = max(0, min(keep, c.begin-deflate.Window))
+		}
+		c.renew(keep, n)
+	}
+	return c.out[:c.filled+n], c.filled
+}
+
+// renew makes room for n bytes and for what a span mostly has, behind what was unpacked
+// from keep on.
+func (c *spanCutter) renew(keep, n int) {
+	held := c.filled - keep
+	size := max(held+held/2, min(deflate.Window+int(spanTarget(c.streamed)), int(c.expected))) + n
+	out := make([]byte, size)
+	copy(out, c.out[keep:c.filled])
+	c.out, c.begin, c.filled = out, c.begin-keep, held
+}
+
+// keeps tells whether the spans are kept.
+func (c *spanCutter) keeps() bool { return c.pass != nil && !c.tooLong }
+
+// unpacked is told how many bytes were unpacked into the room.
+func (c *spanCutter) unpacked(n int) {
+	c.filled += n
+	c.streamed += int64(n)
+	if c.filled-c.begin > maxSpan {
+		c.giveUp() // it will be too long when it ends
+	}
+}
+
 // pack is a window as a span has it.
 func (c *spanCutter) pack(window []byte) []byte {
 	packed, err := deflateWindow(window)
@@ -130,14 +164,11 @@ func (c *spanCutter) pack(window []byte) []byte {
 	return packed
 }
 
-// position is the offset in the blob of what the unpacker takes next.
-func (c *spanCutter) position() int64 { return c.blob.end() - int64(c.in.Buffered()) }
-
-// cut ends the span that has begun: the stream has come to an offset, and its
-// compressed bytes end before another. What begins is next.
-func (c *spanCutter) cut(streamEnd, blobEnd int64, next span) {
+// cut ends the span that has begun where the stream has come to; its compressed bytes end
+// before an offset. What begins is next.
+func (c *spanCutter) cut(blobEnd int64, next span) {
 	s := c.current
-	s.length, s.packed = streamEnd-s.stream, blobEnd-s.blob
+	s.length, s.packed = c.streamed-s.stream, blobEnd-s.blob
 	if c.begun && s.length > 0 && !c.tooLong {
 		sum, ok := c.blob.sum(s.blob, blobEnd)
 		if ok && s.length <= maxSpan && s.packed <= maxPacked {
@@ -146,6 +177,7 @@ func (c *spanCutter) cut(streamEnd, blobEnd int64, next span) {
 			c.spans = append(c.spans, s)
 			c.mu.Unlock()
 			c.cost += 2*(spanCost+int64(len(s.window))) + spanSize // the index has them once more
+			c.store()
 		} else {
 			c.giveUp()
 		}
@@ -154,48 +186,26 @@ func (c *spanCutter) cut(streamEnd, blobEnd int64, next span) {
 	c.blob.forget(next.blob)
 }
 
+// store gives the store the span that has ended, and makes room for the next.
+func (c *spanCutter) store() {
+	begin := c.begin
+	if c.begin = c.filled; !c.keeps() {
+		return
+	}
+	data := c.out[begin:c.filled:c.filled]
+	if len(c.out) > len(data)+len(data)/4 {
+		data = bytes.Clone(data) // what is kept counts as its length
+	}
+	c.pass.keep(c.ctx, len(c.spans)-1, data)
+}
+
 // giveUp is for a stream that can't be cut: it will be unpacked as a whole.
 func (c *spanCutter) giveUp() {
 	c.mu.Lock()
 	c.tooLong, c.spans = true, nil
 	c.mu.Unlock()
 	c.blob.stop()
-	c.unpacked = nil
-}
-
-// passed is told what was unpacked next.
-func (c *spanCutter) passed(p []byte) {
-	if c.pass == nil || c.tooLong {
-		return
-	}
-	if n := len(c.unpacked) + len(p); n > cap(c.unpacked) {
-		// Mostly a whole span's worth, so that it needn't grow again.
-		grown := make([]byte, len(c.unpacked), max(n+n/2, int(spanTarget(c.current.stream))+passBuffer))
-		copy(grown, c.unpacked)
-		c.unpacked = grown
-	}
-	c.unpacked = append(c.unpacked, p...)
-	c.store()
-	if len(c.unpacked) > maxSpan {
-		c.giveUp() // it will be too long when it ends
-	}
-}
-
-// store gives the store the spans that have ended and have been unpacked: a span
-// may end before all of it has come.
-func (c *spanCutter) store() {
-	for ; c.pass != nil && c.stored < len(c.spans); c.stored++ {
-		n := int(c.spans[c.stored].length)
-		if n > len(c.unpacked) {
-			return
-		}
-		data, rest := c.unpacked[:n:n], c.unpacked[n:]
-		if cap(c.unpacked) > n+n/4 {
-			data = bytes.Clone(data) // what is kept counts as n bytes
-		}
-		c.unpacked = bytes.Clone(rest)
-		c.pass.keep(c.ctx, c.stored, data)
-	}
+	c.begin, c.out = c.filled, c.out[:c.filled] // what is unpacked next goes elsewhere
 }
 
 // cutSoFar are the spans that have ended. Others may be added while the caller
@@ -206,20 +216,18 @@ func (c *spanCutter) cutSoFar() []span {
 	return c.spans
 }
 
-// length is how much of the stream, which has come to an offset, the span has that
-// has begun.
-func (c *spanCutter) length(at int64) int64 {
+// length is how much of the stream the span has that has begun.
+func (c *spanCutter) length() int64 {
 	if c.blob.off && !c.tooLong {
 		c.giveUp()
 	}
-	return at - c.current.stream
+	return c.streamed - c.current.stream
 }
 
-// finish ends the last span and gives b all of them. It tells where the stream
-// is to be read.
-func (c *spanCutter) finish(size int64, sum [sha256.Size]byte, b *builder) (stream, error) {
-	c.cut(size, c.position(), span{})
-	c.store()
+// finish ends the last span, whose compressed bytes end before an offset, and gives b
+// all of them. It tells where the stream is to be read.
+func (c *spanCutter) finish(size, blobEnd int64, sum [sha256.Size]byte, b *builder) (stream, error) {
+	c.cut(blobEnd, span{})
 	if c.err != nil {
 		return stream{}, c.err
 	}
@@ -234,20 +242,4 @@ func (c *spanCutter) finish(size int64, sum [sha256.Size]byte, b *builder) (stre
 		}
 	}
 	return at, nil
-}
-
-// A cutStream is the stream that a cutter cuts.
-type cutStream struct {
-	io.Reader
-	cutter *spanCutter
-}
-
-// Read implements io.Reader.
-func (s *cutStream) Read(p []byte) (int, error) {
-	if err := s.cutter.hold(true); err != nil {
-		return 0, err
-	}
-	n, err := s.Reader.Read(p)
-	s.cutter.passed(p[:n])
-	return n, err
 }

@@ -2,24 +2,31 @@ package archive
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
-)
 
-// maxWindow is deflate's (RFC 1951, 2), in bytes.
-const maxWindow = 32 << 10
+	"github.com/orasfs/orasfs/fs/archive/deflate"
+)
 
 func inflateWindow(packed []byte) ([]byte, error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}
-	window, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxWindow))
-	if err != nil {
-		return nil, damaged("window: %v", err)
+	var d deflate.Decoder
+	d.Begin(deflate.NewInputBytes(append(packed[:len(packed):len(packed)], make([]byte, deflate.Padding)...)))
+	window := make([]byte, deflate.Window+deflate.Spare)
+	for n := 0; n < deflate.Window; {
+		var err error
+		if n, err = d.Inflate(window, n); errors.Is(err, io.EOF) {
+			return window[:n], nil
+		} else if err != nil {
+			return nil, damaged("window: %v", err)
+		}
 	}
-	return window, nil
+	return window[:deflate.Window], nil
 }
 
 // windowPackers are kept for reuse: to make one takes longer than to pack a window.

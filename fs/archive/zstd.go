@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,42 +20,62 @@ func zstdIndex(ctx context.Context, s *Source, b *builder) (stream, error) {
 	if err != nil {
 		return stream{}, err
 	}
-	z := newZstdReader(ctx, c.in)
-	defer z.free()
-	z.began = func() {
-		if !c.begun || c.length(z.produced) >= spanTarget(z.produced) {
-			c.cut(z.produced, c.position(), span{stream: z.produced, blob: c.position(), codec: codecZstd})
-		}
-	}
+	p := &zstdPass{cutter: c, in: bufio.NewReaderSize(c.blob, streamBuffer)}
+	p.frames = newZstdReader(ctx, p.in)
+	defer p.frames.free()
 	showPassed(s, b, c)
-	size, sum, err := indexPass(ctx, &zstdPass{z, c}, b)
+	size, sum, err := indexPass(ctx, p, b)
 	if err != nil {
 		return stream{}, badContentOf("zstd", err)
 	}
-	return c.finish(size, sum, b)
+	return c.finish(size, p.position(), sum, b)
 }
 
 // A zstdPass is the stream of a layer that is cut at its frames.
 type zstdPass struct {
-	*zstdReader
 	cutter *spanCutter
+	in     *bufio.Reader // of the cutter's blob
+	frames *zstdReader
 }
 
-// Read implements io.Reader.
-func (z *zstdPass) Read(p []byte) (int, error) {
-	if err := z.cutter.hold(z.held == 0); err != nil {
-		return 0, err
+// position is the offset in the blob of what is decompressed next.
+func (z *zstdPass) position() int64 { return z.cutter.blob.end() - int64(z.in.Buffered()) }
+
+// unpack implements unpacker.
+func (z *zstdPass) unpack() ([]byte, error) {
+	c := z.cutter
+	if err := c.hold(z.frames.held == 0); err != nil {
+		return nil, err
 	}
-	n, err := z.zstdReader.Read(p)
-	if z.held > 0 {
-		z.cutter.pass = nil // who has a large window waits for nobody
+	if !z.frames.within {
+		if err := z.frame(); err != nil {
+			return nil, err
+		}
 	}
-	z.cutter.passed(p[:n])
+	out, from := c.room(passPiece)
+	n, err := z.frames.decompress(out[from:])
+	c.unpacked(n)
 	// A longer frame would have to be decompressed for one byte of it.
-	if z.cutter.length(z.produced) > maxSpanTarget {
-		z.cutter.giveUp()
+	if c.length() > maxSpanTarget {
+		c.giveUp()
 	}
-	return n, err
+	return out[from : from+n : from+n], err
+}
+
+// frame begins the next frame; io.EOF is that none follows.
+func (z *zstdPass) frame() error {
+	if err := z.frames.find(); err != nil {
+		return err
+	}
+	c := z.cutter
+	if at := c.streamed; !c.begun || c.length() >= spanTarget(at) {
+		c.cut(z.position(), span{stream: at, blob: z.position(), codec: codecZstd})
+	}
+	err := z.frames.begin()
+	if z.frames.held > 0 {
+		c.pass = nil // who has a large window waits for nobody
+	}
+	return err
 }
 
 const (
@@ -80,9 +101,6 @@ var zstdDecoders = sync.Pool{}
 type zstdReader struct {
 	ctx    context.Context
 	frames *frameReader
-	// began, if not nil, is called at the start of each frame.
-	began    func()
-	produced int64 // bytes that were read
 
 	within  bool // a frame
 	decoder *zstd.Decoder
@@ -97,30 +115,24 @@ func newZstdReader(ctx context.Context, r io.Reader) *zstdReader {
 func (z *zstdReader) Read(p []byte) (int, error) {
 	for {
 		if !z.within {
-			if err := z.next(); err != nil {
+			if err := z.find(); err != nil {
 				return 0, err // io.EOF among them
 			}
+			if err := z.begin(); err != nil {
+				return 0, err
+			}
 		}
-		n, err := z.decoder.Read(p)
-		z.produced += int64(n)
-		if !errors.Is(err, io.EOF) {
+		if n, err := z.decompress(p); n > 0 || err != nil {
 			return n, err
-		}
-		z.within = false
-		if n > 0 {
-			return n, nil
 		}
 	}
 }
 
-// next begins the next frame.
-func (z *zstdReader) next() error {
-	if err := z.frames.next(); err != nil {
-		return err
-	}
-	if z.began != nil {
-		z.began()
-	}
+// find comes to the next frame; io.EOF is that none follows.
+func (z *zstdReader) find() error { return z.frames.next() }
+
+// begin begins the frame that was found.
+func (z *zstdReader) begin() error {
 	if err := z.provide(z.frames.window); err != nil {
 		return err
 	}
@@ -129,6 +141,16 @@ func (z *zstdReader) next() error {
 	}
 	z.within = true
 	return nil
+}
+
+// decompress fills p with what follows in the frame. It may be nothing, where the frame
+// has ended.
+func (z *zstdReader) decompress(p []byte) (int, error) {
+	n, err := z.decoder.Read(p)
+	if errors.Is(err, io.EOF) {
+		z.within, err = false, nil
+	}
+	return n, err
 }
 
 // provide makes the decoder one that may have a window of so many bytes. For a
