@@ -10,8 +10,9 @@ import (
 //
 // Passes that all wait for each other's room would wait for ever: so the first that
 // needs more than there is while it goes on is given what isn't there, until it ends.
-// New ones leave half of the room to those that grow and to who applies layers, so that
-// it seldom comes to that.
+// New ones leave three quarters of the room to those that grow and to who applies layers,
+// so that it seldom comes to that. More at once wouldn't be done sooner: a few keep the
+// processors busy, and all of them share the connections. They would only hold more.
 //
 // A pass that waits for the first bytes of its layer has taken nothing: those of a
 // registry that doesn't answer take none from others.
@@ -51,7 +52,7 @@ func (r *room) has(w *waiting) bool {
 	case w.pass == nil:
 		return r.taken+w.bytes <= r.size
 	case w.pass.taken == 0:
-		return r.taken == 0 || r.taken+w.bytes <= r.size/2
+		return r.taken == 0 || r.taken+w.bytes <= r.size/4
 	case r.taken+w.bytes <= r.size:
 		return true
 	case r.beyond == nil:
