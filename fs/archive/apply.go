@@ -200,7 +200,7 @@ func (a *applier) entry(i int) error {
 // taken away by later ones: at the end of a layer those are given their times, by their
 // paths, and must be there (containerd refuses the layer otherwise; umoci never takes
 // away what the layer has made). So what is missing is made again, without what was in
-// it, and what has taken the place of one gets its time.
+// it, and what has taken the place of one gets its time: of a link what it leads to.
 func (a *applier) redo() error {
 	for i := range a.x.entries.len() {
 		r := a.x.entries.at(i)

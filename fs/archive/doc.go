@@ -32,7 +32,9 @@
 // umoci do it. A path goes through the links that are there at that moment, inside
 // the root; a link that nobody replaced stays; a directory that no entry names is
 // made only where none is, with mode 0755. Anything but a directory over a
-// directory takes away what was there.
+// directory takes away what was there. The directories that a layer has entries for are
+// given their times when all of it is applied, by their paths: what has taken the place
+// of one by then gets its time, or, where that is a link, what it leads to.
 //
 // Where those two disagree it is as containerd has it:
 //
@@ -50,7 +52,7 @@
 //     made the directory.
 //   - What would have containerd refuse the image is left out alone, with a line in
 //     the log: a hard link to nothing, a way through links in a circle, a whiteout
-//     without a name. A file on the way of an entry makes way for a directory, as it
+//     without a name. A directory that its own layer takes away is made again. A file on the way of an entry makes way for a directory, as it
 //     does for umoci, and where overlays are mounted.
 //   - Links on the way are followed as the kernel does it in a chroot. containerd
 //     takes ".." behind a link's name away without a look at the link.

@@ -34,7 +34,7 @@ type dent struct {
 type anode struct {
 	content ref // whose content it has; noLayer is a directory that no entry names
 	attr    ref // whose owner and mode: those of the last entry that named it
-	time    ref // whose time, the same but for directories that were made again
+	time    ref // whose time, the same but for what redo has given one
 	names   uint32
 	given   uint32 // names that its own layer gave it, whatever became of them
 	shared  bool   // another layer gave it a name
