@@ -32,7 +32,8 @@
 // umoci do it. A path goes through the links that are there at that moment, inside
 // the root; a link that nobody replaced stays; a directory that no entry names is
 // made only where none is, with mode 0755. Anything but a directory over a
-// directory takes away what was there. The directories that a layer has entries for are
+// directory takes away what was there. A whiteout's directory is made too, where nothing
+// is. The directories that a layer has entries for are
 // given their times when all of it is applied, by their paths: what has taken the place
 // of one by then gets its time, or, where that is a link, what it leads to.
 //
@@ -46,13 +47,11 @@
 //
 // It isn't as containerd has it in these cases:
 //
-//   - A whiteout makes no directories on its way, but for the one that an opaque marker
-//     is in, and below a file it does nothing.
 //   - The entry of the root describes the root. containerd leaves that to whoever
 //     made the directory.
 //   - What would have containerd refuse the image is left out alone, with a line in
 //     the log: a hard link to nothing, a way through links in a circle, a whiteout
-//     without a name. A directory that its own layer takes away is made again. A file on the way of an entry makes way for a directory, as it
+//     without a name or below a file. A directory that its own layer takes away is made again. A file on the way of an entry makes way for a directory, as it
 //     does for umoci, and where overlays are mounted.
 //   - Links on the way are followed as the kernel does it in a chroot. containerd
 //     takes ".." behind a link's name away without a look at the link.

@@ -140,8 +140,8 @@ func TestLayers(t *testing.T) {
 			[][]file{{dir("d"), {name: "l", link: "d"}, reg("l/x", "1"), dir("l"), reg("l/y", "2")}}, []string{"d/", "d/x=1", "l/", "l/y=2"}},
 		"a whiteout below a file": {
 			[][]file{{reg("app", "1")}, {reg("app/.wh.f", ""), reg("app/.wh..wh..opq", "")}}, []string{"app=1"}},
-		"a whiteout makes no parent": {
-			[][]file{{reg("a", "1")}, {reg("q/.wh.f", "")}}, []string{"a=1"}},
+		"a whiteout makes its directory": {
+			[][]file{{reg("a", "1")}, {reg("q/r/.wh.f", "")}}, []string{"a=1", "q/", "q/r/"}},
 		"an opaque marker makes its directory": {
 			[][]file{{reg("a", "1")}, {reg("q/r/.wh..wh..opq", "")}}, []string{"a=1", "q/", "q/r/"}},
 		"an opaque marker makes no way through a file": {
@@ -153,6 +153,9 @@ func TestLayers(t *testing.T) {
 		"an opaque marker takes away what no entry of its layer names": {
 			[][]file{{dir("d"), reg("d/a", "1")}, {reg("d/s/b", "2"), reg("d/c", "2"), reg("d/.wh..wh..opq", ""), reg("d/s/e", "3")}},
 			[]string{"d/", "d/c=2", "d/s/", "d/s/e=3"}},
+		"an opaque marker leaves what came again without the entry that it had": {
+			[][]file{{dir("a/b"), reg(opaque, ""), {name: "a/b/c/", mode: 0o700}, reg("a/d/e", "1"), reg("a/"+opaque, "")}},
+			[]string{"a/", "a/b/", "a/b/c/ 700"}},
 		"a hard link's entry describes the file": {
 			[][]file{{reg("a", "1"), {name: "d/"}}, {{name: "d/", mode: 0o700}, {name: "b", hard: "a"}}}, []string{"a=1 x2", "b=1 x2", "d/ 700"}},
 		"a hard link's target through links": {
