@@ -55,3 +55,33 @@ func TestAskedBesideEachOther(t *testing.T) {
 		})
 	}
 }
+
+// TestTableBesideConfig looks for a file of an image whose layer has its own table of
+// contents: nobody waits for the config before that is asked for, and once is enough.
+func TestTableBesideConfig(t *testing.T) {
+	t.Parallel()
+	items := append(bulkyOf(t, 10), regular("first", "first\n"))
+	for format, l := range map[string]layer{
+		"eStargz": stargzLayer(t, nil, items...), "zstd:chunked": zstdChunkedLayer(t, false, nil, items...),
+	} {
+		t.Run(format, func(t *testing.T) {
+			f := serveFake(t)
+			image := imageOf(t, l)
+			f.addImage("app", "image", image)
+			m := mountRegistry(t, f.host, "--timeout", "1h")
+			config, blob := "/blobs/"+digest.FromBytes(image.config).String(), "/blobs/"+l.descriptor().Digest.String()
+			goOn := make(chan struct{})
+			f.Inject(fakeregistry.Fault{Path: config, Stall: true, Until: goOn})
+			p := start(t, exec.Command("ls", m.path("app:image/rootfs")))
+			eventually(t, "the config is asked for", func() bool { return f.Count(http.MethodGet, config) > 0 })
+			eventually(t, "the layer is asked for", func() bool { return f.Count(http.MethodGet, blob) > 0 })
+			close(goOn)
+			if state := p.wait(t); !state.Success() {
+				t.Errorf("%s: %s", state, p.stderr.String())
+			}
+			if n := f.Count(http.MethodGet, blob); n != 1 {
+				t.Errorf("the layer was asked for %d times", n)
+			}
+		})
+	}
+}
