@@ -3,6 +3,7 @@ package mount
 import (
 	"net/http"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -35,6 +36,8 @@ func TestAskedBesideEachOther(t *testing.T) {
 			f.AddManifest("app", "index", ocispec.MediaTypeImageIndex, index)
 			m := mountRegistry(t, f.host, "--timeout", "1h", "--platform", "linux/amd64")
 			goOn := make(chan struct{})
+			release := sync.OnceFunc(func() { close(goOn) })
+			defer release()
 			paths := []string{"/blobs/" + digest.FromBytes(image.config).String(), "/referrers/", "/blobs/" + l.descriptor().Digest.String()}
 			for _, path := range paths {
 				f.Inject(fakeregistry.Fault{Path: path, Stall: true, Until: goOn})
@@ -43,7 +46,7 @@ func TestAskedBesideEachOther(t *testing.T) {
 			for _, path := range paths {
 				eventually(t, path+" is asked for", func() bool { return f.Count(http.MethodGet, path) > 0 })
 			}
-			close(goOn)
+			release()
 			if state := p.wait(t); !state.Success() || p.stdout.String() != "first\n" {
 				t.Errorf("%s: %q, %s", state, p.stdout.String(), p.stderr.String())
 			}
@@ -71,11 +74,13 @@ func TestTableBesideConfig(t *testing.T) {
 			m := mountRegistry(t, f.host, "--timeout", "1h")
 			config, blob := "/blobs/"+digest.FromBytes(image.config).String(), "/blobs/"+l.descriptor().Digest.String()
 			goOn := make(chan struct{})
+			release := sync.OnceFunc(func() { close(goOn) })
+			defer release()
 			f.Inject(fakeregistry.Fault{Path: config, Stall: true, Until: goOn})
 			p := start(t, exec.Command("ls", m.path("app:image/rootfs")))
 			eventually(t, "the config is asked for", func() bool { return f.Count(http.MethodGet, config) > 0 })
 			eventually(t, "the layer is asked for", func() bool { return f.Count(http.MethodGet, blob) > 0 })
-			close(goOn)
+			release()
 			if state := p.wait(t); !state.Success() {
 				t.Errorf("%s: %s", state, p.stderr.String())
 			}
