@@ -55,6 +55,7 @@ type applier struct {
 	budget  int64  // and how many it may take
 	leftOut int    // of its entries
 	undone  bool   // a directory of its entries, or a way to one, was taken away
+	gone    gone   // what it has had entries for and was taken away
 }
 
 // A layer's budget: so many steps, and some more for each of its entries. A step
@@ -97,7 +98,7 @@ func (a *applier) layer(k int, l *Layer) error {
 		return err
 	}
 	a.indexes = append(a.indexes, x)
-	a.k, a.x, a.steps, a.leftOut, a.undone = uint32(k), x, 0, 0, false //nolint:gosec // a manifest has fewer layers
+	a.k, a.x, a.steps, a.leftOut, a.undone, a.gone = uint32(k), x, 0, 0, false, newGone() //nolint:gosec // a manifest has fewer layers
 	a.count += x.entries.len()
 	a.budget = stepsOfLayer + stepsOfEntry*int64(x.entries.len())
 	for i := range x.entries.len() {
@@ -157,7 +158,7 @@ func (a *applier) entry(i int) error {
 	if strings.HasPrefix(name, whiteout) && !a.how.Raw {
 		return a.whiteout(i, path, name)
 	}
-	dir, why, err := a.directory(path, true)
+	dir, why, err := a.directory(path, wantForced)
 	if err != nil {
 		return err
 	}
@@ -200,7 +201,7 @@ func (a *applier) entry(i int) error {
 // taken away by later ones: at the end of a layer those are given their times, by their
 // paths, and must be there (containerd refuses the layer otherwise; umoci never takes
 // away what the layer has made). So what is missing is made again, without what was in
-// it, and what has taken the place of one gets its time.
+// it, and what has taken the place of one gets its time: of a link what it leads to.
 func (a *applier) redo() error {
 	for i := range a.x.entries.len() {
 		r := a.x.entries.at(i)

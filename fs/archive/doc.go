@@ -33,26 +33,28 @@
 // umoci do it. A path goes through the links that are there at that moment, inside
 // the root; a link that nobody replaced stays; a directory that no entry names is
 // made only where none is, with mode 0755. Anything but a directory over a
-// directory takes away what was there.
+// directory takes away what was there. A whiteout's directory is made too, where nothing
+// is. The directories that a layer has entries for are given their times when all of it
+// is applied, by their paths: what has taken the place of one by then gets its time, or,
+// where that is a link, what it leads to.
 //
 // Where those two disagree it is as containerd has it:
 //
 //   - order decides within a layer too: a whiteout takes away what came before it;
-//   - an opaque marker takes away all that its layer has no entry for so far, also
-//     the directories without one of what the layer has put there, and acts once;
+//   - an opaque marker takes away all whose paths its layer has had no entry for so
+//     far, also the directories without one of what the layer has put there, and acts once;
 //   - a hard link's entry describes the file that it is a name of;
 //   - a directory over a directory adds its extended attributes.
 //
 // It isn't as containerd has it in these cases:
 //
-//   - A whiteout makes no directories on its way, but for the one that an opaque marker
-//     is in, and below a file it does nothing.
 //   - The entry of the root describes the root. containerd leaves that to whoever
 //     made the directory.
 //   - What would have containerd refuse the image is left out alone, with a line in
 //     the log: a hard link to nothing, a way through links in a circle, a whiteout
-//     without a name. A file on the way of an entry makes way for a directory, as it
-//     does for umoci, and where overlays are mounted.
+//     without a name or below a file. A directory that its own layer takes away is made
+//     again. A file on the way of an entry makes way for a directory, as it does for
+//     umoci, and where overlays are mounted.
 //   - Links on the way are followed as the kernel does it in a chroot. containerd
 //     takes ".." behind a link's name away without a look at the link.
 //   - Times before 1970 are the archive's.

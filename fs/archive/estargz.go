@@ -32,9 +32,10 @@ func isEStargz(s *Source) bool {
 	return s.Annotations[stargzTOCDigest] != "" && !isZstdChunked(s)
 }
 
-// estargzTail is how much of a layer's end is read at first, in bytes: the
-// footer, and with it a table of some hundred entries.
-const estargzTail = 64 << 10
+// estargzTail is how much of the end of a layer of that size is read at first, in bytes:
+// the footer, and with it mostly all of the table, since one more question costs as much
+// as some hundred kilobytes. A table has about a two hundredth of its layer.
+func estargzTail(size int64) int64 { return min(max(size/128, 64<<10), 1<<20, size) }
 
 // estargzIndex indexes an eStargz layer (stargz-snapshotter, docs/estargz.md).
 // It reads the footer and the table of contents alone.
@@ -74,7 +75,7 @@ func estargzTOC(ctx context.Context, s *Source) (packed []byte, at int64, err er
 	if s.Size < estargzOldFooter {
 		return nil, 0, untrusted("a layer of %d bytes", s.Size)
 	}
-	start := s.Size - min(s.Size, estargzTail)
+	start := s.Size - estargzTail(s.Size)
 	tail, err := s.readRange(ctx, start, s.Size-start)
 	if err != nil {
 		return nil, 0, err

@@ -72,7 +72,7 @@ func TestEStargzFixtures(t *testing.T) {
 				if err := estargzIndex(t.Context(), s, b); err != nil {
 					t.Fatal(err)
 				}
-				if reads := blob.read(); len(reads) != 1 || reads[0].length > estargzTail {
+				if reads := blob.read(); len(reads) != 1 || reads[0].length > 64<<10 {
 					t.Errorf("the index took the reads %v", reads)
 				}
 				sameTree(t, builtTree(t, s, b), wholeSeconds(tarTree(t, blob.data, keepAll)))
@@ -145,9 +145,31 @@ func TestEStargzLargeTOC(t *testing.T) {
 	if n := len(recorded(t, b)); n != 3000 {
 		t.Errorf("%d entries", n)
 	}
-	start := s.Size - estargzTail
-	want := []blobRange{{start, estargzTail}, {100, start - 100}}
+	start := s.Size - 64<<10
+	want := []blobRange{{start, 64 << 10}, {100, start - 100}}
 	if reads := s.Blob.(*memoryBlob).read(); !slices.Equal(reads, want) {
+		t.Errorf("reads are %v, want %v", reads, want)
+	}
+}
+
+// Of a large layer more is read at first, and its table is in that.
+func TestEStargzTail(t *testing.T) {
+	for size, want := range map[int64]int64{100: 100, 1 << 20: 64 << 10, 96 << 20: 768 << 10, 10 << 30: 1 << 20} {
+		if got := estargzTail(size); got != want {
+			t.Errorf("of %d bytes the last %d are read, want %d", size, got, want)
+		}
+	}
+	var entries []string
+	for i := range 3000 {
+		entries = append(entries, fmt.Sprintf(`{"name":"%x","type":"dir"}`, sha256.Sum256(fmt.Append(nil, i))))
+	}
+	s := estargzLayer(t, make([]byte, 24<<20), tocOf(entries...))
+	if err := estargzIndex(t.Context(), s, testBuilder(t)); err != nil {
+		t.Fatal(err)
+	}
+	at, ok := s.Table()
+	want := []blobRange{{at.Offset, at.Length}}
+	if reads := s.Blob.(*memoryBlob).read(); !ok || !slices.Equal(reads, want) {
 		t.Errorf("reads are %v, want %v", reads, want)
 	}
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"hash/maphash"
 	"strconv"
 	"strings"
 )
@@ -26,7 +27,7 @@ type dent struct {
 	name       string
 	dir, inode uint32
 	next, prev uint32 // others of the directory; 0 is none
-	// unpacked is the number from 1 on of the layer that has an entry here.
+	// unpacked is the number from 1 on of the layer that has, or has had, an entry here.
 	unpacked uint32
 }
 
@@ -34,7 +35,7 @@ type dent struct {
 type anode struct {
 	content ref // whose content it has; noLayer is a directory that no entry names
 	attr    ref // whose owner and mode: those of the last entry that named it
-	time    ref // whose time, the same but for directories that were made again
+	time    ref // whose time, the same but for what redo has given one
 	names   uint32
 	given   uint32 // names that its own layer gave it, whatever became of them
 	shared  bool   // another layer gave it a name
@@ -92,6 +93,9 @@ func (a *applier) remove(at uint32) error {
 		}
 		d := &a.dents[at]
 		delete(a.names, place{d.dir, d.name})
+		if d.unpacked == a.k+1 {
+			a.gone.paths[a.pathSum(d.dir, d.name)] = true
+		}
 		n := &a.inodes[d.inode]
 		n.names--
 		if n.dir || n.link { // of whatever layer: the way of a link may lead through it
@@ -119,11 +123,41 @@ func (a *applier) unlink(at uint32) {
 	}
 }
 
+// gone are paths, by their sums.
+type gone struct {
+	seed  maphash.Seed
+	paths map[uint64]bool
+}
+
+func newGone() gone { return gone{maphash.MakeSeed(), map[uint64]bool{}} }
+
+// hadEntry tells whether the layer has had an entry for a name in a directory, or in
+// another one that was there before.
+func (a *applier) hadEntry(dir uint32, name string) bool {
+	return len(a.gone.paths) > 0 && a.gone.paths[a.pathSum(dir, name)]
+}
+
+// pathSum stands for the path of a name in a directory.
+func (a *applier) pathSum(dir uint32, name string) uint64 {
+	var sum maphash.Hash
+	sum.SetSeed(a.gone.seed)
+	for {
+		a.steps++
+		_, _ = sum.WriteString(name) // neither fails
+		_ = sum.WriteByte('/')
+		if dir == 0 {
+			return sum.Sum64()
+		}
+		up := &a.dents[a.inodes[dir].dent]
+		dir, name = up.dir, up.name
+	}
+}
+
 // hardlink is the inode that a hard link leads to, or why it leads to none. What
 // is at the end of its target isn't followed.
 func (a *applier) hardlink(target string) (inode uint32, why string, err error) {
 	path, name := cutLast(target)
-	dir, why, err := a.directory(path, false)
+	dir, why, err := a.directory(path, wantFound)
 	if err != nil {
 		return 0, "", err
 	}

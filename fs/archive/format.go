@@ -73,6 +73,21 @@ func inSpans(index func(ctx context.Context, s *Source, b *builder) error) func(
 // that it needs none from outside.
 func (s *Source) OwnTable() bool { return isZstdChunked(s) || isEStargz(s) }
 
+// Table is what of the layer is read first of all for its own table of contents, as its
+// annotations say; false is that they say of none.
+func (s *Source) Table() (Range, bool) {
+	switch {
+	case isEStargz(s):
+		n := estargzTail(s.Size)
+		return Range{s.Size - n, n}, true
+	case isZstdChunked(s):
+		position, _ := chunkedPositionOf(s)
+		at, packed, _, err := parseChunkedPosition(position, s.Size)
+		return Range{at, packed}, err == nil
+	}
+	return Range{}, false
+}
+
 // detect tells a format by how its bytes begin: media types and names mislead.
 func detect(ctx context.Context, s *Source) (format, error) {
 	head := make([]byte, min(s.Size, tarBlock))

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 )
 
 // openImage opens the layers of a fixture.
@@ -139,8 +140,8 @@ func TestLayers(t *testing.T) {
 			[][]file{{dir("d"), {name: "l", link: "d"}, reg("l/x", "1"), dir("l"), reg("l/y", "2")}}, []string{"d/", "d/x=1", "l/", "l/y=2"}},
 		"a whiteout below a file": {
 			[][]file{{reg("app", "1")}, {reg("app/.wh.f", ""), reg("app/.wh..wh..opq", "")}}, []string{"app=1"}},
-		"a whiteout makes no parent": {
-			[][]file{{reg("a", "1")}, {reg("q/.wh.f", "")}}, []string{"a=1"}},
+		"a whiteout makes its directory": {
+			[][]file{{reg("a", "1")}, {reg("q/r/.wh.f", "")}}, []string{"a=1", "q/", "q/r/"}},
 		"an opaque marker makes its directory": {
 			[][]file{{reg("a", "1")}, {reg("q/r/.wh..wh..opq", "")}}, []string{"a=1", "q/", "q/r/"}},
 		"an opaque marker makes no way through a file": {
@@ -152,6 +153,9 @@ func TestLayers(t *testing.T) {
 		"an opaque marker takes away what no entry of its layer names": {
 			[][]file{{dir("d"), reg("d/a", "1")}, {reg("d/s/b", "2"), reg("d/c", "2"), reg("d/.wh..wh..opq", ""), reg("d/s/e", "3")}},
 			[]string{"d/", "d/c=2", "d/s/", "d/s/e=3"}},
+		"an opaque marker leaves what came again without the entry that it had": {
+			[][]file{{dir("a/b"), reg(opaque, ""), {name: "a/b/c/", mode: 0o700}, reg("a/d/e", "1"), reg("a/"+opaque, "")}},
+			[]string{"a/", "a/b/", "a/b/c/ 700"}},
 		"a hard link's entry describes the file": {
 			[][]file{{reg("a", "1"), {name: "d/"}}, {{name: "d/", mode: 0o700}, {name: "b", hard: "a"}}}, []string{"a=1 x2", "b=1 x2", "d/ 700"}},
 		"a hard link's target through links": {
@@ -165,6 +169,51 @@ func TestLayers(t *testing.T) {
 	}
 }
 
+// A layer's directories are given their times when all of it is applied, by their paths.
+func TestTimes(t *testing.T) {
+	at := func(sec int64, f file) file {
+		f.mtime = time.Unix(sec, 0)
+		return f
+	}
+	dir := func(sec int64, name string) file { return at(sec, file{name: name + "/"}) }
+	reg := func(sec int64, name string) file { return at(sec, file{name: name, content: "1"}) }
+	link := func(sec int64, name, target string) file { return at(sec, file{name: name, link: target}) }
+	for name, c := range map[string]struct {
+		layers [][]file
+		want   map[string]int64
+	}{
+		"another layer's directory": {
+			[][]file{{dir(1, "a")}, {reg(2, "a")}}, map[string]int64{"a": 2}},
+		"a file in a directory's place": {
+			[][]file{{dir(1, "a"), reg(2, "a")}}, map[string]int64{"a": 1}},
+		"a hard link in its place": {
+			[][]file{{reg(1, "a"), at(1, file{name: "b", hard: "a"})}, {dir(2, "a"), at(3, file{name: "a", hard: "b"})}},
+			map[string]int64{"a": 2, "b": 2}},
+		"a link to a file in its place": {
+			[][]file{{reg(1, "f")}, {dir(2, "a"), link(3, "a", "f")}}, map[string]int64{"a": 3, "f": 2}},
+		"a link to a directory in its place": {
+			[][]file{{dir(1, "d")}, {dir(2, "a"), link(3, "a", "/d")}}, map[string]int64{"a": 3, "d": 2}},
+		"a link to a directory in the place of one on the way": {
+			[][]file{{dir(1, "d"), reg(1, "d/b")}, {dir(2, "a"), dir(3, "a/b"), link(4, "a", "d")}},
+			map[string]int64{"a": 4, "d": 2, "d/b": 3}},
+		"a file in the place of one on the way": {
+			[][]file{{dir(1, "a"), dir(2, "a/b"), reg(3, "a")}}, map[string]int64{"a": 1}},
+		"the last of two that are one in the end": {
+			[][]file{{dir(1, "a"), dir(2, "b"), link(3, "a", "b")}}, map[string]int64{"a": 3, "b": 2}},
+		"nothing in its place": {
+			[][]file{{dir(1, "a"), reg(2, ".wh.a")}}, map[string]int64{"a": 1}},
+		"a circle in its place": {
+			[][]file{{dir(1, "a"), link(2, "a", "a")}}, map[string]int64{"a": 2}},
+	} {
+		m := imageOf(t, c.layers...)
+		for at, want := range c.want {
+			if n, ok := m.At(at); !ok || n.Attr().Sec != want {
+				t.Errorf("%s: %s is there: %v, of time %d, want %d", name, at, ok, n.Attr().Sec, want)
+			}
+		}
+	}
+}
+
 // A layer by itself shows what its archive holds, whiteouts included.
 func TestTreeOfALayer(t *testing.T) {
 	l := openLayer(t, source(pack(t,
@@ -175,10 +224,11 @@ func TestTreeOfALayer(t *testing.T) {
 
 // What isn't the image's own is one file wherever its layer is.
 func TestIdentity(t *testing.T) {
-	base := openLayer(t, source(pack(t, file{name: "a", content: "1"}, file{name: "h", content: "2"}, file{name: "i", hard: "h"}, file{name: "t", content: "3"})))
-	top := openLayer(t, source(pack(t, file{name: ".wh.h"}, file{name: "l", hard: "t"})))
+	base := openLayer(t, source(pack(t, file{name: "a", content: "1"}, file{name: "h", content: "2"}, file{name: "i", hard: "h"}, file{name: "t", content: "3"}, file{name: "d", content: "4"})))
+	top := openLayer(t, source(pack(t, file{name: ".wh.h"}, file{name: "l", hard: "t"},
+		file{name: "gone/"}, file{name: "gone", link: "d"}))) // so that d has the time of gone/
 	one, two := applied(t, How{}, base), applied(t, How{}, base, top)
-	for name, own := range map[string]bool{"a": false, "i": true, "t": true} {
+	for name, own := range map[string]bool{"a": false, "i": true, "t": true, "d": true} {
 		first, _ := one.At(name)
 		second, ok := two.At(name)
 		if !ok || first.Own() || second.Own() != own {

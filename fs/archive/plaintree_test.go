@@ -12,16 +12,22 @@ import (
 
 // A plainTree is a file tree as simple as it can be: what is at each path, and
 // for each entry all of it is looked through.
-type plainTree map[string]*plainFile
+type plainTree struct {
+	files   map[string]*plainFile
+	entered map[string]int // the last layer that has had an entry for a path
+}
+
+func newPlainTree() plainTree {
+	return plainTree{map[string]*plainFile{plainRoot: {typ: 'd'}}, map[string]int{}}
+}
 
 // plainRoot is in the place of the root's path, which every path begins with.
 const plainRoot = "/"
 
 type plainFile struct {
-	typ      byte // 'd', 'f' or 'l'
-	text     string
-	unpacked int // the layer that has an entry at the path
-	cleared  int // the layer that made the directory opaque
+	typ     byte // 'd', 'f' or 'l'
+	text    string
+	cleared int // the layer that made the directory opaque
 }
 
 // real is a path with its links resolved, the last element too; false is that
@@ -37,14 +43,14 @@ func (p plainTree) real(name string) (string, bool) {
 			if done = path.Dir(done); done == "." {
 				done = ""
 			}
-		case p[next] != nil && p[next].typ == 'l':
+		case p.files[next] != nil && p.files[next].typ == 'l':
 			if links++; links > maxLinks {
 				return "", false
 			}
-			if strings.HasPrefix(p[next].text, "/") {
+			if strings.HasPrefix(p.files[next].text, "/") {
 				done = ""
 			}
-			ahead = append(strings.Split(p[next].text, "/"), ahead...)
+			ahead = append(strings.Split(p.files[next].text, "/"), ahead...)
 		default:
 			done = next
 		}
@@ -52,12 +58,14 @@ func (p plainTree) real(name string) (string, bool) {
 	return done, true
 }
 
-func (p plainTree) isDir(name string) bool { return name == "" || p[name] != nil && p[name].typ == 'd' }
+func (p plainTree) isDir(name string) bool {
+	return name == "" || p.files[name] != nil && p.files[name].typ == 'd'
+}
 
 func (p plainTree) remove(name string, only func(*plainFile) bool) {
-	for other, f := range p {
+	for other, f := range p.files {
 		if (other == name || strings.HasPrefix(other, name+"/")) && only(f) {
-			delete(p, other)
+			delete(p.files, other)
 		}
 	}
 }
@@ -74,41 +82,41 @@ func (p plainTree) apply(f file, layer int) {
 	}
 	at := path.Join(dir, base)
 	if hidden, is := strings.CutPrefix(base, whiteout); is {
+		if !p.free(dir) {
+			return
+		}
+		p.makeWay(dir)
 		switch {
 		case base == opaque:
-			if p.free(dir) {
-				p.makeWay(dir)
-				p.clear(dir, layer)
-			}
-		case !p.isDir(dir) || hidden == "" || hidden == "." || hidden == "..":
-		default:
+			p.clear(dir, layer)
+		case hidden != "" && hidden != "." && hidden != "..":
 			p.remove(path.Join(dir, hidden), all)
 		}
 		return
 	}
 	p.makeWay(dir)
-	made := &plainFile{typ: 'f', text: f.content, unpacked: layer}
+	made := &plainFile{typ: 'f', text: f.content}
 	switch {
 	case strings.HasSuffix(f.name, "/"):
 		if p.isDir(at) {
-			p[at].unpacked = layer
+			p.entered[at] = layer
 			return
 		}
-		made = &plainFile{typ: 'd', unpacked: layer}
+		made = &plainFile{typ: 'd'}
 	case f.link != "":
-		made = &plainFile{typ: 'l', text: f.link, unpacked: layer}
+		made = &plainFile{typ: 'l', text: f.link}
 	case f.hard != "":
 		p.remove(at, all)
 		way, last := path.Split(path.Clean("/" + f.hard)[1:])
 		way, ok := p.real(way)
-		target := p[path.Join(way, last)]
+		target := p.files[path.Join(way, last)]
 		if !ok || target == nil || target.typ == 'd' || !p.isDir(way) {
 			return
 		}
-		made = &plainFile{typ: target.typ, text: target.text, unpacked: layer}
+		made = &plainFile{typ: target.typ, text: target.text}
 	}
 	p.remove(at, all)
-	p[at] = made
+	p.files[at], p.entered[at] = made, layer
 }
 
 // makeWay makes each directory on a way that is none.
@@ -119,7 +127,7 @@ func (p plainTree) makeWay(dir string) {
 		}
 		if parent := dir[:i]; !p.isDir(parent) {
 			p.remove(parent, all)
-			p[parent] = &plainFile{typ: 'd'}
+			p.files[parent] = &plainFile{typ: 'd'}
 		}
 	}
 }
@@ -127,7 +135,7 @@ func (p plainTree) makeWay(dir string) {
 // free tells whether nothing but directories is on a way.
 func (p plainTree) free(dir string) bool {
 	for at := dir; at != "" && at != "."; at = path.Dir(at) {
-		if p[at] != nil && !p.isDir(at) {
+		if p.files[at] != nil && !p.isDir(at) {
 			return false
 		}
 	}
@@ -136,16 +144,16 @@ func (p plainTree) free(dir string) bool {
 
 // clear is what an opaque marker does, from the top down.
 func (p plainTree) clear(dir string, layer int) {
-	d := p[dir]
+	d := p.files[dir]
 	if dir == "" {
-		d = p[plainRoot]
+		d = p.files[plainRoot]
 	}
 	if d.cleared == layer {
 		return
 	}
 	d.cleared = layer
-	for _, name := range slices.Sorted(maps.Keys(p)) {
-		if f := p[name]; f != nil && name != plainRoot && f.unpacked != layer && (dir == "" || strings.HasPrefix(name, dir+"/")) {
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		if f := p.files[name]; f != nil && name != plainRoot && p.entered[name] != layer && (dir == "" || strings.HasPrefix(name, dir+"/")) {
 			p.remove(name, all)
 		}
 	}
@@ -161,14 +169,14 @@ func (p plainTree) end(files []file) {
 		name, ok := p.real(path.Clean("/" + f.name)[1:])
 		var missing []string
 		for at := name; at != "" && at != "."; at = path.Dir(at) {
-			ok = ok && (p[at] == nil || p.isDir(at))
-			if p[at] == nil {
+			ok = ok && (p.files[at] == nil || p.isDir(at))
+			if p.files[at] == nil {
 				missing = append(missing, at)
 			}
 		}
 		for _, at := range missing {
 			if ok {
-				p[at] = &plainFile{typ: 'd'}
+				p.files[at] = &plainFile{typ: 'd'}
 			}
 		}
 	}
@@ -176,7 +184,7 @@ func (p plainTree) end(files []file) {
 
 func (p plainTree) show() string {
 	var lines []string
-	for name, f := range p {
+	for name, f := range p.files {
 		if name == plainRoot {
 			continue
 		}
@@ -244,7 +252,7 @@ func randomLayer(r *rand.Rand, layer int) []file {
 
 func comparePlainly(t *testing.T, r *rand.Rand) {
 	t.Helper()
-	plain, layers := plainTree{plainRoot: {typ: 'd'}}, [][]file{}
+	plain, layers := newPlainTree(), [][]file{}
 	for k := range 1 + r.IntN(4) {
 		layers = append(layers, randomLayer(r, k))
 		for _, f := range layers[k] {

@@ -15,12 +15,20 @@ type resolution struct {
 	epoch int
 }
 
+// A want is what becomes of a directory that isn't there.
+type want int
+
+const (
+	wantFound  want = iota // nothing
+	wantMade               // it is made where nothing is
+	wantForced             // also in the place of what is no directory
+)
+
 // directory is the directory at a path from the root, through the links that are
 // there now, or why there is none. Nothing leads out of the root.
 //
-// Where create is set what is missing is made. What no entry names could be a
-// link in a layer that isn't known: see Tree.Sure.
-func (a *applier) directory(path string, create bool) (dir uint32, why string, err error) {
+// What no entry names could be a link in a layer that isn't known: see Tree.Sure.
+func (a *applier) directory(path string, want want) (dir uint32, why string, err error) {
 	if path == "" {
 		return 0, "", nil
 	}
@@ -34,7 +42,8 @@ func (a *applier) directory(path string, create bool) (dir uint32, why string, e
 	}
 	dir = w.at
 	if len(w.beyond) > 0 {
-		if a.unsure = a.unsure || a.how.Below; !create {
+		other := a.names[place{w.at, w.beyond[0]}] != 0
+		if a.unsure = a.unsure || a.how.Below; want == wantFound || want == wantMade && other {
 			return 0, "there is no such directory", nil
 		}
 		if dir, why, err = a.makeAll(w.at, w.beyond); err != nil || why != "" {
@@ -135,7 +144,10 @@ func (a *applier) makeAll(dir uint32, names []string) (made uint32, why string, 
 		}
 		inode := uint32(len(a.inodes)) //nolint:gosec // bounded by the budget
 		a.inodes = append(a.inodes, impliedDir(a.inodes[dir].depth+1))
-		a.name(dir, name, inode)
+		at := a.name(dir, name, inode)
+		if a.hadEntry(dir, name) {
+			a.dents[at].unpacked = a.k + 1
+		}
 		dir = inode
 	}
 	return dir, "", nil

@@ -9,11 +9,11 @@ import (
 // wanted too. A look at one file, which may lie in two spans, takes no more.
 const inSequence = 3
 
-// aheadSpans and aheadBytes bound what is inflated ahead of a reader: several
-// spans where they are small, so that their requests go out together; at least
-// one, however large.
+// aheadSpans and aheadBytes bound what is inflated ahead of a reader: many spans
+// where they are small, since a reader of small files is through with four of them
+// before the next has begun; at least one, however large.
 const (
-	aheadSpans = 4
+	aheadSpans = 32
 	aheadBytes = 8 << 20
 )
 

@@ -76,7 +76,7 @@ const (
 
 // TreeVersion is part of the names under which trees are kept: it changes with
 // the form, and whenever the same layers would be applied otherwise.
-const TreeVersion = "1"
+const TreeVersion = "2"
 
 // LoadTree reads a tree as Bytes gave it.
 func LoadTree(raw []byte) (*Tree, error) {

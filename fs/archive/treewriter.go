@@ -135,7 +135,7 @@ func (w *treeWriter) records() []byte {
 		} else {
 			w.content(r, n)
 		}
-		if n.shared || n.names != n.given || n.attr.layer != n.content.layer {
+		if n.shared || n.names != n.given || n.attr.layer != n.content.layer || n.time != n.attr {
 			r[76] |= inodeOwn
 		}
 	}

@@ -6,16 +6,15 @@ const (
 	opaque   = ".wh..wh..opq"
 )
 
-// whiteout applies entry i, which is one. What there is no way to isn't there,
-// and no way is made to it. But an opaque marker says that its directory is there: it
-// is made where nothing is.
+// whiteout applies entry i, which is one. It says that its directory is there, which is
+// made where nothing is; below what is no directory it does nothing.
 func (a *applier) whiteout(i int, path, name string) error {
-	if name == opaque {
-		return a.opaque(path)
-	}
-	dir, why, err := a.directory(path, false)
+	dir, why, err := a.directory(path, wantMade)
 	if err != nil || why != "" {
 		return err
+	}
+	if name == opaque {
+		return a.clear(dir)
 	}
 	name = name[len(whiteout):]
 	if name == "" || name == "." || name == ".." {
@@ -25,25 +24,8 @@ func (a *applier) whiteout(i int, path, name string) error {
 	return a.remove(a.names[place{dir, name}])
 }
 
-// opaque applies the marker in the directory at a path.
-func (a *applier) opaque(path string) error {
-	w := walk{applier: a, ahead: []string{path}}
-	why, err := w.run()
-	if err != nil || why != "" {
-		return err
-	}
-	if len(w.beyond) > 0 && a.names[place{w.at, w.beyond[0]}] != 0 {
-		return nil // it isn't a directory, and no directory takes its place
-	}
-	dir, why, err := a.directory(path, true)
-	if err != nil || why != "" {
-		return err
-	}
-	return a.clear(dir)
-}
-
-// clear takes away what is below a directory unless this layer has an entry for
-// it, wherever in the tar that is.
+// clear takes away what is below a directory unless this layer has had an entry for its
+// path, whatever became of that since.
 func (a *applier) clear(dir uint32) error {
 	if a.inodes[dir].cleared == a.k+1 {
 		return nil

@@ -25,6 +25,15 @@ func isZstdChunked(s *Source) bool {
 	return s.Annotations[containersPosition] != "" || s.Annotations[chunkedPosition] != ""
 }
 
+// chunkedPositionOf is where the table of contents is, and its checksum, as the
+// annotations have them.
+func chunkedPositionOf(s *Source) (position, checksum string) {
+	if position = s.Annotations[containersPosition]; position != "" {
+		return position, s.Annotations[containersChecksum]
+	}
+	return s.Annotations[chunkedPosition], s.Annotations[chunkedChecksum]
+}
+
 // skippableHeader is the length of a skippable frame's magic number and size
 // (RFC 8878, 3.1.2), which stand before the table of contents. There the last
 // chunk ends.
@@ -34,12 +43,9 @@ const skippableHeader = 8
 // alone: the layer's footer says less than the annotations, which have a
 // digest.
 func zstdChunkedIndex(ctx context.Context, s *Source, b *builder) error {
-	position, checksum := s.Annotations[containersPosition], s.Annotations[containersChecksum]
+	position, checksum := chunkedPositionOf(s)
 	stargz := s.Annotations[stargzTOCDigest] != ""
-	switch {
-	case position == "":
-		position, checksum = s.Annotations[chunkedPosition], s.Annotations[chunkedChecksum]
-	case stargz:
+	if stargz && s.Annotations[containersPosition] != "" {
 		// Two tables, and readers that trust the one or the other would see
 		// different files. containers/storage refuses such layers as well.
 		return untrusted("zstd:chunked and eStargz at once")

@@ -33,18 +33,6 @@ var exportFigure = figure{
 		if err := w.pushDebian(ctx); err != nil {
 			return nil, err
 		}
-		crane := func(name, host string) step {
-			return timed(name, func(ctx context.Context) error {
-				_, err := w.time(ctx, `"$0" export "$1" - | cat >/dev/null`, w.tool("crane"), host+"/"+repository+":"+debian)
-				return err
-			})
-		}
-		tar := func(name, host string) step {
-			return w.cold(name, host, nil, func(ctx context.Context, m *mount) error {
-				_, err := w.time(ctx, tarOf, m.path(repository+":"+debian)+"/")
-				return err
-			})
-		}
 		copied, err := w.unpackedDebian(ctx)
 		if err != nil {
 			return nil, err
@@ -58,11 +46,9 @@ var exportFigure = figure{
 				took, err := w.time(ctx, tarOf, dir)
 				return results{inflatedTar: (inflating + took).Seconds()}, err
 			}),
-			crane("crane export, 20 ms", far), tar("tar, 20 ms", far),
-			w.cold("first, 20 ms", far, nil, func(ctx context.Context, m *mount) error {
-				return w.cat(ctx, m.path(repository+":"+debian, "rootfs/etc/os-release"))
-			}),
-			crane("crane export", w.registry), tar("tar", w.registry),
+			w.craneExport("crane export, 20 ms", far, debian), w.coldTar("tar, 20 ms", far, debian),
+			w.coldFirst("first, 20 ms", far, debian),
+			w.craneExport("crane export", w.registry, debian), w.coldTar("tar", w.registry, debian),
 		}, nil
 	},
 }
@@ -77,6 +63,29 @@ const debian = "debian"
 // tarOf makes a tar of the rootfs in a directory, which nobody gets. tar itself would
 // leave the contents out if its output were /dev/null.
 const tarOf = `tar cf - -C "$0" rootfs | cat >/dev/null`
+
+// craneExport is a step that has crane make a tar of an image.
+func (w *workplace) craneExport(name, host, tag string) step {
+	return timed(name, func(ctx context.Context) error {
+		_, err := w.time(ctx, `"$0" export "$1" - | cat >/dev/null`, w.tool("crane"), host+"/"+repository+":"+tag)
+		return err
+	})
+}
+
+// coldTar is a step that makes a tar of an image's rootfs in a mount with an empty cache.
+func (w *workplace) coldTar(name, host, tag string) step {
+	return w.cold(name, host, nil, func(ctx context.Context, m *mount) error {
+		_, err := w.time(ctx, tarOf, m.path(repository+":"+tag)+"/")
+		return err
+	})
+}
+
+// coldFirst is a step that reads one file of an image in such a mount.
+func (w *workplace) coldFirst(name, host, tag string) step {
+	return w.cold(name, host, nil, func(ctx context.Context, m *mount) error {
+		return w.cat(ctx, m.path(repository+":"+tag, "rootfs/etc/os-release"))
+	})
+}
 
 // pushDebian makes that image, once.
 func (w *workplace) pushDebian(ctx context.Context) error {

@@ -24,16 +24,25 @@ type imageLayer struct {
 
 // layerOf makes a gzip layer of what fill writes. name is that of its file while it
 // is made.
-func (w *workplace) layerOf(ctx context.Context, name string, fill func(*tar.Writer) error) (layer imageLayer, err error) {
+func (w *workplace) layerOf(ctx context.Context, name string, fill func(*tar.Writer) error) (imageLayer, error) {
+	return w.written(ctx, name, ocispec.MediaTypeImageLayerGzip, func(out io.Writer) (digest.Digest, error) {
+		plain := sha256.New()
+		compressor := gzip.NewWriter(out)
+		archive := tar.NewWriter(io.MultiWriter(compressor, plain))
+		err := errors.Join(fill(archive), archive.Close(), compressor.Close())
+		return digest.NewDigest(digest.SHA256, plain), err
+	})
+}
+
+// written makes a layer of what write writes, which gives the digest of the tar in it.
+func (w *workplace) written(ctx context.Context, name, mediaType string, write func(io.Writer) (digest.Digest, error)) (layer imageLayer, err error) {
 	file, err := os.Create(filepath.Join(w.dir, name))
 	if err != nil {
 		return layer, err
 	}
 	defer func() { err = errors.Join(err, file.Close(), os.Remove(file.Name())) }()
-	packed, plain := sha256.New(), sha256.New()
-	compressor := gzip.NewWriter(io.MultiWriter(file, packed))
-	archive := tar.NewWriter(io.MultiWriter(compressor, plain))
-	if err := errors.Join(fill(archive), archive.Close(), compressor.Close()); err != nil {
+	packed := sha256.New()
+	if layer.diff, err = write(io.MultiWriter(file, packed)); err != nil {
 		return layer, err
 	}
 	size, err := file.Seek(0, io.SeekCurrent)
@@ -43,8 +52,7 @@ func (w *workplace) layerOf(ctx context.Context, name string, fill func(*tar.Wri
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return layer, err
 	}
-	layer.Descriptor = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayerGzip, Digest: digest.NewDigest(digest.SHA256, packed), Size: size}
-	layer.diff = digest.NewDigest(digest.SHA256, plain)
+	layer.Descriptor = ocispec.Descriptor{MediaType: mediaType, Digest: digest.NewDigest(digest.SHA256, packed), Size: size}
 	return layer, w.push(ctx, layer.Descriptor, io.LimitReader(file, size))
 }
 

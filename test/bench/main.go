@@ -49,7 +49,7 @@ func (r results) String() string {
 // figures are all there are, in the table's order.
 var figures = []figure{
 	openFigure, slowFigure, loopbackFigure, shareFigure, connectionsFigure, evictionFigure,
-	diskFigure, hugeFigure, mmapFigure, readersFigure, tagsFigure, imageFigure, memoryFigure, listingFigure, namesFigure, exportFigure, warmFigure, warmingFigure, volumeFigure,
+	diskFigure, hugeFigure, mmapFigure, readersFigure, tagsFigure, imageFigure, memoryFigure, listingFigure, namesFigure, exportFigure, estargzFigure, zstdChunkedFigure, warmFigure, warmingFigure, volumeFigure,
 }
 
 func main() {

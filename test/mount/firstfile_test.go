@@ -3,6 +3,7 @@ package mount
 import (
 	"net/http"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -35,6 +36,8 @@ func TestAskedBesideEachOther(t *testing.T) {
 			f.AddManifest("app", "index", ocispec.MediaTypeImageIndex, index)
 			m := mountRegistry(t, f.host, "--timeout", "1h", "--platform", "linux/amd64")
 			goOn := make(chan struct{})
+			release := sync.OnceFunc(func() { close(goOn) })
+			defer release()
 			paths := []string{"/blobs/" + digest.FromBytes(image.config).String(), "/referrers/", "/blobs/" + l.descriptor().Digest.String()}
 			for _, path := range paths {
 				f.Inject(fakeregistry.Fault{Path: path, Stall: true, Until: goOn})
@@ -43,7 +46,7 @@ func TestAskedBesideEachOther(t *testing.T) {
 			for _, path := range paths {
 				eventually(t, path+" is asked for", func() bool { return f.Count(http.MethodGet, path) > 0 })
 			}
-			close(goOn)
+			release()
 			if state := p.wait(t); !state.Success() || p.stdout.String() != "first\n" {
 				t.Errorf("%s: %q, %s", state, p.stdout.String(), p.stderr.String())
 			}
@@ -51,6 +54,38 @@ func TestAskedBesideEachOther(t *testing.T) {
 				if n := f.Count(http.MethodGet, path); n != 1 {
 					t.Errorf("%s was asked for %d times", path, n)
 				}
+			}
+		})
+	}
+}
+
+// TestTableBesideConfig looks for a file of an image whose layer has its own table of
+// contents: nobody waits for the config before that is asked for, and once is enough.
+func TestTableBesideConfig(t *testing.T) {
+	t.Parallel()
+	items := append(bulkyOf(t, 10), regular("first", "first\n"))
+	for format, l := range map[string]layer{
+		"eStargz": stargzLayer(t, nil, items...), "zstd:chunked": zstdChunkedLayer(t, false, nil, items...),
+	} {
+		t.Run(format, func(t *testing.T) {
+			f := serveFake(t)
+			image := imageOf(t, l)
+			f.addImage("app", "image", image)
+			m := mountRegistry(t, f.host, "--timeout", "1h")
+			config, blob := "/blobs/"+digest.FromBytes(image.config).String(), "/blobs/"+l.descriptor().Digest.String()
+			goOn := make(chan struct{})
+			release := sync.OnceFunc(func() { close(goOn) })
+			defer release()
+			f.Inject(fakeregistry.Fault{Path: config, Stall: true, Until: goOn})
+			p := start(t, exec.Command("ls", m.path("app:image/rootfs")))
+			eventually(t, "the config is asked for", func() bool { return f.Count(http.MethodGet, config) > 0 })
+			eventually(t, "the layer is asked for", func() bool { return f.Count(http.MethodGet, blob) > 0 })
+			release()
+			if state := p.wait(t); !state.Success() {
+				t.Errorf("%s: %s", state, p.stderr.String())
+			}
+			if n := f.Count(http.MethodGet, blob); n != 1 {
+				t.Errorf("the layer was asked for %d times", n)
 			}
 		})
 	}
