@@ -37,7 +37,7 @@ type gzipPass struct {
 	begin   int64 // of the member in the stream
 }
 
-// unpack implements unpacker.
+// unpack implements unpacker. A block is mostly less than a piece.
 func (p *gzipPass) unpack() ([]byte, error) {
 	c := p.cutter
 	if err := c.hold(true); err != nil {
@@ -48,12 +48,16 @@ func (p *gzipPass) unpack() ([]byte, error) {
 		return nil, err
 	}
 	out, from := c.room(passPiece + deflate.Spare)
-	n, err := p.members.inflate(out, from)
-	c.unpacked(n - from)
-	if err == nil && p.members.inflater.Between() {
-		p.block(out[:n])
+	for n := from; ; {
+		begin := n
+		var err error
+		n, err = p.members.inflate(out, n)
+		c.unpacked(n - begin)
+		cut := err == nil && p.members.inflater.Between() && p.block(out[:n])
+		if cut || err != nil || p.members.ended || len(out)-n <= deflate.Spare {
+			return out[from:n:n], err
+		}
 	}
-	return out[from:n:n], err
 }
 
 // member is called where a member's deflate data begin.
@@ -66,11 +70,12 @@ func (p *gzipPass) member() {
 	}
 }
 
-// block is called between two blocks, with what was inflated before.
-func (p *gzipPass) block(before []byte) {
+// block is called between two blocks, with what was inflated before. It tells whether a
+// span was cut there.
+func (p *gzipPass) block(before []byte) bool {
 	c := p.cutter
 	if c.length() < spanTarget(c.streamed) {
-		return
+		return false
 	}
 	blob, bits := p.members.inflater.Position()
 	end := blob
@@ -82,4 +87,5 @@ func (p *gzipPass) block(before []byte) {
 		stream: c.streamed, blob: blob, codec: codecDeflate, bits: bits,
 		window: c.pack(before[int64(len(before))-window:]),
 	})
+	return true
 }
