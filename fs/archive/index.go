@@ -249,7 +249,7 @@ func (x *index) span(i int) span {
 	}
 	copy(s.digest[:], r[40:72])
 	if x.heap.has(r.u32(32), uint64(r.u32(36))) {
-		s.window = []byte(x.heap.at(r.u32(32), r.u32(36)))
+		s.window = x.heap.at(r.u32(32), r.u32(36))
 	}
 	return s
 }

@@ -12,7 +12,7 @@ type span struct {
 	codec    codec
 	bits     uint8  // deflate: bits of the first byte that belong to what is before
 	skip     int64  // inflated bytes before the span's own; at most maxSpan
-	window   []byte // deflate: up to 32 KiB of the stream before the span, packed
+	window   string // deflate: up to 32 KiB of the stream before the span, packed
 	digestOf digestOf
 	digest   [sha256.Size]byte
 }

@@ -158,7 +158,7 @@ func (c *spanCutter) unpacked(n int) {
 }
 
 // pack is a window as a span has it.
-func (c *spanCutter) pack(window []byte) []byte {
+func (c *spanCutter) pack(window []byte) string {
 	packed, err := deflateWindow(window)
 	c.err = errors.Join(c.err, err)
 	return packed

@@ -1,9 +1,9 @@
 package archive
 
 import (
-	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
@@ -11,12 +11,14 @@ import (
 	"github.com/orasfs/orasfs/fs/archive/deflate"
 )
 
-func inflateWindow(packed []byte) ([]byte, error) {
+func inflateWindow(packed string) ([]byte, error) {
 	if len(packed) == 0 {
 		return nil, nil
 	}
 	var d deflate.Decoder
-	d.Begin(deflate.NewInputBytes(append(packed[:len(packed):len(packed)], make([]byte, deflate.Padding)...)))
+	padded := make([]byte, len(packed)+deflate.Padding)
+	copy(padded, packed)
+	d.Begin(deflate.NewInputBytes(padded))
 	window := make([]byte, deflate.Window+deflate.Spare)
 	for n := 0; n < deflate.Window; {
 		var err error
@@ -33,26 +35,26 @@ func inflateWindow(packed []byte) ([]byte, error) {
 var windowPackers = sync.Pool{}
 
 // deflateWindow packs a window as a span has it.
-func deflateWindow(window []byte) ([]byte, error) {
+func deflateWindow(window []byte) (string, error) {
 	if len(window) == 0 {
-		return nil, nil
+		return "", nil
 	}
-	var packed bytes.Buffer
+	var packed strings.Builder
 	w, ok := windowPackers.Get().(*flate.Writer)
 	if ok {
 		w.Reset(&packed)
 	} else {
 		var err error
 		if w, err = flate.NewWriter(&packed, flate.BestSpeed); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	defer windowPackers.Put(w)
 	if _, err := w.Write(window); err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := w.Close(); err != nil {
-		return nil, err
+		return "", err
 	}
-	return packed.Bytes(), nil
+	return packed.String(), nil
 }
