@@ -27,6 +27,15 @@ func (c *Cache) Keep(ctx context.Context, key string, cost int64, fill func(cont
 	return c.do(&c.kept, p, key, func() ([]byte, error) { return c.fill(key, min(cost, maxFilling), fill) })
 }
 
+// Kept is what Keep returns for a key, if that is in memory.
+func (c *Cache) Kept(key string) ([]byte, bool) {
+	data, ok := c.made(keptKey(key))
+	if ok {
+		c.counts.memoryHits.Add(1)
+	}
+	return data, ok
+}
+
 // made is what was made and is still here.
 func (c *Cache) made(key string) ([]byte, bool) {
 	if data, ok := c.memory.get(key); ok {

@@ -158,6 +158,9 @@
 // large blob that is whole on disk, and verified, root's kernel reads by itself
 // (passthrough).
 //
+// The pages of a small file of an archive go to the kernel with the file's first open,
+// where they are in memory (pagesahead.go).
+//
 // # Waiting
 //
 // A program waits for twice Options.Timeout at most, whatever a registry does, and

@@ -271,12 +271,15 @@ func openEntry(ctx context.Context, n *node, v *view, t *images.Tree, entry arch
 	if err != nil {
 		return nil, 0, n.tree.contentErrno(ctx, "open", v.reference()+" "+entry.Path(), err)
 	}
-	kept.CompareAndSwap(nil, &pages{id: id})
+	first := kept.CompareAndSwap(nil, &pages{id: id})
 	pages := kept.Load()
 	how, _, errno := pages.open(n.tree, n.EmbeddedInode().StableAttr(), archivedContent{file})
 	if errno != 0 {
 		file.Close()
 		return nil, 0, errno
+	}
+	if first && entry.Attr().Size <= maxPagesAhead {
+		pagesAhead(n.EmbeddedInode(), file)
 	}
 	return &openedEntry{tree: n.tree, view: v, file: file, pages: pages}, readOnly | how, 0
 }

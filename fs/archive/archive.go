@@ -53,6 +53,8 @@ type Store interface {
 	// and nobody changes them. While fill runs it takes cost bytes of memory.
 	// Where ctx has ended, it is begun and not waited for.
 	Keep(ctx context.Context, key string, cost int64, fill func(context.Context) ([]byte, error)) ([]byte, error)
+	// Kept is what Keep returns for that key, if that is in memory.
+	Kept(key string) ([]byte, bool)
 	// Index returns what PutIndex was given under that key, if it is still there.
 	Index(key string) ([]byte, bool)
 	// It tells whether it is.

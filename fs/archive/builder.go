@@ -240,6 +240,14 @@ func (b *builder) addSpan(s span) error {
 	return b.hold()
 }
 
+// reached is where in the stream the content of the last entry ends; 0 if it has none.
+func (b *builder) reached() int64 {
+	if len(b.ends) == 0 {
+		return 0
+	}
+	return b.ends[len(b.ends)-1]
+}
+
 // soFar is the index of the entries that came first, up to the first whose
 // content ends after the given spans do, and how many those are: not less than before,
 // which is how many they were for the spans before. It is what the builder has, and no

@@ -271,6 +271,14 @@ func (m *memoryStore) Keep(ctx context.Context, key string, cost int64, fill fun
 	return data, err
 }
 
+// Kept implements Store.
+func (m *memoryStore) Kept(key string) ([]byte, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data, ok := m.kept[key]
+	return data, ok
+}
+
 // Index implements Store.
 func (m *memoryStore) Index(key string) ([]byte, bool) {
 	m.mu.Lock()

@@ -195,3 +195,27 @@ func elements(path string) iter.Seq[string] {
 func (l *Layer) ReadFile(ctx context.Context, n Node, p []byte, off int64) (int, error) {
 	return l.readAt(ctx, n.tree, n.inode(), p, off)
 }
+
+// Held is all of a file of a tree, if it is in memory as one: it lies in one span, and that
+// is kept. It is shared, and nobody changes it. l is the file's layer.
+func (l *Layer) Held(n Node) ([]byte, bool) {
+	r := n.inode()
+	if r.typ() != TypeRegular || r.u32(40) > 0 || l.index.layout != layoutSpans {
+		return nil, false
+	}
+	off, size := int64(r.u64(44)), int64(r.u64(16)) //nolint:gosec // checked
+	if size == 0 || off+size > l.index.size {
+		return nil, false
+	}
+	i := l.index.spanAt(off)
+	s := l.index.span(i)
+	if off+size > s.stream+s.length {
+		return nil, false
+	}
+	data, ok := l.source.Store.Kept(spanKey(l.keep, i))
+	if !ok {
+		return nil, false
+	}
+	l.ahead.passed(l, i)
+	return data[off-s.stream:][:size:size], true
+}

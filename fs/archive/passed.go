@@ -1,18 +1,23 @@
 package archive
 
-// showPassed has the source be told of what the pass of b and c has come by, after each
-// span. What comes after a file that the spans don't hold is left out.
+// showPassed has the source be told of what the pass of b and c has come by, when the
+// entries of a further span have been found: those come later than the span does. What
+// comes after a file that the spans don't hold is left out.
 func showPassed(s *Source, b *builder, c *spanCutter) {
 	if s.Passed == nil {
 		return
 	}
 	shown, entries := 0, 0
 	b.added = func() {
-		spans := c.cutSoFar()
-		if len(spans) <= shown {
+		end, spans := b.reached(), c.cutSoFar()
+		n := shown
+		for n < len(spans) && spans[n].stream+spans[n].length <= end {
+			n++
+		}
+		if n == shown {
 			return
 		}
-		shown = len(spans)
+		shown, spans = n, spans[:n:n]
 		x, n := b.soFar(spans, entries)
 		if n == entries {
 			return // they hold a part of one file

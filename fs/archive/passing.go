@@ -70,5 +70,11 @@ func (s passingStore) Keep(ctx context.Context, key string, cost int64, fill fun
 	return data, err
 }
 
+// Kept implements Store.
+func (s passingStore) Kept(key string) ([]byte, bool) {
+	data, ok := s.Store.Kept(key)
+	return data, ok && s.pass.failure() == nil
+}
+
 // spanKey is under which span i is kept.
 func spanKey(keep string, i int) string { return keep + "/" + strconv.Itoa(i) }

@@ -112,6 +112,14 @@ func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Held is all of the file, if that is right and in memory as one. Nobody changes it.
+func (f *File) Held() ([]byte, bool) {
+	if f.archive.Partial() || !f.archive.Verified() {
+		return nil, false
+	}
+	return f.archive.Held(f.node)
+}
+
 // content is what vouches for the file's bytes, where they aren't checked part by
 // part: the layer's blob, or what was derived of it.
 func (f *File) content() interface {

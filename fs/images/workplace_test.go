@@ -84,6 +84,9 @@ func (archiveStore) Keep(ctx context.Context, _ string, _ int64, fill func(conte
 	return fill(context.WithoutCancel(ctx))
 }
 
+// Kept implements archive.Store.
+func (archiveStore) Kept(string) ([]byte, bool) { return nil, false }
+
 // Derive implements archive.Store: these layers need none.
 func (archiveStore) Derive(digest.Digest, int64, func(context.Context) (io.ReadCloser, error)) (archive.DerivedBlob, error) {
 	return nil, errors.New("nothing is derived here")
