@@ -161,19 +161,27 @@ func (w *world) readChunks(h *handle, chunks []int, parts, aside bool) {
 	}
 }
 
+// modelChunks are what programs read into: new memory is dear under the race detector.
+var modelChunks = sync.Pool{New: func() any { return new([ChunkSize]byte) }}
+
 // page is the checksum of a chunk, from the kernel's pages if it has them.
 func (w *world) page(h *handle, i int, parts bool) (uint32, error) {
+	if h.file == nil {
+		w.mu.Lock()
+		sum, ok := h.inode.pages[i]
+		w.mu.Unlock()
+		if ok {
+			return sum, nil
+		}
+	}
 	g := grid{modelSize}
-	p := make([]byte, g.length(i))
+	room := modelChunks.Get().(*[ChunkSize]byte)
+	defer modelChunks.Put(room)
+	p := room[:g.length(i)]
+	clear(p) // what isn't read must not seem to be
 	if h.file != nil {
 		_, err := h.file.ReadAt(p, g.offset(i))
 		return checksum(p), err
-	}
-	w.mu.Lock()
-	sum, ok := h.inode.pages[i]
-	w.mu.Unlock()
-	if ok {
-		return sum, nil
 	}
 	waits := time.AfterFunc(20*time.Second, func() {
 		stacks := make([]byte, 1<<20)
@@ -197,7 +205,7 @@ func (w *world) page(h *handle, i int, parts bool) (uint32, error) {
 		given = &had{}
 		h.daemon.given[h.blob.Generation()] = given
 	}
-	sum = checksum(p)
+	sum := checksum(p)
 	w.have(given, i, sum, "a generation")
 	if there, ok := h.inode.pages[i]; ok { // another handle was sooner
 		return there, nil

@@ -265,11 +265,32 @@ func readAll(t testing.TB, c *Cache, k Key, f Fetcher, piece int) ([]byte, error
 // mustRead fails the test unless reading all of k gives want.
 func mustRead(t testing.TB, c *Cache, k Key, f Fetcher, want []byte) {
 	t.Helper()
-	got, err := readAll(t, c, k, f, 128<<10)
-	if err != nil {
-		t.Fatalf("read: %v", err)
+	mustReadIn(t, c, k, f, want, 128<<10)
+}
+
+// mustReadIn is mustRead in pieces of that many bytes. It compares each as it comes:
+// memory for all of them is dear under the race detector.
+func mustReadIn(t testing.TB, c *Cache, k Key, f Fetcher, want []byte, piece int) {
+	t.Helper()
+	r, done := reader(t, c, k, f)
+	defer done()
+	p := make([]byte, piece)
+	for off := 0; ; {
+		n, err := r.ReadAt(t.Context(), p, int64(off))
+		if off+n > len(want) {
+			t.Fatalf("got %d bytes, want %d", off+n, len(want))
+		}
+		mustEqual(t, p[:n], want[off:off+n])
+		off += n
+		switch {
+		case errors.Is(err, io.EOF) && off == len(want):
+			return
+		case errors.Is(err, io.EOF):
+			t.Fatalf("got %d bytes, want %d", off, len(want))
+		case err != nil:
+			t.Fatalf("read: %v", err)
+		}
 	}
-	mustEqual(t, got, want)
 }
 
 func mustEqual(t testing.TB, got, want []byte) {

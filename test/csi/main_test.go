@@ -9,10 +9,12 @@
 package csi
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -48,7 +50,8 @@ func runAll(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
 	orasfs, driver = filepath.Join(dir, "orasfs"), filepath.Join(dir, "orasfs-csi")
-	for program, build := range map[string][]string{orasfs: {"-o", orasfs, "../../cmd/orasfs"}, driver: {"-race", "-o", driver, "../../cmd/orasfs-csi"}} {
+	race := strings.Fields(cmp.Or(os.Getenv("ORASFS_TEST_RACE"), "-race")) // scripts/test may say more of it
+	for program, build := range map[string][]string{orasfs: {"-o", orasfs, "../../cmd/orasfs"}, driver: append(race, "-o", driver, "../../cmd/orasfs-csi")} {
 		if output, err := exec.Command("go", append([]string{"build"}, build...)...).CombinedOutput(); err != nil { //nolint:gosec,noctx // ours
 			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", program, err, output)
 			return 1

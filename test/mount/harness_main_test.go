@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -128,6 +129,12 @@ func find(dir, name string) (string, error) {
 	return path, nil
 }
 
+// raceFlags are what a program with the race detector is built with; scripts/test may say
+// more of it.
+func raceFlags() []string {
+	return strings.Fields(cmp.Or(os.Getenv("ORASFS_TEST_RACE"), "-race"))
+}
+
 // build compiles the command twice into a temporary directory that other users
 // can reach.
 func build() (dir string, err error) {
@@ -144,7 +151,7 @@ func build() (dir string, err error) {
 		return "", err
 	}
 	orasfs, orasfsLean = filepath.Join(dir, "orasfs"), filepath.Join(dir, "orasfs-lean")
-	for _, flags := range [][]string{{"-race", "-o", orasfs}, {"-o", orasfsLean}} {
+	for _, flags := range [][]string{append(raceFlags(), "-o", orasfs), {"-o", orasfsLean}} {
 		args := append(append([]string{"build", "-buildvcs=false"}, flags...), "github.com/orasfs/orasfs/cmd/orasfs")
 		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("go %v: %w\n%s", args, err, out)
