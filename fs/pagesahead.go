@@ -14,7 +14,8 @@ const maxPagesAhead = 128 << 10
 // they are in memory and right. Who opens a file reads it, and one question fewer for each
 // is a quarter of what reading many small ones takes.
 //
-// Nothing is waited for, and that the kernel doesn't take them is no failure: it asks.
+// That the kernel doesn't take them is no failure: it asks. Where it is asking already, for
+// another who has just opened the file too, it takes them when that is answered.
 func pagesAhead(n *fusefs.Inode, file *images.File) {
 	if data, ok := file.Held(); ok {
 		_ = n.WriteCache(0, data)

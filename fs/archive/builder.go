@@ -39,8 +39,9 @@ type builder struct {
 
 	// hide are names at the root that belong to the format and not to the tree.
 	hide map[string]bool
-	// added, if not nil, is called after each entry.
-	added func()
+	// added, if not nil, is called after each entry, with how much of the stream was looked
+	// through for entries.
+	added func(upTo int64)
 }
 
 func newBuilder(skip func(error)) *builder { return &builder{skip: skip, most: maxIndex} }
@@ -238,14 +239,6 @@ func (b *builder) addSpan(s span) error {
 		return fmt.Errorf("%w: its spans take too much", ErrTooLarge)
 	}
 	return b.hold()
-}
-
-// reached is where in the stream the content of the last entry ends; 0 if it has none.
-func (b *builder) reached() int64 {
-	if len(b.ends) == 0 {
-		return 0
-	}
-	return b.ends[len(b.ends)-1]
 }
 
 // soFar is the index of the entries that came first, up to the first whose

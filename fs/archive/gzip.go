@@ -54,7 +54,7 @@ func (p *gzipPass) unpack() ([]byte, error) {
 		n, err = p.members.inflate(out, n)
 		c.unpacked(n - begin)
 		cut := err == nil && p.members.inflater.Between() && p.block(out[:n])
-		if cut || err != nil || p.members.ended || len(out)-n <= deflate.Spare {
+		if cut || n == begin || err != nil || p.members.ended || len(out)-n <= deflate.Spare {
 			return out[from:n:n], err
 		}
 	}
@@ -74,7 +74,7 @@ func (p *gzipPass) member() {
 // span was cut there.
 func (p *gzipPass) block(before []byte) bool {
 	c := p.cutter
-	if c.length() < spanTarget(c.streamed) {
+	if c.length() < spanTarget(c.streamed) || c.tooLong {
 		return false
 	}
 	blob, bits := p.members.inflater.Position()

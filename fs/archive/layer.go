@@ -167,7 +167,7 @@ func readFull(ctx context.Context, blob Blob, p []byte, off int64) error {
 
 // spanData is the bytes of span i, inflated once while they are remembered.
 func (l *Layer) spanData(ctx context.Context, i int, s span) ([]byte, error) {
-	return l.source.Store.Keep(ctx, spanKey(l.keep, i), s.length+s.packed+s.skip, func(ctx context.Context) ([]byte, error) {
+	return l.source.Store.Keep(ctx, spanKey(l.keep, i), s.cost(), func(ctx context.Context) ([]byte, error) {
 		return l.source.inflate(ctx, s)
 	})
 }

@@ -8,10 +8,10 @@ func showPassed(s *Source, b *builder, c *spanCutter) {
 		return
 	}
 	shown, entries := 0, 0
-	b.added = func() {
-		end, spans := b.reached(), c.cutSoFar()
+	b.added = func(upTo int64) {
+		spans := c.cutSoFar()
 		n := shown
-		for n < len(spans) && spans[n].stream+spans[n].length <= end {
+		for n < len(spans) && spans[n].stream+spans[n].length <= upTo {
 			n++
 		}
 		if n == shown {

@@ -17,6 +17,15 @@ type span struct {
 	digest   [sha256.Size]byte
 }
 
+// cost is how much memory unpacking the span takes, in bytes.
+func (s span) cost() int64 {
+	n := s.packed + s.skip + s.length
+	if s.skip > 0 {
+		n += s.length // a copy without what is before it
+	}
+	return n
+}
+
 // Bounds of a span, in bytes. It is held in memory whole. Writers of tables of
 // contents make chunks of 4 MiB at most; soci's spans are 4 MiB compressed.
 const (

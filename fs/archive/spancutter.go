@@ -201,6 +201,9 @@ func (c *spanCutter) store() {
 
 // giveUp is for a stream that can't be cut: it will be unpacked as a whole.
 func (c *spanCutter) giveUp() {
+	if c.tooLong { // only who calls this sets it
+		return
+	}
 	c.mu.Lock()
 	c.tooLong, c.spans = true, nil
 	c.mu.Unlock()

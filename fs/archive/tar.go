@@ -83,7 +83,7 @@ func scanTar(in tarInput, b *builder) error {
 				return err
 			}
 			if b.added != nil {
-				b.added()
+				b.added(t.off)
 			}
 		}
 	}

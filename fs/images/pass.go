@@ -11,8 +11,9 @@ import (
 // Passes that all wait for each other's room would wait for ever: so the first that
 // needs more than there is while it goes on is given what isn't there, until it ends.
 // New ones leave three quarters of the room to those that grow and to who applies layers,
-// so that it seldom comes to that. More at once wouldn't be done sooner: a few keep the
-// processors busy, and all of them share the connections. They would only hold more.
+// or half of it where they are two, so that it seldom comes to that. More at once wouldn't
+// be done sooner: a few keep the processors busy, and all of them share the connections.
+// They would only hold more. Nobody else waits behind them.
 //
 // A pass that waits for the first bytes of its layer has taken nothing: those of a
 // registry that doesn't answer take none from others.
@@ -35,8 +36,7 @@ func (p *pass) take(ctx context.Context, n int64, wait bool) error {
 	}
 	if !wait {
 		defer r.mu.Unlock()
-		p.taken += n
-		r.add(n)
+		r.give(p, n)
 		return nil
 	}
 	r.wait(w)
@@ -51,8 +51,9 @@ func (r *room) has(w *waiting) bool {
 	switch {
 	case w.pass == nil:
 		return r.taken+w.bytes <= r.size
-	case w.pass.taken == 0:
-		return r.taken == 0 || r.taken+w.bytes <= r.size/4
+	case w.new():
+		n := r.taken + w.bytes
+		return r.taken == 0 || n <= r.size/4 || n <= r.size/2 && r.begun < 2
 	case r.taken+w.bytes <= r.size:
 		return true
 	case r.beyond == nil:
@@ -61,12 +62,26 @@ func (r *room) has(w *waiting) bool {
 	return r.beyond == w.pass
 }
 
+// give gives a pass n bytes.
+//
+// r.mu is held.
+func (r *room) give(p *pass, n int64) {
+	if p.taken == 0 {
+		r.begun++
+	}
+	p.taken += n
+	r.add(n)
+}
+
 // end gives back what the pass has.
 func (p *pass) end() {
 	r := p.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := p.taken
+	if n > 0 {
+		r.begun--
+	}
 	if p.taken = 0; r.beyond == p {
 		r.beyond = nil
 	}

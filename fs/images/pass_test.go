@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// However many layers are indexed at once, new ones begin in a quarter of the room, and all
+// However many layers are indexed at once, new ones begin in a part of the room, and all
 // together take what there is, and one of them some more. All are opened in the end.
 func TestPassesWithinRoom(t *testing.T) {
 	const passes = 12
@@ -44,7 +44,7 @@ func TestPassesWithinRoom(t *testing.T) {
 		settled += len(w.room.waiting)
 		w.room.mu.Unlock()
 	}
-	if taken := w.lent.Load(); taken > w.room.size/4 || taken < w.room.size/8 {
+	if taken := w.lent.Load(); taken > w.room.size/2 || taken < w.room.size/8 {
 		t.Errorf("%d MiB are taken by passes that have begun, of %d", taken>>20, w.room.size>>20)
 	}
 	for _, b := range blobs {
@@ -92,6 +92,33 @@ func TestOnePassGoesBeyond(t *testing.T) {
 	}
 	if second.end(); r.taken != 0 || r.beyond != nil {
 		t.Errorf("%d bytes are taken in the end", r.taken)
+	}
+}
+
+// Who applies layers doesn't wait behind passes that haven't begun.
+func TestNewPassesHoldNobodyUp(t *testing.T) {
+	r := newRoom(100, func(int64) {})
+	r.patience = time.Hour
+	if err := r.pass().take(t.Context(), 30, true); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	left := make(chan error)
+	go func() { left <- r.pass().take(ctx, 30, true) }()
+	for queued := 0; queued == 0; {
+		r.mu.Lock()
+		queued = len(r.waiting)
+		r.mu.Unlock()
+	}
+	if _, ok := r.try(40); !ok {
+		t.Error("what is there isn't given at once")
+	}
+	if _, err := r.take(t.Context(), "an image", 30); err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-left; !errors.Is(err, context.Canceled) || r.taken != 100 {
+		t.Errorf("the new pass: %v, %d bytes are taken", err, r.taken)
 	}
 }
 

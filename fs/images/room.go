@@ -26,7 +26,8 @@ type room struct {
 
 	mu      sync.Mutex // guards what follows
 	taken   int64
-	waiting []*waiting       // the first is served first
+	begun   int              // passes that have some of it
+	waiting []*waiting       // the first is served first; passes that are new are the last
 	kept    map[*layer]int64 // bytes of layers' entries
 	beyond  *pass            // that has what isn't there: see pass
 	given   time.Time        // when something was given back, or given so
@@ -41,6 +42,9 @@ type waiting struct {
 	ready chan struct{}
 }
 
+// new tells whether it is a pass that has nothing yet.
+func (w *waiting) new() bool { return w.pass != nil && w.pass.taken == 0 }
+
 func newRoom(size int64, lend func(int64)) *room {
 	return &room{size: size, lend: lend, patience: roomPatience, kept: map[*layer]int64{}}
 }
@@ -48,11 +52,11 @@ func newRoom(size int64, lend func(int64)) *room {
 // errRoom is the error of what takes more memory than there is.
 var errRoom = fmt.Errorf("it doesn't fit into --memory: %w", archive.ErrTooLarge)
 
-// try takes n bytes if they are there and nobody waits.
+// try takes n bytes if they are there and nobody waits but passes that are new.
 func (r *room) try(n int64) (give func(), ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.waiting) > 0 || r.taken+n > r.size {
+	if len(r.waiting) > 0 && !r.waiting[0].new() || r.taken+n > r.size {
 		return nil, false
 	}
 	r.add(n)
@@ -105,11 +109,12 @@ func (r *room) take(ctx context.Context, what string, n int64) (give func(), err
 func (r *room) wait(w *waiting) {
 	i := len(r.waiting)
 	switch {
-	case w.pass == nil || w.pass.taken == 0:
-	case w.pass == r.beyond:
+	case w.new():
+	case w.pass != nil && w.pass == r.beyond:
 		i = 0
 	default: // What goes on comes before what is new: it gives back what it has when it ends.
-		if first := slices.IndexFunc(r.waiting, func(o *waiting) bool { return o.pass == nil || o.pass.taken == 0 }); first >= 0 {
+		before := func(o *waiting) bool { return o.new() || o.pass == nil && w.pass != nil }
+		if first := slices.IndexFunc(r.waiting, before); first >= 0 {
 			i = first
 		}
 	}
@@ -187,9 +192,10 @@ func (r *room) serve() {
 //
 // r.mu is held.
 func (r *room) grant(w *waiting) {
-	r.add(w.bytes)
-	if w.pass != nil {
-		w.pass.taken += w.bytes
+	if w.pass == nil {
+		r.add(w.bytes)
+	} else {
+		r.give(w.pass, w.bytes)
 	}
 	close(w.ready)
 }

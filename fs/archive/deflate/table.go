@@ -106,7 +106,8 @@ func ofOffset(symbol int) entry {
 // has none; a first look takes first bits.
 //
 // Codes that leave some combinations without a meaning are refused, unless there is a
-// single one of one bit, or none at all: as zlib does it.
+// single one of one bit, or none at all: as compress/flate does it, and zlib but for the
+// codes of lengths.
 func (t *table) build(lengths []byte, first uint, mean meaning) error {
 	var count [maxBits + 1]int
 	for _, n := range lengths {
