@@ -18,10 +18,10 @@ type span struct {
 }
 
 // cost is how much memory unpacking the span takes, in bytes.
-func (s span) cost() int64 {
-	n := s.packed + s.skip + s.length
-	if s.skip > 0 {
-		n += s.length // a copy without what is before it
+func (sp span) cost() int64 {
+	n := sp.packed + sp.skip + sp.length
+	if sp.skip > 0 {
+		n += sp.length // a copy without what is before it
 	}
 	return n
 }
