@@ -275,7 +275,13 @@ func TestBlobThatIsLargerThanTheCache(t *testing.T) {
 	c := open(t, Options{Dir: t.TempDir(), Size: limit, Memory: 1 << 20, WaitForDisk: true})
 	mustRead(t, c, small.key(), small, small.content)
 	c.PutIndex("index", []byte("x"))
-	r, _ := reader(t, c, s.key(), s)
+	b, err := c.Blob(s.key(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close() //nolint:errcheck // it never fails
+	r := b.Exact()  // nothing is fetched ahead, in several requests at once: what is read last comes last
+	defer r.Close() //nolint:errcheck // it never fails
 	p := make([]byte, 1<<20)
 	for off := 0; off < len(s.content); off += len(p) {
 		if _, err := r.ReadAt(t.Context(), p, int64(off)); err != nil {

@@ -148,14 +148,21 @@ func (d *driver) serve(ctx context.Context, v volume, config []byte) error {
 			return err
 		}
 	}
-	if err := d.sources.ensure(ctx, v.Source, v.Wants.Share); err != nil {
-		whose := "the node's credentials"
-		if config != nil {
-			whose = "the credentials of the volume's secret"
-		}
-		return fmt.Errorf("mount %s with %s: %w", v.Wants.Share.Reference, whose, err)
+	return d.ensure(ctx, v)
+}
+
+// ensure has the source of a volume serve, as the volume wants it. The lock of the
+// source is held.
+func (d *driver) ensure(ctx context.Context, v volume) error {
+	err := d.sources.ensure(ctx, v.Source, v.Wants.Share)
+	if err == nil {
+		return nil
 	}
-	return nil
+	whose := "the node's credentials"
+	if v.Brought != "" {
+		whose = "the credentials of the volume's secret"
+	}
+	return fmt.Errorf("mount %s with %s: %w", v.Wants.Share.Reference, whose, err)
 }
 
 // warm has what a volume asks for fetched ahead, and waits for it where it has to be
@@ -187,8 +194,18 @@ func (d *driver) warmed(v volume) error {
 	return nil
 }
 
-// show binds what serves a volume to its target, unless it is there.
+// show binds what serves a volume to its target, unless it is there. A process that has
+// ended meanwhile (to fetch all ahead takes long) is replaced before, and none is as long
+// as show has the lock of the source.
 func (d *driver) show(ctx context.Context, v volume) error {
+	release, err := d.sources.locks.take(ctx, v.Source)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := d.ensure(ctx, v); err != nil {
+		return err
+	}
 	from, err := mountAt(d.sources.mountpoint(v.Source))
 	if err == nil && from == nil {
 		err = fmt.Errorf("what serves %s isn't mounted any more", v.Wants.Share.Reference)

@@ -55,7 +55,9 @@ func (all *questions) ask(m *mountinfo.Info) *question {
 		for errors.Is(q.err, unix.EINTR) { // by a child that ended
 			q.err = unix.Statfs(m.Mountpoint, &q.st)
 		}
-		if errors.Is(q.err, unix.ECONNABORTED) { // as ENOTCONN, said to who asked just before
+		// Who asked just before the process ended is told so in other words: EIO where it
+		// was being given the question just then. orasfs itself answers with neither.
+		if errors.Is(q.err, unix.ECONNABORTED) || errors.Is(q.err, unix.EIO) {
 			q.err = unix.ENOTCONN
 		}
 		all.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -193,6 +194,45 @@ func TestPublishedAgainInVain(t *testing.T) {
 		t.Error("the volume of a running pod was replaced by an empty directory")
 	}
 	fake.Tag("org/model", artifact.Digest, "v1")
+	a.mustPublish()
+	a.mustHold("weights", "one")
+	a.mustBeWell()
+}
+
+// An endingServer answers as the kernel does for a process that was killed while it was
+// being asked.
+type endingServer struct{ fuse.RawFileSystem }
+
+// StatFs implements fuse.RawFileSystem.
+func (endingServer) StatFs(<-chan struct{}, *fuse.InHeader, *fuse.StatfsOut) fuse.Status {
+	return fuse.EIO
+}
+
+// Who is asked the moment it is killed isn't taken for one that serves.
+func TestServingProcessEndsWhileItIsAsked(t *testing.T) {
+	t.Parallel()
+	fake, host := serve(t)
+	push(fake, "org/model", "v1", "weights", "one")
+	var ending *fuse.Server
+	t.Cleanup(func() {
+		if ending != nil {
+			ending.Wait() // the node has unmounted it
+		}
+	})
+	n := newNode(t)
+	a := n.pod("a", map[string]string{"reference": host + "/org/model:v1"})
+	a.mustPublish()
+	n.kill()
+	mountpoint := filepath.Join(n.state(), "mounts", n.left("mounts")[0])
+	if err := unix.Unmount(mountpoint, 0); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	ending, err = fuse.NewServer(endingServer{fuse.NewDefaultRawFileSystem()}, mountpoint, &fuse.MountOptions{Name: "orasfs", DirectMount: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go ending.Serve()
 	a.mustPublish()
 	a.mustHold("weights", "one")
 	a.mustBeWell()

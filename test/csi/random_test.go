@@ -153,7 +153,7 @@ func (v *randomVolume) step(random *rand.Rand, reads, right *atomic.Int64) {
 
 // wasKilled says whether an error is that a process was killed while it began to serve.
 func wasKilled(err error) bool {
-	for _, words := range []string{"signal: killed", unix.ENOTCONN.Error(), unix.ECONNABORTED.Error()} {
+	for _, words := range []string{"signal: killed", unix.ENOTCONN.Error(), unix.ECONNABORTED.Error(), unix.EIO.Error()} {
 		if strings.Contains(err.Error(), words) {
 			return true
 		}

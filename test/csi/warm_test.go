@@ -222,3 +222,33 @@ func TestDriverIsKilledWhileWarming(t *testing.T) {
 		t.Errorf("%d bytes of weights-1 were fetched, which was here", got("weights-1"))
 	}
 }
+
+// What serves a volume is killed while all of it is fetched ahead: the pod gets one that
+// can be read.
+func TestServingProcessIsKilledWhileWarming(t *testing.T) {
+	t.Parallel()
+	fake, reference, content, got := serveModel(t)
+	until := make(chan struct{})
+	fake.Inject(fakeregistry.Fault{Path: "/blobs/", Hang: true, CutAt: 1000, Until: until})
+	n := newNode(t, "--timeout=5m")
+	a := n.pod("a", map[string]string{"reference": reference, "warm": "before"})
+	published := make(chan error, 1)
+	go func() { published <- a.publish() }()
+	n.awaits("content is asked for", func() bool { return got("weights-1") > 0 })
+	warming := n.warming()
+	for _, pid := range n.processes() {
+		if slices.Contains(warming, pid) {
+			continue
+		}
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	n.awaits("no process serves", func() bool { return len(n.processes()) == len(warming) })
+	close(until)
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	a.mustHold("weights-1", content["weights-1"])
+	a.mustBeWell()
+}
