@@ -107,7 +107,7 @@ func TestArchiveInterrupted(t *testing.T) {
 	f := serveFake(t)
 	f.addImage("app", "v1", imageOf(t, l))
 	m := mountRegistry(t, f.host, "--timeout", "1h")
-	f.Inject(fakeregistry.Fault{Path: "/blobs/" + l.descriptor().Digest.String(), Hang: true, CutAt: 3 * mib})
+	f.Inject(fakeregistry.Fault{Path: "/blobs/" + l.descriptor().Digest.String(), Hang: true, CutAt: 100_000}) // of each request
 	waiting := func() *process {
 		before := f.Count(http.MethodGet, "/blobs/")
 		p := start(t, exec.Command("ls", m.path("app:v1/rootfs/usr/lib")))
