@@ -219,3 +219,29 @@ func TestSharedLayer(t *testing.T) {
 		}
 	}
 }
+
+// TestTablesAreAskedForOnce opens an image of many layers without tables of contents, and
+// then each by itself: whether there are some beside them is asked once for all of them,
+// and that there are none is an answer.
+func TestTablesAreAskedForOnce(t *testing.T) {
+	t.Parallel()
+	const count = 6
+	var layers []layer
+	for i := range count {
+		layers = append(layers, gzipLayer(t, tarOf(t, regular(fmt.Sprint("file-", i), noise(t, uint64(i), 2*mib)))))
+	}
+	f := serveFake(t)
+	image := imageOf(t, layers...)
+	f.addImage("app", "v1", image)
+	f.AddReferrer("app", digest.FromString("another"), ocispec.Descriptor{}) // it has the API
+	m := mountRegistry(t, f.host)
+	if got := output(t, "ls", m.path("app:v1/rootfs")); strings.Count(got, "file-") != count {
+		t.Errorf("rootfs holds %q", got)
+	}
+	for i := range count {
+		output(t, "ls", m.path("app:v1/layers", fmt.Sprintf("%02d", i)))
+	}
+	if n := f.Count(http.MethodGet, "/referrers/"+digest.FromBytes(image.manifest).String()); n != 1 {
+		t.Errorf("it was asked for %d times", n)
+	}
+}
