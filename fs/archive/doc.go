@@ -42,7 +42,8 @@
 //
 //   - order decides within a layer too: a whiteout takes away what came before it;
 //   - an opaque marker takes away all whose paths its layer has had no entry for so
-//     far, also the directories without one of what the layer has put there, and acts once;
+//     far, also the directories without one of what the layer has put there, and acts once
+//     for a path;
 //   - a hard link's entry describes the file that it is a name of;
 //   - a directory over a directory adds its extended attributes.
 //

@@ -97,6 +97,9 @@ func (a *applier) remove(at uint32) error {
 			a.gone.paths[a.pathSum(d.dir, d.name)] = true
 		}
 		n := &a.inodes[d.inode]
+		if n.cleared == a.k+1 {
+			a.gone.opaque[a.pathSum(d.dir, d.name)] = true
+		}
 		n.names--
 		if n.dir || n.link { // of whatever layer: the way of a link may lead through it
 			a.epoch++
@@ -123,13 +126,25 @@ func (a *applier) unlink(at uint32) {
 	}
 }
 
-// gone are paths, by their sums.
+// gone are paths of what a layer took away, by their sums.
 type gone struct {
-	seed  maphash.Seed
-	paths map[uint64]bool
+	seed   maphash.Seed
+	paths  map[uint64]bool // it had an entry for them
+	opaque map[uint64]bool // it had made them opaque
 }
 
-func newGone() gone { return gone{maphash.MakeSeed(), map[uint64]bool{}} }
+func newGone() gone { return gone{maphash.MakeSeed(), map[uint64]bool{}, map[uint64]bool{}} }
+
+// wasCleared tells whether the layer has made a directory opaque, or another one that was
+// there before.
+func (a *applier) wasCleared(dir uint32) bool {
+	n := &a.inodes[dir]
+	if n.cleared == a.k+1 || dir == 0 || len(a.gone.opaque) == 0 {
+		return n.cleared == a.k+1
+	}
+	at := &a.dents[n.dent]
+	return a.gone.opaque[a.pathSum(at.dir, at.name)]
+}
 
 // hadEntry tells whether the layer has had an entry for a name in a directory, or in
 // another one that was there before.

@@ -153,6 +153,9 @@ func TestLayers(t *testing.T) {
 		"an opaque marker takes away what no entry of its layer names": {
 			[][]file{{dir("d"), reg("d/a", "1")}, {reg("d/s/b", "2"), reg("d/c", "2"), reg("d/.wh..wh..opq", ""), reg("d/s/e", "3")}},
 			[]string{"d/", "d/c=2", "d/s/", "d/s/e=3"}},
+		"an opaque marker acts once for a path": {
+			[][]file{{reg("a/"+opaque, ""), reg(opaque, ""), {name: "a/b/l", link: "t"}, reg("a/"+opaque, "")}},
+			[]string{"a/", "a/b/", "a/b/l -> t"}},
 		"an opaque marker leaves what came again without the entry that it had": {
 			[][]file{{dir("a/b"), reg(opaque, ""), {name: "a/b/c/", mode: 0o700}, reg("a/d/e", "1"), reg("a/"+opaque, "")}},
 			[]string{"a/", "a/b/", "a/b/c/ 700"}},

@@ -15,19 +15,19 @@ import (
 type plainTree struct {
 	files   map[string]*plainFile
 	entered map[string]int // the last layer that has had an entry for a path
+	cleared map[string]int // the last layer that has made a directory opaque
 }
 
 func newPlainTree() plainTree {
-	return plainTree{map[string]*plainFile{plainRoot: {typ: 'd'}}, map[string]int{}}
+	return plainTree{map[string]*plainFile{plainRoot: {typ: 'd'}}, map[string]int{}, map[string]int{}}
 }
 
 // plainRoot is in the place of the root's path, which every path begins with.
 const plainRoot = "/"
 
 type plainFile struct {
-	typ     byte // 'd', 'f' or 'l'
-	text    string
-	cleared int // the layer that made the directory opaque
+	typ  byte // 'd', 'f' or 'l'
+	text string
 }
 
 // real is a path with its links resolved, the last element too; false is that
@@ -144,14 +144,10 @@ func (p plainTree) free(dir string) bool {
 
 // clear is what an opaque marker does, from the top down.
 func (p plainTree) clear(dir string, layer int) {
-	d := p.files[dir]
-	if dir == "" {
-		d = p.files[plainRoot]
-	}
-	if d.cleared == layer {
+	if p.cleared[dir] == layer {
 		return
 	}
-	d.cleared = layer
+	p.cleared[dir] = layer
 	for _, name := range slices.Sorted(maps.Keys(p.files)) {
 		if f := p.files[name]; f != nil && name != plainRoot && p.entered[name] != layer && (dir == "" || strings.HasPrefix(name, dir+"/")) {
 			p.remove(name, all)

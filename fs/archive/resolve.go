@@ -32,7 +32,8 @@ func (a *applier) directory(path string, want want) (dir uint32, why string, err
 	if path == "" {
 		return 0, "", nil
 	}
-	// A way that was found stays until a directory or a link is taken away.
+	// A way that was found stays until a directory or a link is taken away. One that leads
+	// back from what isn't there doesn't: that may be there later, and lead elsewhere.
 	if r, ok := a.resolved[path]; ok && r.epoch == a.epoch {
 		return r.dir, "", nil
 	}
@@ -50,7 +51,9 @@ func (a *applier) directory(path string, want want) (dir uint32, why string, err
 			return 0, why, err
 		}
 	}
-	a.resolved[path] = resolution{dir, a.epoch}
+	if !w.back {
+		a.resolved[path] = resolution{dir, a.epoch}
+	}
 	return dir, "", nil
 }
 
@@ -61,6 +64,7 @@ type walk struct {
 	beyond []string // the way on from there, where no directory is any more
 	ahead  []string // paths to be walked, the next one last
 	links  int
+	back   bool // it has led back from where no directory is
 }
 
 // run walks all of the path. why is that it has no end.
@@ -95,7 +99,7 @@ func (w *walk) run() (why string, err error) {
 
 func (w *walk) up() {
 	if n := len(w.beyond); n > 0 {
-		w.beyond = w.beyond[:n-1]
+		w.beyond, w.back = w.beyond[:n-1], true
 	} else if w.at != 0 {
 		w.at = w.dents[w.inodes[w.at].dent].dir
 	}

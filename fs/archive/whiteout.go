@@ -27,8 +27,8 @@ func (a *applier) whiteout(i int, path, name string) error {
 // clear takes away what is below a directory unless this layer has had an entry for its
 // path, whatever became of that since.
 func (a *applier) clear(dir uint32) error {
-	if a.inodes[dir].cleared == a.k+1 {
-		return nil
+	if a.wasCleared(dir) {
+		return a.step(1)
 	}
 	a.inodes[dir].cleared = a.k + 1
 	for stack := []uint32{dir}; len(stack) > 0; {
