@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"time"
 
 	"github.com/containerd/stargz-snapshotter/estargz"
 	"github.com/opencontainers/go-digest"
@@ -58,27 +57,4 @@ func (w *workplace) withTable(ctx context.Context, name, mediaType string, optio
 	})
 	layer.Annotations = map[string]string{estargz.TOCJSONDigestAnnotation: table.String()}
 	return layer, err
-}
-
-// exportOf are the steps that compare orasfs with crane on an image of the Debian layer,
-// over a link that answers 20 ms later.
-func (w *workplace) exportOf(ctx context.Context, tag string, layer imageLayer) ([]step, error) {
-	if err := w.tagImage(ctx, tag, layer); err != nil {
-		return nil, err
-	}
-	far, err := w.link(ctx, w.registry, link{latency: 20 * time.Millisecond})
-	if err != nil {
-		return nil, err
-	}
-	copied, err := w.unpackedDebian(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return []step{
-		w.plainFuse(copied, func(ctx context.Context, dir string) (results, error) {
-			took, err := w.time(ctx, tarOf, dir)
-			return results{plainTar: took.Seconds()}, err
-		}),
-		w.craneExport("crane export", far, tag), w.coldTar("tar", far, tag), w.coldFirst("first", far, tag),
-	}, nil
 }

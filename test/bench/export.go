@@ -64,6 +64,29 @@ const debian = "debian"
 // leave the contents out if its output were /dev/null.
 const tarOf = `tar cf - -C "$0" rootfs | cat >/dev/null`
 
+// exportOf are the steps that compare orasfs with crane on an image of the Debian layer,
+// over a link that answers 20 ms later.
+func (w *workplace) exportOf(ctx context.Context, tag string, layer imageLayer) ([]step, error) {
+	if err := w.tagImage(ctx, tag, layer); err != nil {
+		return nil, err
+	}
+	far, err := w.link(ctx, w.registry, link{latency: 20 * time.Millisecond})
+	if err != nil {
+		return nil, err
+	}
+	copied, err := w.unpackedDebian(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []step{
+		w.plainFuse(copied, func(ctx context.Context, dir string) (results, error) {
+			took, err := w.time(ctx, tarOf, dir)
+			return results{plainTar: took.Seconds()}, err
+		}),
+		w.craneExport("crane export", far, tag), w.coldTar("tar", far, tag), w.coldFirst("first", far, tag),
+	}, nil
+}
+
 // craneExport is a step that has crane make a tar of an image.
 func (w *workplace) craneExport(name, host, tag string) step {
 	return timed(name, func(ctx context.Context) error {

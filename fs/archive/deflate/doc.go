@@ -3,7 +3,7 @@
 //
 // It knows neither gzip nor what is inflated. It is a package of its own because a
 // layer's first pass is little else, and an ordinary reader of such streams copies
-// everything twice and doesn't say where its blocks are:
+// everything twice and doesn't say to the bit where its blocks are:
 //
 //   - Bytes are inflated in place, into the buffer that whoever wants them keeps.
 //     What was inflated before them has to stand there as well, since a stream refers

@@ -20,9 +20,6 @@ type Input struct {
 // eight bytes that follow, wherever it is.
 const Padding = 16
 
-// errSlow is the error of a reader that again and again gives nothing.
-var errSlow = io.ErrNoProgress
-
 // NewInput reads r through a buffer of size bytes.
 func NewInput(r io.Reader, size int) *Input {
 	return &Input{r: r, buf: make([]byte, max(size, 64)+Padding)}
@@ -54,7 +51,7 @@ func (in *Input) more() bool {
 			return n > 0
 		}
 	}
-	in.err = errSlow
+	in.err = io.ErrNoProgress
 	return false
 }
 
