@@ -86,10 +86,6 @@ func (b *Blob) Parts() *Reader { return b.reader(partsInSequence) }
 // that is larger than a chunk has what follows fetched.
 func (b *Blob) Whole() *Reader { return b.reader(wholeInSequence) }
 
-// Fill is Whole for one who wants all of the blob here, and no part of it sooner than
-// the others.
-func (b *Blob) Fill() *Reader { return b.reader(fillInSequence) }
-
 // Checked is Parts for one who compares what it reads with digests of its own
 // before anybody else gets it, and tells what is wrong: see Reader.Doubt. It is
 // given what isn't verified, even of a blob that was wrong before, unless all

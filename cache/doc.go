@@ -11,7 +11,7 @@
 //	whether it may be believed       trust.go, and hashing.go, which finds out and
 //	                                 tells a fetcher with several sources ([Chooser]);
 //	                                 doubt.go where somebody else has found out
-//	what is fetched next             plan.go
+//	what is fetched next             plan.go; fill.go where all of a blob is wanted
 //	one request                      run.go; stream.go where there are no ranges
 //	who of several processes asks    share.go, and the claims it stands on
 //	what is on disk, in which form   store.go, sums.go; stores.go finds and opens it

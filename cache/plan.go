@@ -26,12 +26,11 @@ const (
 	maxSequences = 4
 	// inSequence is how many reads in a row make it likely that there is another:
 	// of a file, of one who reads parts that may be large, and of one who says that
-	// it reads all. One who wants all of it here has its window from the start, and
-	// one who says what it wants, to the byte, has none.
+	// it reads all. One who says what it wants, to the byte, has no window, and one who
+	// wants all of it here has none of these: see fill.go.
 	inSequence      = 2
 	partsInSequence = 3
 	wholeInSequence = 1
-	fillInSequence  = 0
 	neverInSequence = math.MaxInt
 )
 
@@ -120,10 +119,6 @@ func (p *plan) follow(off, n int64) *sequence {
 func (p *plan) grow(s *sequence, waits bool) {
 	c := p.table.cache
 	connections := int64(c.options.Concurrency)
-	if p.inSequence == fillInSequence {
-		s.window = min(maxWindow*connections, c.ahead.share(p))
-		return
-	}
 	switch {
 	case s.length() < p.usual: // it will end where the others did, or be found out to go on
 		s.window = p.usual - s.length()

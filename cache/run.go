@@ -130,16 +130,11 @@ func (t *table) ahead(f Fetcher, first, last, request int) int {
 		return last + 1
 	}
 	for i := first; i <= last; i++ {
-		if t.flights[i] != nil {
-			continue
-		}
-		if w := t.whereIs(i); w == unlooked {
+		if t.flights[i] == nil && t.whereIs(i) == unlooked {
 			t.look(i)
 			return i
-		} else if w != absent {
-			continue
 		}
-		if _, ok := t.cache.memory.get(chunkKey(t.id, i)); ok {
+		if !t.nowhere(i) {
 			continue
 		}
 		if n := len(runs); n > 0 && runs[n-1].last == i-1 && i-runs[n-1].next < request {
@@ -153,6 +148,15 @@ func (t *table) ahead(f Fetcher, first, last, request int) int {
 		t.cache.counts.aheadBytes.Add(int64(t.grid.length(i)))
 	}
 	return last + 1
+}
+
+// nowhere says whether nobody has or brings chunk i, as far as is known. t.mu is held.
+func (t *table) nowhere(i int) bool {
+	if t.flights[i] != nil || t.whereIs(i) != absent {
+		return false
+	}
+	_, ok := t.cache.memory.get(chunkKey(t.id, i))
+	return !ok
 }
 
 // fetch is the goroutine of a run.

@@ -84,9 +84,6 @@ func (w wholeBlob) fetch(ctx context.Context, advance func(int64)) error {
 	return err
 }
 
-// step is how much is read at once, in bytes.
-const step = 1 << 20
-
 // keep reads all of a blob until it is on disk: once more as long as that has brought
 // more of it there.
 func (w wholeBlob) keep(ctx context.Context, blob *cache.Blob, advance func(upTo int64)) error {
@@ -98,7 +95,7 @@ func (w wholeBlob) keep(ctx context.Context, blob *cache.Blob, advance func(upTo
 		return nil
 	}
 	for before := int64(-1); ; {
-		if err := readAll(ctx, blob, w.desc.Size, advance); err != nil {
+		if err := blob.Fill(ctx, advance); err != nil {
 			return err
 		}
 		if kept, err := blob.Kept(ctx); err != nil || kept {
@@ -110,25 +107,6 @@ func (w wholeBlob) keep(ctx context.Context, blob *cache.Blob, advance func(upTo
 		}
 		before = now
 	}
-}
-
-// readAll reads a blob to its end, in order, and tells how far it has come.
-func readAll(ctx context.Context, blob *cache.Blob, size int64, advance func(upTo int64)) (err error) {
-	r := blob.Fill()
-	defer func() { err = errors.Join(err, r.Close()) }()
-	p := make([]byte, min(step, size))
-	for off := int64(0); off < size; {
-		n, err := r.ReadAt(ctx, p[:min(int64(len(p)), size-off)], off)
-		if err != nil && n == 0 {
-			return err
-		}
-		off += int64(n)
-		advance(off)
-	}
-	if size == 0 {
-		_, err = blob.ReadAll(ctx)
-	}
-	return err
 }
 
 // advanceOnce makes of how far something has come how much further that is than ever.

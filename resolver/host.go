@@ -66,7 +66,7 @@ func (f *failure) Timeout() bool {
 // that isn't compressed: what comes is judged by its bytes. What comes so all the
 // same is undone here, but for blobs, whose bytes may be compressed themselves.
 func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Response, error) {
-	release, err := h.admit(req)
+	place, err := h.admit(req)
 	if err != nil {
 		left()
 		if req.Body != nil {
@@ -82,7 +82,7 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 	}
 	began := time.Now()
 	resp, err := attempt(h.transport, sent, h.table.options.Timeout, func() {
-		release()
+		place.leave()
 		left()
 	})
 	h.table.options.Traffic.answered(h.origin.Host, askedFor(req, role), began, resp, err)
@@ -91,6 +91,7 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 	}
 	h.heard()
 	h.heed(resp)
+	place.watch(resp)
 	h.table.endpoint.canonical(resp)
 	chooseChallenge(resp)
 	if !asksBlob(req) {
@@ -100,41 +101,23 @@ func (h *host) roundTrip(req *http.Request, role Role, left func()) (*http.Respo
 }
 
 // admit waits until the host may be asked.
-func (h *host) admit(req *http.Request) (release func(), err error) {
+func (h *host) admit(req *http.Request) (place, error) {
 	ctx, limited := req.Context(), limitedAs(req)
 	for {
 		fell, err := h.await(ctx, limited)
 		if err != nil {
-			return nil, err
+			return place{}, err
 		}
-		release, err := h.place(ctx, fell, turnOf(req))
+		p, err := h.place(ctx, fell, turnOf(req))
 		switch {
 		case errors.Is(err, errStopped): // await says why
 		case err != nil:
-			return nil, err
+			return place{}, err
 		case h.free(limited):
-			return release, nil
+			return p, nil
 		default:
-			release()
+			p.leave()
 		}
-	}
-}
-
-// place takes one of those that the host has.
-func (h *host) place(ctx context.Context, fell <-chan struct{}, t *turn) (release func(), err error) {
-	if t != nil {
-		if err := h.bodies.acquire(ctx, fell, t); err != nil {
-			return nil, err
-		}
-		return func() { h.bodies.release(t.owner) }, nil
-	}
-	select {
-	case h.others <- struct{}{}:
-		return func() { <-h.others }, nil
-	case <-fell:
-		return nil, errStopped
-	case <-ctx.Done():
-		return nil, timedOut(ctx, ctx.Err())
 	}
 }
 

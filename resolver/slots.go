@@ -9,7 +9,9 @@ import (
 
 // slots are how many requests for blobs one host has at once. Those that read
 // ahead are Options.Concurrency at most, all together half as many more: a
-// reader that waits needn't wait for the end of what nobody waits for.
+// reader that waits needn't wait for the end of what nobody waits for. One that
+// has nearly come to its end counts among all alone: the next one's latency passes
+// while it does.
 //
 // A slot goes to the blob that holds the fewest, and then to who came first. While
 // a reader waits there is none for who reads ahead: all are taken then, and
@@ -19,8 +21,17 @@ type slots struct {
 
 	mu    sync.Mutex // guards everything below
 	taken int
+	ends  int            // of them are near their end
 	held  map[string]int // slots, by owner
 	queue []*waiter      // in the order they came
+}
+
+// A slot is one that a request has.
+type slot struct {
+	slots *slots
+	owner string
+	// Guarded by slots.mu.
+	ends, left bool
 }
 
 // A turn is on whose behalf a blob is asked for.
@@ -53,7 +64,7 @@ func newSlots(concurrency int) *slots {
 var errStopped = errors.New("stopped waiting")
 
 // acquire waits for a slot, until ctx ends or stop is closed.
-func (s *slots) acquire(ctx context.Context, stop <-chan struct{}, t *turn) error {
+func (s *slots) acquire(ctx context.Context, stop <-chan struct{}, t *turn) (*slot, error) {
 	w := &waiter{owner: t.owner, demand: t.demanded(), granted: make(chan struct{})}
 	wanted := t.wanted
 	if w.demand {
@@ -69,7 +80,7 @@ func (s *slots) acquire(ctx context.Context, stop <-chan struct{}, t *turn) erro
 		select {
 		case <-w.granted:
 			t.patience.start()
-			return nil
+			return &slot{slots: s, owner: t.owner}, nil
 		case <-wanted:
 			t.patience.start()
 			wanted = nil
@@ -79,10 +90,10 @@ func (s *slots) acquire(ctx context.Context, stop <-chan struct{}, t *turn) erro
 			s.mu.Unlock()
 		case <-ctx.Done():
 			s.leave(w)
-			return timedOut(ctx, ctx.Err())
+			return nil, timedOut(ctx, ctx.Err())
 		case <-stop:
 			s.leave(w)
-			return errStopped
+			return nil, errStopped
 		}
 	}
 }
@@ -98,10 +109,28 @@ func (s *slots) leave(w *waiter) {
 	s.free(w.owner)
 }
 
-func (s *slots) release(owner string) {
+// release gives the slot back.
+func (l *slot) release() {
+	s := l.slots
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.free(owner)
+	if l.left = true; l.ends {
+		s.ends--
+	}
+	s.free(l.owner)
+}
+
+// end is told that the slot's request has nearly come to its end.
+func (l *slot) end() {
+	s := l.slots
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.ends || l.left {
+		return
+	}
+	l.ends = true
+	s.ends++
+	s.grant()
 }
 
 // free gives a slot back. s.mu is held.
@@ -129,7 +158,7 @@ func (s *slots) first() int {
 	best := -1
 	for i, w := range s.queue {
 		switch {
-		case s.taken >= s.all, !w.demand && s.taken >= s.ahead:
+		case s.taken >= s.all, !w.demand && s.taken-s.ends >= s.ahead:
 		case best < 0 || s.held[w.owner] < s.held[s.queue[best].owner]:
 			best = i
 		}

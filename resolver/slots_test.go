@@ -25,7 +25,7 @@ func (q *queuer) ask(owner, name string, wanted <-chan struct{}) (leave context.
 	p := newPatience(ctx, time.Hour)
 	p.start()
 	go func() {
-		if q.slots.acquire(p, nil, &turn{owner: owner, wanted: wanted, patience: p}) == nil {
+		if _, err := q.slots.acquire(p, nil, &turn{owner: owner, wanted: wanted, patience: p}); err == nil {
 			q.granted <- name
 		}
 	}()
@@ -49,7 +49,7 @@ func (q *queuer) await(n int) {
 
 func (q *queuer) release(owner string, want ...string) {
 	q.t.Helper()
-	q.slots.release(owner)
+	(&slot{slots: q.slots, owner: owner}).release()
 	got := make([]string, 0, len(want))
 	for range want {
 		got = append(got, <-q.granted)
@@ -65,7 +65,7 @@ func (q *queuer) release(owner string, want ...string) {
 func (q *queuer) fill(n int, owner string) {
 	for range n {
 		p := newPatience(q.t.Context(), time.Hour)
-		if err := q.slots.acquire(p, nil, &turn{owner: owner, patience: p}); err != nil {
+		if _, err := q.slots.acquire(p, nil, &turn{owner: owner, patience: p}); err != nil {
 			q.t.Fatal(err)
 		}
 	}
@@ -115,7 +115,7 @@ func TestSlotsForReaders(t *testing.T) {
 	never := make(chan struct{})
 	for i := range 4 {
 		p := newPatience(t.Context(), time.Hour)
-		if err := q.slots.acquire(p, nil, &turn{owner: fmt.Sprint(i), wanted: never, patience: p}); err != nil {
+		if _, err := q.slots.acquire(p, nil, &turn{owner: fmt.Sprint(i), wanted: never, patience: p}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,6 +128,35 @@ func TestSlotsForReaders(t *testing.T) {
 	q.release("reader", "fifth")
 }
 
+// What is near its end makes room for one who reads ahead, within what all may have.
+func TestSlotsNearTheirEnd(t *testing.T) {
+	q := &queuer{t: t, slots: newSlots(2), granted: make(chan string, 10)}
+	q.fill(2, "x")
+	never := make(chan struct{})
+	q.ask("a", "first", never)
+	q.ask("b", "second", never)
+	q.ask("c", "third", never)
+	ending := &slot{slots: q.slots, owner: "x"}
+	ending.end()
+	ending.end() // counts once
+	if got := <-q.granted; got != "first" {
+		t.Errorf("%s was granted", got)
+	}
+	other := &slot{slots: q.slots, owner: "x"}
+	other.end()
+	q.waiting--
+	q.await(2) // all are taken
+	ending.release()
+	q.waiting--
+	if got := <-q.granted; got != "second" {
+		t.Errorf("%s was granted", got)
+	}
+	other.release()
+	other.end() // it is over
+	q.await(1)
+	q.release("a", "third")
+}
+
 // The time in the queue doesn't count while nobody waits. The time is the test's own
 // (synctest).
 func TestSlotsPatience(t *testing.T) {
@@ -138,7 +167,11 @@ func TestSlotsPatience(t *testing.T) {
 		ahead := newPatience(t.Context(), 10*time.Millisecond)
 		ahead.start()
 		wanted, asked := make(chan struct{}), make(chan error)
-		go func() { asked <- s.acquire(ahead, nil, &turn{owner: "a", wanted: wanted, patience: ahead}) }()
+		ask := func(ctx context.Context, stop, wanted <-chan struct{}) {
+			_, err := s.acquire(ctx, stop, &turn{owner: "a", wanted: wanted, patience: ahead})
+			asked <- err
+		}
+		go ask(ahead, nil, wanted)
 		select {
 		case err := <-asked:
 			t.Errorf("it ended while nobody waited: %v", err)
@@ -148,7 +181,7 @@ func TestSlotsPatience(t *testing.T) {
 		wantIs(t, <-asked, context.DeadlineExceeded)
 
 		stop := make(chan struct{})
-		go func() { asked <- s.acquire(t.Context(), stop, &turn{owner: "a", patience: ahead}) }()
+		go ask(t.Context(), stop, nil)
 		q.await(1)
 		close(stop)
 		if err := <-asked; !errors.Is(err, errStopped) {
