@@ -152,9 +152,16 @@ func TestSlotsNearTheirEnd(t *testing.T) {
 		t.Errorf("%s was granted", got)
 	}
 	other.release()
-	other.end() // it is over
 	q.await(1)
-	q.release("a", "third")
+	over := &slot{slots: q.slots, owner: "a"}
+	over.release()
+	q.waiting--
+	if got := <-q.granted; got != "third" {
+		t.Errorf("%s was granted", got)
+	}
+	q.ask("d", "fourth", never)
+	over.end()
+	q.await(1)
 }
 
 // The time in the queue doesn't count while nobody waits. The time is the test's own
