@@ -6,7 +6,8 @@ import (
 )
 
 // attachPatience is how long a reader waits for the disk to say what it has of a
-// blob, before the blob is read without.
+// blob, before the blob is read without; unless it waits for the disk, as
+// Options.WaitForDisk says: what comes before the disk is there isn't put on it.
 const attachPatience = 2 * time.Second
 
 // An attachment is how far a table and the disk have come.
@@ -17,7 +18,8 @@ type attachment struct {
 }
 
 // attach looks what is on disk, unless it is known. It gives up with the reader,
-// and otherwise after attachPatience: then the store is there when it is.
+// and otherwise after attachPatience: then the store is there when it is. Who waits
+// for the disk gets errLate when the disk takes too long for any reader.
 func (t *table) attach(p *patience) error {
 	disk := t.cache.disk
 	t.mu.Lock()
@@ -38,9 +40,13 @@ func (t *table) attach(p *patience) error {
 		}
 	}
 	t.mu.Unlock()
-	short := patience{ctx: p.ctx, limit: min(attachPatience, p.limit)}
-	defer short.end()
-	if _, err := short.wait(fl); err != nil && !errors.Is(err, errLate) {
+	waits := t.cache.options.WaitForDisk
+	turn := patience{ctx: p.ctx, limit: p.limit}
+	if !waits {
+		turn.limit = min(attachPatience, p.limit)
+	}
+	defer turn.end()
+	if _, err := turn.wait(fl); err != nil && (waits || !errors.Is(err, errLate)) {
 		return err
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -102,6 +103,34 @@ func TestFillAsksAhead(t *testing.T) {
 	if err := <-filled; !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// What comes before the disk is there isn't put on it, so who fills it waits for it.
+func TestFillWaitsForTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(largeSize, 77))
+		c := open(t, Options{Dir: t.TempDir(), WaitForDisk: true})
+		b, err := c.Blob(s.key(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close() //nolint:errcheck // it never fails
+		disk := newFlight()
+		b.table.disk.closing = disk
+		filled := make(chan error)
+		go func() { filled <- b.Fill(t.Context(), func(int64) {}) }()
+		time.Sleep(10 * attachPatience)
+		if s.fetches() > 0 {
+			t.Error("it didn't wait")
+		}
+		disk.land(nil, nil)
+		if err := <-filled; err != nil {
+			t.Error(err)
+		}
+		if kept, err := b.Kept(t.Context()); !kept || err != nil {
+			t.Errorf("it isn't kept: %v", err)
+		}
+	})
 }
 
 // Of a source without ranges nothing comes twice, and nobody asks again once that is known.

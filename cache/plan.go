@@ -160,8 +160,11 @@ func (p *plan) fetchAfter(s *sequence) {
 	s.edge = max(s.edge, g.offset(g.index(s.end-1)+1))
 	target := min(s.end+s.window, g.size)
 	request := p.request(s, g.size-s.edge)
-	if target <= s.edge || target < g.size && target-s.edge < int64(request)*ChunkSize {
-		return // a request should be worth its latency
+	if target < g.size { // a request should be worth its latency
+		target -= (target - s.edge) % (int64(request) * ChunkSize)
+	}
+	if target <= s.edge {
+		return
 	}
 	s.edge = g.offset(p.table.ahead(p.fetcher, g.index(s.edge), g.index(target-1), request))
 }

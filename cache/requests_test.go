@@ -151,6 +151,11 @@ func TestSequentialReadUsesFewRequests(t *testing.T) {
 	if n := s.fetches(); n > 64 {
 		t.Errorf("%d requests for 64 MiB", n)
 	}
+	for _, call := range s.calls {
+		if off, n := call[0], call[1]; off > minRequest && n < minRequest && off+n < 64<<20 {
+			t.Errorf("%d bytes were asked for by themselves, at %d", n, off)
+		}
+	}
 	if total, _ := s.bytesSent(); total != 64<<20 {
 		t.Errorf("%d bytes were sent", total)
 	}
