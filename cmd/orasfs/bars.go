@@ -70,6 +70,13 @@ func (b *bar) end(full bool) {
 	}
 }
 
+// drop ends the bar and takes it away.
+func (b *bar) drop() {
+	if b.bar != nil {
+		b.bar.Abort(true)
+	}
+}
+
 // moving tells whether they are shown.
 func (b *bars) moving() bool { return b.progress != nil }
 

@@ -196,7 +196,9 @@ func (w *warming) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 // parts are those of all TARGETs. What can't be had the report is told.
 func (w *warming) parts(ctx context.Context, contents *fs.Contents, report *warmReport) (all []*warmPart) {
 	for i, c := range w.choices {
+		finding := report.bars.add(w.texts[i]+": what is in it", 0) // of an image it may take all of a layer
 		parts, failed := contents.Parts(ctx, c, w.flags.check)
+		finding.drop()
 		if ctx.Err() != nil {
 			return all
 		}

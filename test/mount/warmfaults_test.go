@@ -151,6 +151,7 @@ func TestWarmBars(t *testing.T) {
 	blob := f.AddGenerated("app", 1, large)
 	f.AddArtifact("app", "v1", "application/vnd.example", nil, titled(blob, long))
 	f.Inject(fakeregistry.Fault{Path: "/blobs/" + blob.Digest.String(), Delay: 300 * time.Millisecond}) // so that it takes a time
+	f.Inject(fakeregistry.Fault{Path: "/manifests/", Delay: time.Second})
 	m := prepare(t, f.host)
 	typed := func(args ...string) string {
 		t.Helper()
@@ -164,7 +165,7 @@ func TestWarmBars(t *testing.T) {
 		return r.stdout
 	}
 	shown := typed(f.host + "/app:v1/files")
-	for _, want := range []string{`\\x1b\[2J\.bin`, `5\.0 MiB / 5\.0 MiB`, `b/s +[0-9]+s`, `\[=+\]`} {
+	for _, want := range []string{`/app:v1/files: what is in it`, `\\x1b\[2J\.bin`, `5\.0 MiB / 5\.0 MiB`, `b/s +[0-9]+s`, `\[=+\]`} {
 		if !regexp.MustCompile(want).MatchString(shown) {
 			t.Errorf("it doesn't show %s:\n%q", want, shown)
 		}
