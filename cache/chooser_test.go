@@ -14,7 +14,7 @@ type choosing struct {
 	passed       atomic.Int32
 }
 
-func (c *choosing) Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (io.ReadCloser, int64, error) {
+func (c *choosing) Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (io.ReadCloser, bool, error) {
 	if c.passed.Load() > 0 {
 		return c.honest.Fetch(ctx, off, n, wanted)
 	}

@@ -12,12 +12,12 @@ type Fetcher interface {
 	// urgent it is: nil is that a reader waits; else nobody does, until it is
 	// closed.
 	//
-	// The body it returns begins at byte at of the blob: at is off where the
-	// source serves ranges, and 0 where it sent the whole blob instead. It gives
-	// what it should or an error, each Read in bounded time: retries are the
-	// fetcher's business. The context holds for the body too. The body's Close may
-	// be called while a Read waits, which then returns, and more than once.
-	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error)
+	// The body it returns are these bytes, or, where whole says so, all of the blob:
+	// the source has sent that instead. It gives what it should or an error, each
+	// Read in bounded time: retries are the fetcher's business. The context holds for
+	// the body too. The body's Close may be called while a Read waits, which then
+	// returns, and more than once.
+	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, whole bool, err error)
 }
 
 // An Unpacker is a Fetcher that makes its blob of others, which it may read from

@@ -96,9 +96,9 @@ type unpacking struct {
 
 func (u *unpacking) Unpacks() {}
 
-func (u *unpacking) Fetch(ctx context.Context, _, _ int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
+func (u *unpacking) Fetch(ctx context.Context, _, _ int64, _ <-chan struct{}) (io.ReadCloser, bool, error) {
 	u.calls.Add(1)
-	return io.NopCloser(&unpacked{ctx, u, 0}), 0, nil
+	return io.NopCloser(&unpacked{ctx, u, 0}), true, nil
 }
 
 type unpacked struct {

@@ -27,9 +27,6 @@ type run struct {
 	demand  int  // the last one that somebody waits for, -1 if nobody ever did
 	stream  bool // it brings all of the blob
 	claimed int  // the last one that was claimed, see share.go
-	head    bool // it asks for bytes from 0 on: its body is all of the blob if the source ignores ranges
-
-	part []byte // of chunk next, what has arrived; the fetching goroutine's own
 }
 
 // splitAfter is how far, in bytes, a request may be from what a reader waits for
@@ -38,7 +35,7 @@ const splitAfter = 8 << 20
 
 // newRun is a run for chunk i alone, to be extended and started. t.mu is held.
 func (t *table) newRun(f Fetcher, i int) *run {
-	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1, head: i == 0, began: time.Now()}
+	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1, began: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(t.cache.ctx)
 	t.runs[r] = struct{}{}
 	t.users++
@@ -226,7 +223,7 @@ func (r *run) ask(off, n int64, last int) error {
 	t.mu.Lock()
 	t.asked = r.fetcher
 	t.mu.Unlock()
-	stream, at, err := r.fetcher.Fetch(r.ctx, off, n, r.wanted)
+	stream, whole, err := r.fetcher.Fetch(r.ctx, off, n, r.wanted)
 	if err != nil {
 		return err
 	}
@@ -236,19 +233,10 @@ func (r *run) ask(off, n int64, last int) error {
 		unwatch()
 		_ = stream.Close() // perhaps once more: it is closed when the run has ended
 	}()
-	switch {
-	case at != 0 && at != off:
-		return fmt.Errorf("asked for bytes from %d on, got bytes from %d on", off, at)
-	case at == 0 && !r.fromStart(off):
+	if whole && !r.fromStart() {
 		return errAgain
 	}
-	if err := r.receive(body, last); err != nil {
-		return err
-	}
-	if at == 0 && off == 0 && n < t.grid.size && r.goesOn(body) {
-		return r.receive(body, t.grid.chunks()-1)
-	}
-	return nil
+	return r.receive(body, last)
 }
 
 // span is the range of bytes to ask for, up to chunk last.
@@ -269,9 +257,7 @@ func (r *run) receive(body io.Reader, last int) error {
 			return err
 		}
 		data := make([]byte, t.grid.length(i))
-		had := copy(data, r.part)
-		r.part = nil
-		if _, err := io.ReadFull(body, data[had:]); err != nil {
+		if _, err := io.ReadFull(body, data); err != nil {
 			return err
 		}
 		if err := t.arrived(r, i, data); err != nil {

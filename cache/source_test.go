@@ -56,7 +56,7 @@ func (s *source) key() Key {
 	return Key{Origin: "registry.example", Digest: digest.FromBytes(s.content), Size: int64(len(s.content))}
 }
 
-func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
+func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, bool, error) {
 	s.mu.Lock()
 	call := len(s.calls)
 	s.calls = append(s.calls, [2]int64{off, n})
@@ -68,11 +68,11 @@ func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io
 	}
 	s.mu.Unlock()
 	if err != nil {
-		return nil, 0, err
+		return nil, false, err
 	}
 	if hold != nil {
 		if err := hold(ctx, call, off); err != nil {
-			return nil, 0, err
+			return nil, false, err
 		}
 	}
 	if latency > 0 {
@@ -80,8 +80,9 @@ func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io
 	}
 	size := s.zeros + int64(len(s.content))
 	if off < 0 || n <= 0 || off+n > size {
-		return nil, 0, errors.New("a range that the blob doesn't have")
+		return nil, false, errors.New("a range that the blob doesn't have")
 	}
+	whole := ignores && n < size
 	if ignores {
 		off, n = 0, size
 	}
@@ -95,7 +96,7 @@ func (s *source) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (io
 	defer s.mu.Unlock()
 	s.open++
 	s.most = max(s.most, s.open)
-	return body, off, nil
+	return body, whole, nil
 }
 
 type sourceBody struct {

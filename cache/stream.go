@@ -1,9 +1,6 @@
 package cache
 
-import (
-	"io"
-	"time"
-)
+import "time"
 
 // A source may ignore ranges and send the whole blob for each request. A run
 // then becomes a stream: it brings every chunk as it passes, and nobody sends
@@ -56,22 +53,16 @@ func (t *table) streamTo(i int) *run {
 	return busy
 }
 
-// fromStart is told that r asked for bytes from off on and has a body that begins
-// at byte 0. false is that r shall end, because a stream brings what r was to
-// bring.
-func (r *run) fromStart(off int64) bool {
+// fromStart is told that r was sent the whole blob. false is that r shall end, because
+// a stream brings what r was to bring.
+func (r *run) fromStart() bool {
 	t := r.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if off == 0 { // perhaps it has more than was asked for: see goesOn
+	if r.stream {
 		return true
 	}
 	t.rangeless = true
-	for other := range t.runs {
-		if other.head && !other.stream { // now it is known that it does
-			other.become()
-		}
-	}
 	first, ok := r.owes()
 	if !ok || r.leaveTo(t.streamTo(first)) {
 		return false
@@ -104,28 +95,6 @@ func (r *run) leaveTo(stream *run) bool {
 			stream.want(i)
 		}
 	}
-	return true
-}
-
-// goesOn says whether body, which began at byte 0, has more than was asked for:
-// then the source ignored the range and r is a stream.
-func (r *run) goesOn(body io.Reader) bool {
-	t := r.table
-	t.mu.Lock()
-	stream, more := r.stream, r.next <= r.last
-	t.mu.Unlock()
-	if stream {
-		return more // nothing if it was one when it began to read
-	}
-	var next [1]byte
-	n, _ := body.Read(next[:]) // the end is the good answer here; another error shows when r reads on
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if n == 0 {
-		return false
-	}
-	r.become()
-	r.part = next[:]
 	return true
 }
 

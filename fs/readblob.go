@@ -193,9 +193,9 @@ type unpacker func(context.Context) (io.ReadCloser, error)
 var _ cache.Unpacker = unpacker(nil)
 
 // Fetch implements cache.Fetcher.
-func (u unpacker) Fetch(ctx context.Context, _, _ int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
+func (u unpacker) Fetch(ctx context.Context, _, _ int64, _ <-chan struct{}) (io.ReadCloser, bool, error) {
 	body, err := u(ctx)
-	return body, 0, err
+	return body, true, err
 }
 
 // Unpacks tells the cache that a fetch begins with the first byte.

@@ -124,6 +124,6 @@ func (s *source) addDocument(content string) digest.Digest {
 func (s *source) Blob(ocispec.Descriptor) resolver.Fetcher { return s }
 
 // Fetch implements resolver.Fetcher.
-func (s *source) Fetch(_ context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, int64, error) {
-	return io.NopCloser(strings.NewReader(s.content[off : off+n])), off, nil
+func (s *source) Fetch(_ context.Context, off, n int64, _ <-chan struct{}) (io.ReadCloser, bool, error) {
+	return io.NopCloser(strings.NewReader(s.content[off : off+n])), false, nil
 }

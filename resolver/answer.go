@@ -49,33 +49,33 @@ func refusesRange(status int) bool {
 	return false
 }
 
-// accept makes the answer's body the bytes that were asked for, or the whole blob,
-// and tells where it begins. ranged is that a range was asked for.
-func (b *Blob) accept(resp *http.Response, asked span, ranged bool) (at int64, err error) {
+// accept makes the answer's body the bytes that were asked for, or the whole blob, and
+// tells which. ranged is that a range was asked for.
+func (b *Blob) accept(resp *http.Response, asked span, ranged bool) (span, error) {
 	got, err := parseContentRange(resp.Header.Get("Content-Range"))
 	part := err == nil && got.n > 0
 	switch status := resp.StatusCode; {
 	case status == http.StatusRequestedRangeNotSatisfiable:
 		if err == nil && got.total >= 0 {
 			if err := b.checkSize(got.total); err != nil {
-				return 0, err
+				return span{}, err
 			}
 		}
-		return 0, &rangeError{fmt.Errorf("the registry hasn't these bytes, and doesn't say that the descriptor's size, %d, is wrong: %w", b.desc.Size, statusError(resp))}
+		return span{}, &rangeError{fmt.Errorf("the registry hasn't these bytes, and doesn't say that the descriptor's size, %d, is wrong: %w", b.desc.Size, statusError(resp))}
 	case status == http.StatusOK && (!part || resp.ContentLength == b.desc.Size):
-		return 0, b.acceptWhole(resp, asked, ranged)
+		return span{0, b.desc.Size}, b.acceptWhole(resp, asked, ranged)
 	case status == http.StatusPartialContent && !part:
 		if err == nil {
 			err = fmt.Errorf("invalid Content-Range %q", resp.Header.Get("Content-Range"))
 		}
-		return 0, &rangeError{err}
+		return span{}, &rangeError{err}
 	case status == http.StatusOK && resp.ContentLength != got.n:
 		// It may hold anything.
-		return 0, &rangeError{fmt.Errorf("the answer is 200, has Content-Range %q, and %d bytes", resp.Header.Get("Content-Range"), resp.ContentLength)}
+		return span{}, &rangeError{fmt.Errorf("the answer is 200, has Content-Range %q, and %d bytes", resp.Header.Get("Content-Range"), resp.ContentLength)}
 	case status == http.StatusOK || status == http.StatusPartialContent:
 		return b.acceptPart(resp, got, asked)
 	}
-	return 0, statusError(resp)
+	return span{}, statusError(resp)
 }
 
 // acceptWhole takes an answer that is the whole blob.
@@ -93,33 +93,34 @@ func (b *Blob) acceptWhole(resp *http.Response, asked span, ranged bool) error {
 }
 
 // acceptPart takes an answer that is a part of the blob by its Content-Range, and
-// skips what comes before the bytes that were asked for.
-func (b *Blob) acceptPart(resp *http.Response, got contentRange, asked span) (at int64, err error) {
+// skips what comes before the bytes that were asked for. Where that is much, or what comes
+// after them is, all of the blob is as good.
+func (b *Blob) acceptPart(resp *http.Response, got contentRange, asked span) (span, error) {
 	if err := b.checkSize(got.total); err != nil {
 		if saysGzip(resp) {
 			err = &rangeError{err} // it may be the size of what is compressed
 		}
-		return 0, err
+		return span{}, err
 	}
 	whole := got.off == 0 && got.n == b.desc.Size
 	before, after := asked.off-got.off, got.off+got.n-(asked.off+asked.n)
 	other := &rangeError{fmt.Errorf("the answer is another range: Content-Range %q with %d bytes", resp.Header.Get("Content-Range"), resp.ContentLength)}
 	switch {
 	case before < 0 || after < 0, !whole && max(before, after) > maxAligned:
-		return 0, other
+		return span{}, other
 	case resp.ContentLength == got.n:
 	case saysGzip(resp):
 		if err := b.inflate(resp, got.off); err != nil {
-			return 0, err
+			return span{}, err
 		}
 	case resp.ContentLength >= 0:
-		return 0, other
+		return span{}, other
 	}
-	if before > maxAligned {
-		return 0, nil // all of it is as good
+	if max(before, after) > maxAligned {
+		return span{0, b.desc.Size}, nil
 	}
-	_, err = io.CopyN(io.Discard, resp.Body, before)
-	return asked.off, unexpected(err)
+	_, err := io.CopyN(io.Discard, resp.Body, before)
+	return asked, unexpected(err)
 }
 
 // inflate makes an answer that is labelled as compressed, and begins at a byte of the

@@ -34,9 +34,9 @@ func (r *Repository) Blob(desc ocispec.Descriptor) Fetcher {
 // Fetch asks for the n bytes of the blob from offset off on; the blob has to
 // have them by its descriptor. What it promises:
 //
-//   - The body begins at byte at: off where the source serves ranges. Where it
-//     doesn't, or not this one, at is 0 and the body is the whole blob: that is
-//     asked for once where a range is refused or answered with something else.
+//   - The body are those bytes where the source serves ranges. Where it doesn't, or
+//     not this one, the body is the whole blob: that is asked for once where a range
+//     is refused or answered with something else.
 //   - The body gives exactly those bytes or an error, neither more nor less. It
 //     repairs itself: a connection that breaks off or stalls is replaced by one
 //     that goes on at the byte it had come to.
@@ -52,32 +52,32 @@ func (r *Repository) Blob(desc ocispec.Descriptor) Fetcher {
 //     then returns.
 //
 // The content isn't compared with the digest: no part of a blob could be.
-func (b *Blob) Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error) {
-	body, at, err = b.fetch(ctx, off, n, wanted)
+func (b *Blob) Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, whole bool, err error) {
+	body, whole, err = b.fetch(ctx, off, n, wanted)
 	if err != nil {
-		return nil, 0, fmt.Errorf("fetch bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.repo, err)
+		return nil, false, fmt.Errorf("fetch bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.repo, err)
 	}
-	return body, at, nil
+	return body, whole, nil
 }
 
-func (b *Blob) fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (io.ReadCloser, int64, error) {
+func (b *Blob) fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (io.ReadCloser, bool, error) {
 	switch {
 	case off < 0 || n < 0 || n > b.desc.Size-off:
-		return nil, 0, fmt.Errorf("the blob has %d bytes", b.desc.Size)
+		return nil, false, fmt.Errorf("the blob has %d bytes", b.desc.Size)
 	case n == 0:
-		return http.NoBody, off, nil
+		return http.NoBody, false, nil
 	case b.desc.Data != nil:
-		return io.NopCloser(bytes.NewReader(b.desc.Data[off : off+n])), off, nil
+		return io.NopCloser(bytes.NewReader(b.desc.Data[off : off+n])), false, nil
 	}
 	if err := checkDigest(b.desc.Digest); err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
+		return nil, false, fmt.Errorf("%w: %w", errdef.ErrInvalidReference, err)
 	}
 	body := b.newBody(ctx, off, n, wanted)
 	if _, err := body.advance(nil); err != nil {
 		_ = body.Close()
-		return nil, 0, err
+		return nil, false, err
 	}
-	return body, body.pos, nil
+	return body, body.end-body.pos > n, nil
 }
 
 // PassOver takes that what came isn't the blob: where it came from a mirror, the next

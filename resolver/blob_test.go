@@ -24,11 +24,14 @@ var alphabet = []byte("abcdefghijklmnopqrstuvwxyz")
 // fetch reads a range and returns the bytes of the blob that came, and from
 // where on.
 func fetch(b Fetcher, off, n int64) (content string, at int64, err error) {
-	body, at, err := b.Fetch(context.Background(), off, n, nil)
+	body, whole, err := b.Fetch(context.Background(), off, n, nil)
 	if err != nil {
 		return "", 0, err
 	}
 	defer body.Close()
+	if !whole {
+		at = off
+	}
 	all, err := io.ReadAll(body)
 	return string(all), at, err
 }

@@ -194,14 +194,14 @@ func (b *blobBody) accept(resp *http.Response) error {
 	if !ranged {
 		asked = span{0, b.blob.desc.Size}
 	}
-	at, err := b.blob.accept(resp, asked, ranged)
+	got, err := b.blob.accept(resp, asked, ranged)
 	if err != nil {
 		return err
 	}
 	switch {
-	case at == b.pos:
-	case !b.begun:
+	case !b.begun && got.n > b.end-b.pos:
 		b.pos, b.end = 0, b.blob.desc.Size
+	case got.off == b.pos:
 	default:
 		if _, err := io.CopyN(io.Discard, resp.Body, b.pos); err != nil {
 			return unexpected(err)

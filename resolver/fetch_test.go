@@ -72,7 +72,7 @@ func TestFetchPromises(t *testing.T) {
 				}
 				blob := repo(t, fake, o).Blob(desc)
 				began := time.Now()
-				body, at, err := blob.Fetch(t.Context(), off, n, nil)
+				body, whole, err := blob.Fetch(t.Context(), off, n, nil)
 				if took := time.Since(began); took > 2*time.Minute {
 					t.Errorf("Fetch took %s", took)
 				}
@@ -80,8 +80,12 @@ func TestFetchPromises(t *testing.T) {
 				if err == nil && !ranges {
 					length = size
 				}
-				if err == nil && (at == off) != ranges {
-					t.Errorf("from %d", at)
+				if err == nil && whole == ranges {
+					t.Errorf("the whole blob: %v", whole)
+				}
+				at := int64(off)
+				if whole {
+					at = 0
 				}
 				var got []byte
 				for err == nil {
@@ -253,4 +257,27 @@ func TestFetchResumesAtTheRegistry(t *testing.T) {
 		t.Errorf("the target that broke off was asked %d times, want 1", n)
 	}
 	r.noSecrets(t, nil)
+}
+
+// Who asks for the beginning and is sent everything is told: it needn't ask again.
+func TestFetchTellsThatTheWholeBlobCame(t *testing.T) {
+	for i, fault := range []fakeregistry.Fault{
+		{IgnoreRange: true}, {Range: "all"}, {Status: http.StatusRequestedRangeNotSatisfiable, Times: 1}, {},
+	} {
+		fake := fakeregistry.New()
+		desc := fake.AddGenerated("app", 1, 3<<20)
+		if fault.Range != "" {
+			fault.Range = fmt.Sprintf("bytes=0-%d", desc.Size-1)
+		}
+		fake.Inject(fault)
+		body, whole, err := repo(t, fake, Options{}).Blob(desc).Fetch(t.Context(), 0, 10, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, body)
+		if err != nil || whole == (i == 3) || whole != (n == desc.Size) || !whole && n != 10 {
+			t.Errorf("%+v: %d bytes, the whole blob: %v, %v", fault, n, whole, err)
+		}
+		_ = body.Close()
+	}
 }

@@ -29,12 +29,12 @@ func (l *Layout) Blob(desc ocispec.Descriptor) Fetcher {
 }
 
 // Fetch implements Fetcher. The body is always the range; a disk has no queue.
-func (b *layoutBlob) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (body io.ReadCloser, at int64, err error) {
+func (b *layoutBlob) Fetch(ctx context.Context, off, n int64, _ <-chan struct{}) (body io.ReadCloser, whole bool, err error) {
 	body, err = b.fetch(ctx, off, n)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.layout.path, err)
+		return nil, false, fmt.Errorf("read bytes %d-%d of blob %s in %s: %w", off, off+n-1, b.desc.Digest, b.layout.path, err)
 	}
-	return body, off, nil
+	return body, false, nil
 }
 
 func (b *layoutBlob) fetch(ctx context.Context, off, n int64) (io.ReadCloser, error) {

@@ -47,12 +47,11 @@ type Fetcher interface {
 	// yet, and it is closed once somebody does: a reader has caught up with who
 	// reads ahead.
 	//
-	// The body begins at byte at of the blob: at is off where the source serves
-	// ranges, and 0 where it sent the whole blob instead. It gives exactly those
-	// bytes, neither more nor less, or an error; [Blob.Fetch] says what a
-	// registry's does to get them. The context holds for the body too. Close may
-	// be called while a Read waits, which then returns.
-	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, at int64, err error)
+	// The body are these bytes, or, where whole says so, all of the blob: the source
+	// has sent that instead. It gives exactly those, neither more nor less, or an
+	// error; [Blob.Fetch] says what a registry's does to get them. The context holds
+	// for the body too. Close may be called while a Read waits, which then returns.
+	Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (body io.ReadCloser, whole bool, err error)
 }
 
 var (
