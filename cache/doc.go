@@ -12,7 +12,8 @@
 //	                                 tells a fetcher with several sources ([Chooser]);
 //	                                 doubt.go where somebody else has found out
 //	what is fetched next             plan.go; fill.go where all of a blob is wanted
-//	one request                      run.go; stream.go where there are no ranges
+//	one request                      run.go; stream.go where there are no ranges, and
+//	                                 firstanswer.go where nobody knows
 //	who of several processes asks    share.go, and the claims it stands on
 //	what is on disk, in which form   store.go, sums.go; stores.go finds and opens it
 //	what a table has to do with that attachment.go, ondisk.go

@@ -137,6 +137,12 @@ func TestFillWaitsForTheDisk(t *testing.T) {
 func TestFillOfAStream(t *testing.T) {
 	s := newSource(random(8*minPiece, 73))
 	s.ignores = true
+	s.hold = func(context.Context, int, int64) error {
+		for s.fetches() < 4 { // all have asked before they are answered
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	}
 	c := open(t, Options{Dir: t.TempDir(), Concurrency: 4, WaitForDisk: true})
 	if _, err := fillAll(t, c, s); err != nil {
 		t.Error(err)

@@ -178,7 +178,9 @@ func (r *run) finish(err error) {
 	}
 	t.mu.Lock()
 	store, first, last := t.store, r.next, r.claimed
-	delete(t.runs, r)
+	if delete(t.runs, r); len(t.runs) == 0 { // a cache between here and the source may have all of it by now
+		t.rangeless, t.ranged = t.unpacks, false
+	}
 	for i, fl := range t.flights {
 		if fl.run != r || fl.landed() {
 			continue
@@ -219,11 +221,18 @@ func (r *run) bring() error {
 // ask makes one request, for the chunks up to last.
 func (r *run) ask(off, n int64, last int) error {
 	t := r.table
+	answered, err := r.mayAsk()
+	if err != nil {
+		return err
+	}
+	defer answered()
 	t.cache.counts.fetches.Add(1)
 	t.mu.Lock()
 	t.asked = r.fetcher
 	t.mu.Unlock()
 	stream, whole, err := r.fetcher.Fetch(r.ctx, off, n, r.wanted)
+	goesOn := err == nil && r.takes(whole)
+	answered()
 	if err != nil {
 		return err
 	}
@@ -233,7 +242,7 @@ func (r *run) ask(off, n int64, last int) error {
 		unwatch()
 		_ = stream.Close() // perhaps once more: it is closed when the run has ended
 	}()
-	if whole && !r.fromStart() {
+	if !goesOn {
 		return errAgain
 	}
 	return r.receive(body, last)

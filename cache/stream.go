@@ -53,23 +53,32 @@ func (t *table) streamTo(i int) *run {
 	return busy
 }
 
-// fromStart is told that r was sent the whole blob. false is that r shall end, because
-// a stream brings what r was to bring.
-func (r *run) fromStart() bool {
+// takes is told what r was sent: the whole blob, or what it asked for. false is that r
+// shall end, because a stream brings what r was to bring.
+func (r *run) takes(whole bool) bool {
 	t := r.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r.stream {
+	switch {
+	case !whole:
+		t.ranged = true
+		return true
+	case r.stream:
 		return true
 	}
 	t.rangeless = true
-	first, ok := r.owes()
-	if !ok || r.leaveTo(t.streamTo(first)) {
+	if r.leaves() {
 		return false
 	}
 	r.next = 0
 	r.become()
 	return true
+}
+
+// leaves leaves to a stream what r was to bring, if one does, or has. table.mu is held.
+func (r *run) leaves() bool {
+	first, ok := r.owes()
+	return !ok || r.leaveTo(r.table.streamTo(first))
 }
 
 // owes is the first chunk that somebody has r bring; false if a stream that passed

@@ -38,7 +38,10 @@ type table struct {
 	flights   map[int]*flight
 	runs      map[*run]struct{} // on their way
 	asked     Fetcher           // the last one
-	rangeless bool              // the source sends the whole blob for any range
+	unpacks   bool              // an Unpacker fetches it
+	rangeless bool              // the source sends the whole blob for any range, as far as is known
+	ranged    bool              // it has sent a range
+	first     chan struct{}     // closed with the first answer of an unsure source; nil while nobody asks for it
 	hashing   hashing
 	disk      attachment
 	store     *store            // nil where there is no disk, or none yet

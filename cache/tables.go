@@ -27,7 +27,7 @@ const (
 )
 
 // open is the table of k, with one handle more.
-func (ts *tables) open(k Key, rangeless bool) *table {
+func (ts *tables) open(k Key, unpacks bool) *table {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if t := ts.byKey[k]; t != nil {
@@ -45,7 +45,8 @@ func (ts *tables) open(k Key, rangeless bool) *table {
 		users:     1,
 		flights:   make(map[int]*flight),
 		runs:      make(map[*run]struct{}),
-		rangeless: rangeless,
+		unpacks:   unpacks,
+		rangeless: unpacks,
 	}
 	if ts.cache.wrong.known(k) || ts.cache.options.Verify == VerifyFull {
 		t.trust = suspect

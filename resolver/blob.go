@@ -89,6 +89,21 @@ func (b *Blob) PassOver() {
 	}
 }
 
+// Unsure tells whether a part of the blob may cost as much as all of it: the host that
+// serves it is a mirror, which may have to fetch it first, or has sent a whole blob for a
+// part before, as a cache does that stands in a registry's place.
+func (b *Blob) Unsure() bool {
+	if b.desc.Data != nil {
+		return false
+	}
+	m := b.repo.registry.mirrors
+	w, ok := m.serving.Get(b.repo.blobKey(b.desc.Digest))
+	if able := m.able(canPull); !ok && len(able) > 0 {
+		w = able[0]
+	}
+	return w != nil && (w.passed() || w.sendsWhole.Load())
+}
+
 // A SizeError is that a blob has another size than its descriptor says, as far
 // as its source can be believed.
 type SizeError struct {

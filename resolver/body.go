@@ -201,6 +201,7 @@ func (b *blobBody) accept(resp *http.Response) error {
 	switch {
 	case !b.begun && got.n > b.end-b.pos:
 		b.pos, b.end = 0, b.blob.desc.Size
+		b.from.sendsWhole.Store(true)
 	case got.off == b.pos:
 	default:
 		if _, err := io.CopyN(io.Discard, resp.Body, b.pos); err != nil {

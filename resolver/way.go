@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -43,6 +44,8 @@ type way struct {
 	can  capabilities
 	own  bool // the registry itself
 	last bool // the registry itself, or what stands in its place
+
+	sendsWhole atomic.Bool // it has sent a whole blob for a part
 
 	mu    sync.Mutex // guards everything below
 	aside time.Time  // not asked before
