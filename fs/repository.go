@@ -278,6 +278,12 @@ func plain(desc ocispec.Descriptor) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size, Data: desc.Data}
 }
 
+// What the cache asks of a fetcher beside bytes, a registry's tells: see [cache.Fetcher].
+var (
+	_ cache.Chooser = (*resolver.Blob)(nil)
+	_ cache.Unsure  = (*resolver.Blob)(nil)
+)
+
 // open returns a reference to a blob's bytes.
 func (r *repository) open(desc ocispec.Descriptor) (*cache.Blob, error) {
 	key := cache.Key{Origin: r.origin, Digest: desc.Digest, Size: desc.Size, Local: r.local}
