@@ -156,9 +156,10 @@ func (s *slots) grant() {
 // first is the place in the queue of who is next, -1 if nobody may. s.mu is held.
 func (s *slots) first() int {
 	best := -1
+	reader := slices.ContainsFunc(s.queue, func(w *waiter) bool { return w.demand })
 	for i, w := range s.queue {
 		switch {
-		case s.taken >= s.all, !w.demand && s.taken-s.ends >= s.ahead:
+		case s.taken >= s.all, !w.demand && (reader || s.taken-s.ends >= s.ahead):
 		case best < 0 || s.held[w.owner] < s.held[s.queue[best].owner]:
 			best = i
 		}
