@@ -14,8 +14,7 @@ import (
 // while it does.
 //
 // A slot goes to the blob that holds the fewest, and then to who came first. While
-// a reader waits there is none for who reads ahead: all are taken then, and
-// all but one are still more than those may have.
+// a reader waits there is none for who reads ahead.
 type slots struct {
 	ahead, all int
 
