@@ -41,11 +41,11 @@ func (t *table) attach(p *patience) error {
 	}
 	t.mu.Unlock()
 	waits := t.cache.options.WaitForDisk
-	turn := patience{ctx: p.ctx, limit: p.limit}
+	turn := p // all in all it waits no longer
 	if !waits {
-		turn.limit = min(attachPatience, p.limit)
+		turn = &patience{ctx: p.ctx, limit: min(attachPatience, p.limit)}
+		defer turn.end()
 	}
-	defer turn.end()
 	if _, err := turn.wait(fl); err != nil && (waits || !errors.Is(err, errLate)) {
 		return err
 	}

@@ -38,6 +38,8 @@ func (b *Blob) Fill(ctx context.Context, advance func(here int64)) error {
 		return fmt.Errorf("fill blob %s: %w", b.key.Digest, errClosed)
 	}
 	defer b.table.leave()
+	b.table.hold() // as a Reader does: it goes on when b is closed
+	defer b.table.release()
 	if err := b.Look(ctx); err != nil {
 		return err
 	}
@@ -142,6 +144,9 @@ func (f *filling) find(i, last int) (fl *flight, err error) {
 		return nil, err
 	}
 	if fl := t.flight(i); fl != nil {
+		if fl.run != nil {
+			fl.run.fills(i)
+		}
 		return fl, nil
 	}
 	if _, ok := t.cache.memory.get(chunkKey(t.id, i)); ok {
@@ -161,20 +166,25 @@ func (f *filling) find(i, last int) (fl *flight, err error) {
 		return t.flights[i], nil
 	}
 	for k := i + 1; k <= last; k++ { // first where they are, so that one request goes as far as it can
-		if fl := t.flights[k]; fl != nil && fl.run == nil && !fl.landed() {
-			return fl, nil
-		} else if fl == nil && t.whereIs(k) == unlooked {
+		if t.whereIs(k) != unlooked {
+			continue
+		}
+		if fl := t.flights[k]; fl == nil {
 			return t.look(k), nil
+		} else if fl.run == nil {
+			return fl, nil // which looks
 		}
 	}
 	r := t.newRun(f.fetcher, i)
 	r.wanted = make(chan struct{})
-	for ; i <= last && t.nowhere(i); i++ {
-		r.last = i
-		t.claim(i, r)
+	r.fills(i)
+	t.claim(i, r)
+	for k := i + 1; k <= last && t.nowhere(k); k++ {
+		r.last = k
+		t.claim(k, r)
 	}
 	runs = []*run{r}
-	return t.flights[r.next], nil
+	return t.flights[i], nil
 }
 
 // verify waits until all of the content is verified.

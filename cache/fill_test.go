@@ -179,3 +179,72 @@ func TestFillFails(t *testing.T) {
 		t.Errorf("a small one: %v, %v", told, err)
 	}
 }
+
+// Where there is no room for what a stream brings, it rests only as long as nobody waits:
+// who fills does.
+func TestFillOfAStreamWithoutRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(4*minPiece, 78))
+		s.ignores = true
+		c := open(t, Options{Memory: 1 << 20, Concurrency: 1})
+		begun := time.Now()
+		if _, err := fillAll(t, c, s); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(begun); waited > 0 {
+			t.Errorf("it took %v", waited)
+		}
+	})
+}
+
+// What is read from disk further on isn't what is waited for.
+func TestFillBesideAReaderOfTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(largeSize, 79))
+		c := open(t, Options{Dir: t.TempDir(), Concurrency: 1, WaitForDisk: true})
+		b, err := c.Blob(s.key(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close() //nolint:errcheck // it never fails
+		if err := b.Look(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		fl := newFlight()
+		b.table.mu.Lock()
+		b.table.chunks.at(3).where = stored
+		b.table.flights[3] = fl
+		b.table.mu.Unlock()
+		read := make(chan struct{})
+		go func() {
+			defer close(read)
+			time.Sleep(time.Millisecond)
+			b.table.mu.Lock()
+			defer b.table.mu.Unlock()
+			fl.land(s.content[3*ChunkSize:4*ChunkSize], nil)
+			delete(b.table.flights, 3)
+		}()
+		f := &filling{table: b.table, fetcher: s}
+		if err := f.bring(t.Context(), 0, 10); err != nil {
+			t.Error(err)
+		}
+		if !c.memory.has(chunkKey(b.table.id, 0)) {
+			t.Error("the first chunk isn't here")
+		}
+		<-read
+	})
+}
+
+// A blob that is closed while it is filled is filled all the same.
+func TestFillOfABlobThatIsClosed(t *testing.T) {
+	s := newSource(random(8*minPiece, 80))
+	c := open(t, Options{Dir: t.TempDir(), Concurrency: 4, WaitForDisk: true})
+	b, err := c.Blob(s.key(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = b.Fill(t.Context(), func(int64) { b.Close() }) //nolint:errcheck // it never fails
+	if total, _ := s.bytesSent(); err != nil || total != b.key.Size {
+		t.Errorf("%d bytes in %d requests, %v", total, s.fetches(), err)
+	}
+}

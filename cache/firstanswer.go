@@ -17,17 +17,29 @@ func unsure(f Fetcher) bool {
 	return ok && u.Unsure()
 }
 
-// mayAsk waits for the answer to the first request of an unsure source. answered has to
-// be called once r has its own, and may be called again. The error is errAgain where r shall end, because a
-// stream brings what r was to bring.
+// A firstAnswer is the one that others wait for.
+type firstAnswer struct {
+	run  *run          // which asks
+	came chan struct{} // closed once it has it, or won't have it
+}
+
+// mayAsk waits for the answer to the first request of an unsure source, which is as
+// urgent as what waits for it. answered has to be called once r has its own, and may be
+// called again. The error is errAgain where r shall end, because a stream brings what r
+// was to bring.
 func (r *run) mayAsk() (answered func(), err error) {
 	t := r.table
 	if !unsure(r.fetcher) {
 		return func() {}, nil
 	}
+	wanted := r.wanted
 	for {
 		t.mu.Lock()
 		first := t.first
+		if first != nil && r.demand >= 0 {
+			first.run.want(first.run.next)
+			wanted = nil
+		}
 		switch {
 		case t.rangeless && !r.stream:
 			leaves := r.leaves()
@@ -40,14 +52,15 @@ func (r *run) mayAsk() (answered func(), err error) {
 			t.mu.Unlock()
 			return func() {}, nil
 		case first == nil:
-			first = make(chan struct{})
+			first = &firstAnswer{run: r, came: make(chan struct{})}
 			t.first = first
 			t.mu.Unlock()
 			return sync.OnceFunc(func() { t.firstAnswered(first) }), nil
 		}
 		t.mu.Unlock()
 		select {
-		case <-first:
+		case <-first.came:
+		case <-wanted:
 		case <-r.ctx.Done():
 			return nil, r.ctx.Err()
 		}
@@ -56,9 +69,9 @@ func (r *run) mayAsk() (answered func(), err error) {
 
 // firstAnswered has those go on who wait for the first answer. Where it was none, one of
 // them asks.
-func (t *table) firstAnswered(first chan struct{}) {
+func (t *table) firstAnswered(first *firstAnswer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.first = nil
-	close(first)
+	close(first.came)
 }

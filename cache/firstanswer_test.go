@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,5 +128,46 @@ func TestRangesAreTriedAgain(t *testing.T) {
 	settled(c)
 	if after, _ := s.bytesSent(); after-before > 2*ChunkSize {
 		t.Errorf("%d bytes were sent for a part", after-before)
+	}
+}
+
+// A busySource is an unsure one that answers only where a reader waits.
+type busySource struct{ unsureSource }
+
+func (s busySource) Fetch(ctx context.Context, off, n int64, wanted <-chan struct{}) (io.ReadCloser, bool, error) {
+	if wanted != nil {
+		select {
+		case <-wanted:
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		}
+	}
+	return s.unsureSource.Fetch(ctx, off, n, wanted)
+}
+
+// What a reader waits for is urgent, and so is the first answer, whether the reader comes
+// to a part that is asked for or to one that waits for that answer.
+func TestFirstAnswerIsAsUrgentAsItsReaders(t *testing.T) {
+	for _, off := range []int64{8*minPiece - 10, 2 * minPiece} {
+		synctest.Test(t, func(t *testing.T) {
+			s := busySource{unsureSource{newSource(random(8*minPiece, 85))}}
+			c := open(t, Options{Concurrency: 2})
+			b, err := c.Blob(s.key(), s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close() //nolint:errcheck // it never fails
+			ctx, interrupt := context.WithCancel(t.Context())
+			filled := make(chan error)
+			go func() { filled <- b.Fill(ctx, func(int64) {}) }()
+			synctest.Wait()
+			if _, err := readPart(t, c, s.key(), s, off, 10); err != nil {
+				t.Errorf("at %d: %v", off, err)
+			}
+			interrupt()
+			if err := <-filled; !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

@@ -25,6 +25,7 @@ type run struct {
 	next    int  // the chunk that arrives next
 	last    int  // the last one to bring
 	demand  int  // the last one that somebody waits for, -1 if nobody ever did
+	filled  int  // the last one that who fills the blob waits for, -1 as above: it makes nothing urgent
 	stream  bool // it brings all of the blob
 	claimed int  // the last one that was claimed, see share.go
 }
@@ -35,7 +36,7 @@ const splitAfter = 8 << 20
 
 // newRun is a run for chunk i alone, to be extended and started. t.mu is held.
 func (t *table) newRun(f Fetcher, i int) *run {
-	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, claimed: -1, began: time.Now()}
+	r := &run{table: t, fetcher: f, wake: make(chan struct{}, 1), next: i, last: i, demand: -1, filled: -1, claimed: -1, began: time.Now()}
 	r.ctx, r.cancel = context.WithCancelCause(t.cache.ctx)
 	t.runs[r] = struct{}{}
 	t.users++
@@ -57,6 +58,17 @@ func (r *run) want(i int) {
 		close(r.wanted)
 	}
 	r.demand = max(r.demand, i)
+	r.goOn()
+}
+
+// fills notes that who fills the blob waits for chunk i. table.mu is held.
+func (r *run) fills(i int) {
+	r.filled = max(r.filled, i)
+	r.goOn()
+}
+
+// goOn wakes r where it rests, see pace.
+func (r *run) goOn() {
 	select {
 	case r.wake <- struct{}{}:
 	default:
@@ -104,6 +116,7 @@ func (t *table) hurry(f Fetcher, fl *flight, i int) []*run {
 	other := t.newRun(f, i)
 	other.last, r.last = r.last, i-1
 	other.claimed, r.claimed = r.claimed, min(r.claimed, r.last)
+	other.filled = r.filled
 	for k := i; k <= other.last; k++ {
 		if fl := t.flights[k]; fl != nil && fl.run == r && !fl.landed() {
 			fl.run = other

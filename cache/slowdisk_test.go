@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,4 +49,26 @@ func TestInterruptedWhileTheDiskIsRead(t *testing.T) {
 	if err != context.Canceled { //nolint:errorlint // it must be the same
 		t.Error(err)
 	}
+}
+
+// Who waits for the disk, as Options.WaitForDisk says, and then for what it reads, waits no
+// longer than others. The time is the test's own (synctest).
+func TestWaitingForTheDiskCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(random(largeSize, 84))
+		s.hold = func(ctx context.Context, _ int, _ int64) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		o := Options{Dir: t.TempDir(), WaitForDisk: true, Timeout: time.Minute}
+		c := open(t, o)
+		r, _ := reader(t, c, s.key(), s)
+		disk := newFlight()
+		r.table.disk.closing = disk
+		begun := time.Now()
+		time.AfterFunc(o.Timeout, func() { disk.land(nil, nil) })
+		if _, err := r.ReadAt(t.Context(), make([]byte, 10), 0); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 2*o.Timeout {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+	})
 }

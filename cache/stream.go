@@ -141,7 +141,7 @@ func (r *run) pace(last int) (i int, more bool, err error) {
 func (r *run) rests() bool {
 	t := r.table
 	ahead := int(t.cache.options.Memory / (4 * (ChunkSize + itemCost)))
-	if !r.stream || r.next == 0 || r.next <= r.demand+ahead {
+	if !r.stream || r.next == 0 || r.next <= max(r.demand, r.filled)+ahead {
 		return false
 	}
 	before := r.next - 1

@@ -41,7 +41,7 @@ type table struct {
 	unpacks   bool              // an Unpacker fetches it
 	rangeless bool              // the source sends the whole blob for any range, as far as is known
 	ranged    bool              // it has sent a range
-	first     chan struct{}     // closed with the first answer of an unsure source; nil while nobody asks for it
+	first     *firstAnswer      // of an unsure source; nil while nobody asks for it
 	hashing   hashing
 	disk      attachment
 	store     *store            // nil where there is no disk, or none yet

@@ -14,8 +14,7 @@ import (
 // while it does.
 //
 // A slot goes to the blob that holds the fewest, and then to who came first. While
-// a reader waits there is none for who reads ahead: all are taken then, and
-// all but one are still more than those may have.
+// a reader waits there is none for who reads ahead.
 type slots struct {
 	ahead, all int
 
@@ -156,9 +155,10 @@ func (s *slots) grant() {
 // first is the place in the queue of who is next, -1 if nobody may. s.mu is held.
 func (s *slots) first() int {
 	best := -1
+	reader := slices.ContainsFunc(s.queue, func(w *waiter) bool { return w.demand })
 	for i, w := range s.queue {
 		switch {
-		case s.taken >= s.all, !w.demand && s.taken-s.ends >= s.ahead:
+		case s.taken >= s.all, !w.demand && (reader || s.taken-s.ends >= s.ahead):
 		case best < 0 || s.held[w.owner] < s.held[s.queue[best].owner]:
 			best = i
 		}

@@ -164,6 +164,16 @@ func TestSlotsNearTheirEnd(t *testing.T) {
 	q.await(1)
 }
 
+// Nor does it take what a reader waits for.
+func TestSlotsNearTheirEndAreForReaders(t *testing.T) {
+	q := &queuer{t: t, slots: newSlots(1), granted: make(chan string, 10)}
+	q.fill(2, "x")
+	(&slot{slots: q.slots, owner: "x"}).end()
+	q.ask("a", "ahead", make(chan struct{}))
+	q.ask("b", "reader", nil)
+	q.release("x", "reader")
+}
+
 // The time in the queue doesn't count while nobody waits. The time is the test's own
 // (synctest).
 func TestSlotsPatience(t *testing.T) {
