@@ -221,24 +221,24 @@ func (r *run) bring() error {
 		if err != nil {
 			return err
 		}
-		off, n := r.span(last)
-		if n <= 0 {
+		if _, n := r.span(last); n <= 0 {
 			return nil
 		}
-		if err := r.ask(off, n, last); err != nil {
+		answered, err := r.mayAsk()
+		if err != nil {
+			return err
+		}
+		if err := r.ask(last, answered); err != nil {
 			return err
 		}
 	}
 }
 
-// ask makes one request, for the chunks up to last.
-func (r *run) ask(off, n int64, last int) error {
+// ask makes one request, for the chunks up to last, and tells when it is answered.
+func (r *run) ask(last int, answered func()) error {
 	t := r.table
-	answered, err := r.mayAsk()
-	if err != nil {
-		return err
-	}
 	defer answered()
+	off, n := r.span(last)
 	t.cache.counts.fetches.Add(1)
 	t.mu.Lock()
 	t.asked = r.fetcher

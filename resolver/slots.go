@@ -9,14 +9,15 @@ import (
 
 // slots are how many requests for blobs one host has at once. Those that read
 // ahead are Options.Concurrency at most, all together half as many more: a
-// reader that waits needn't wait for the end of what nobody waits for. One that
-// has nearly come to its end counts among all alone: the next one's latency passes
-// while it does.
+// reader that waits needn't wait for the end of what nobody waits for. Of those that
+// have nearly come to their end some count among all alone, half of what is kept for
+// readers: the next one's latency passes while they end.
 //
 // A slot goes to the blob that holds the fewest, and then to who came first. While
-// a reader waits there is none for who reads ahead.
+// a reader waits there is none for who reads ahead: all are taken then, and
+// all but one are still more than those may have.
 type slots struct {
-	ahead, all int
+	ahead, all, ending int
 
 	mu    sync.Mutex // guards everything below
 	taken int
@@ -56,7 +57,8 @@ type waiter struct {
 }
 
 func newSlots(concurrency int) *slots {
-	return &slots{ahead: concurrency, all: concurrency + (concurrency+1)/2, held: make(map[string]int)}
+	kept := (concurrency + 1) / 2
+	return &slots{ahead: concurrency, all: concurrency + kept, ending: kept / 2, held: make(map[string]int)}
 }
 
 // errStopped is that the host one waits for has gone down.
@@ -155,10 +157,9 @@ func (s *slots) grant() {
 // first is the place in the queue of who is next, -1 if nobody may. s.mu is held.
 func (s *slots) first() int {
 	best := -1
-	reader := slices.ContainsFunc(s.queue, func(w *waiter) bool { return w.demand })
 	for i, w := range s.queue {
 		switch {
-		case s.taken >= s.all, !w.demand && (reader || s.taken-s.ends >= s.ahead):
+		case s.taken >= s.all, !w.demand && s.taken-min(s.ends, s.ending) >= s.ahead:
 		case best < 0 || s.held[w.owner] < s.held[s.queue[best].owner]:
 			best = i
 		}

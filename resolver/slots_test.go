@@ -130,48 +130,36 @@ func TestSlotsForReaders(t *testing.T) {
 
 // What is near its end makes room for one who reads ahead, within what all may have.
 func TestSlotsNearTheirEnd(t *testing.T) {
-	q := &queuer{t: t, slots: newSlots(2), granted: make(chan string, 10)}
-	q.fill(2, "x")
+	q := &queuer{t: t, slots: newSlots(4), granted: make(chan string, 10)}
+	granted := func(want string, left int) {
+		t.Helper()
+		if got := <-q.granted; got != want {
+			t.Errorf("%s was granted, not %s", got, want)
+		}
+		q.waiting--
+		q.await(left)
+	}
+	q.fill(4, "x")
 	never := make(chan struct{})
 	q.ask("a", "first", never)
 	q.ask("b", "second", never)
 	q.ask("c", "third", never)
-	ending := &slot{slots: q.slots, owner: "x"}
+	ending, other := &slot{slots: q.slots, owner: "x"}, &slot{slots: q.slots, owner: "x"}
 	ending.end()
+	granted("first", 2)
 	ending.end() // counts once
-	if got := <-q.granted; got != "first" {
-		t.Errorf("%s was granted", got)
-	}
-	other := &slot{slots: q.slots, owner: "x"}
-	other.end()
-	q.waiting--
-	q.await(2) // all are taken
+	other.end()  // the slot that is left is for readers
+	q.await(2)
 	ending.release()
-	q.waiting--
-	if got := <-q.granted; got != "second" {
-		t.Errorf("%s was granted", got)
-	}
+	granted("second", 1)
 	other.release()
 	q.await(1)
 	over := &slot{slots: q.slots, owner: "a"}
 	over.release()
-	q.waiting--
-	if got := <-q.granted; got != "third" {
-		t.Errorf("%s was granted", got)
-	}
+	granted("third", 0)
 	q.ask("d", "fourth", never)
 	over.end()
 	q.await(1)
-}
-
-// Nor does it take what a reader waits for.
-func TestSlotsNearTheirEndAreForReaders(t *testing.T) {
-	q := &queuer{t: t, slots: newSlots(1), granted: make(chan string, 10)}
-	q.fill(2, "x")
-	(&slot{slots: q.slots, owner: "x"}).end()
-	q.ask("a", "ahead", make(chan struct{}))
-	q.ask("b", "reader", nil)
-	q.release("x", "reader")
 }
 
 // The time in the queue doesn't count while nobody waits. The time is the test's own
