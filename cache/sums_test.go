@@ -135,7 +135,7 @@ func TestReadErrorIsNoDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newSource(random(largeSize, 71))
 			dir := t.TempDir()
-			c := open(t, Options{Dir: dir, Memory: 1 << 20})
+			c := open(t, Options{Dir: dir, Memory: 1 << 20, WaitForDisk: true})
 			mustRead(t, c, s.key(), s, s.content)
 			shut(t, c)
 			c = open(t, Options{Dir: dir, Memory: 1 << 20})
