@@ -46,6 +46,7 @@ func (t *table) look(i int) *flight {
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()
+		delete(t.flights, i) // with what it found out: nobody takes it for one that brings the chunk
 		for k := range count {
 			if c := t.chunks.at(first + k); c.where == unlooked {
 				c.where = absent

@@ -199,8 +199,12 @@ func random(n int, seed uint64) []byte {
 	return b
 }
 
+// open opens a cache, of which a test that fails shows the log.
 func open(t testing.TB, o Options) *Cache {
 	t.Helper()
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	c, err := Open(o)
 	if err != nil {
 		t.Fatal(err)
