@@ -27,8 +27,9 @@
 // asked for, and where HEAD of a manifest is refused, GET (heads.go).
 //
 // A host is a scheme, name and port: the registry's, one that it redirects to,
-// or its token service. Each has its own connections and slots, so that none
-// holds up another. What it asks for with Retry-After is kept, for five minutes
+// or its token service. Each has its own connections and slots (slots.go, and
+// place.go, which tells when an answer is near its end), so that none holds up
+// another. What it asks for with Retry-After is kept, for five minutes
 // at most; a denial is remembered for a second. A host that gave no answer is
 // down: requests to it fail at once, while it is asked in the background, once a
 // second, whether it is back. [Registry.Close] ends that.
@@ -52,7 +53,8 @@
 // registry is meant (?ns=). It is asked for a tag, a size or the bytes of a digest only
 // if it may be; for a list never, for what it leaves out says nothing. What a digest
 // proves is compared with it: of a document and a small blob before anybody gets it, of
-// a larger one by whoever has all of it, who tells ([Blob.PassOver]). What nothing
+// a larger one by whoever has all of it, who tells ([Blob.PassOver]). What a part of
+// a blob may cost there is unsure, and so who reads it asks for one first ([Blob.Unsure]). What nothing
 // proves, a tag's digest and a blob's size, is believed of who may resolve tags.
 //
 // A mirror that fails, in whatever way, is passed over, and the next host asked, the
