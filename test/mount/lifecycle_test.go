@@ -104,7 +104,8 @@ func TestMountedElsewhere(t *testing.T) {
 	}
 	m.gone(t)
 	m.logs(t, "mounted elsewhere")
-	if r := try(t, "ls", elsewhere+"/app/_tags"); !strings.Contains(r.stderr, "not connected") {
+	// What the kernel says depends on how far it is with ending the connection.
+	if r := try(t, "ls", elsewhere+"/app/_tags"); !strings.Contains(r.stderr, "not connected") && !strings.Contains(r.stderr, "connection abort") {
 		t.Errorf("elsewhere: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
 }
