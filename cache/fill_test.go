@@ -88,11 +88,7 @@ func TestFillAsksAhead(t *testing.T) {
 		return fault{cut: (n - n/pieceEnd) * int64(b2i(call == 0)), stall: true}, nil
 	}
 	c := open(t, Options{Dir: t.TempDir(), Concurrency: 1})
-	b, err := c.Blob(s.key(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close() //nolint:errcheck // it never fails
+	b := blobOf(t, c, s.key(), s)
 	ctx, interrupt := context.WithCancel(t.Context())
 	filled := make(chan error)
 	go func() { filled <- b.Fill(ctx, func(int64) {}) }()
@@ -110,11 +106,7 @@ func TestFillWaitsForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(random(largeSize, 77))
 		c := open(t, Options{Dir: t.TempDir(), WaitForDisk: true})
-		b, err := c.Blob(s.key(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close() //nolint:errcheck // it never fails
+		b := blobOf(t, c, s.key(), s)
 		disk := newFlight()
 		b.table.disk.closing = disk
 		filled := make(chan error)
@@ -202,11 +194,7 @@ func TestFillBesideAReaderOfTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(random(largeSize, 79))
 		c := open(t, Options{Dir: t.TempDir(), Concurrency: 1, WaitForDisk: true})
-		b, err := c.Blob(s.key(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close() //nolint:errcheck // it never fails
+		b := blobOf(t, c, s.key(), s)
 		if err := b.Look(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -152,11 +152,7 @@ func TestFirstAnswerIsAsUrgentAsItsReaders(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := busySource{unsureSource{newSource(random(8*minPiece, 85))}}
 			c := open(t, Options{Concurrency: 2})
-			b, err := c.Blob(s.key(), s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer b.Close() //nolint:errcheck // it never fails
+			b := blobOf(t, c, s.key(), s)
 			ctx, interrupt := context.WithCancel(t.Context())
 			filled := make(chan error)
 			go func() { filled <- b.Fill(ctx, func(int64) {}) }()

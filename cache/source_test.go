@@ -227,6 +227,17 @@ func shut(t testing.TB, c *Cache) {
 	}
 }
 
+// blobOf opens a blob until the test ends.
+func blobOf(t testing.TB, c *Cache, k Key, f Fetcher) *Blob {
+	t.Helper()
+	b, err := c.Blob(k, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() }) // it never fails
+	return b
+}
+
 // reader opens a blob and a Reader on it, to be closed by the returned function.
 func reader(t testing.TB, c *Cache, k Key, f Fetcher) (*Reader, func()) {
 	t.Helper()

@@ -98,8 +98,10 @@ func (b *Blob) Unsure() bool {
 	}
 	m := b.repo.registry.mirrors
 	w, ok := m.serving.Get(b.repo.blobKey(b.desc.Digest))
-	if able := m.able(canPull); !ok && len(able) > 0 {
-		w = able[0]
+	if !ok {
+		if able := m.able(canPull); len(able) > 0 {
+			w = able[0]
+		}
 	}
 	return w != nil && (w.passed() || w.sendsWhole.Load())
 }
