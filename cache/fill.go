@@ -128,7 +128,7 @@ func (f *filling) bring(ctx context.Context, i, last int) error {
 			return fl.err
 		}
 	}
-	return fmt.Errorf("blob %s from %s: what was asked for doesn't come: %w", f.table.key.Digest, f.table.key.Origin, errLate)
+	return f.table.neverComes()
 }
 
 // find is what brings chunk i, nil if it is here.

@@ -174,12 +174,17 @@ func (r *Reader) readChunk(patience *patience, i int, from *piece, p []byte, at 
 // maxTries is how often a chunk is asked for that doesn't come, without an error.
 const maxTries = 1000
 
+// neverComes is the error after maxTries.
+func (t *table) neverComes() error {
+	return fmt.Errorf("blob %s from %s: what was asked for doesn't come: %w", t.key.Digest, t.key.Origin, errLate)
+}
+
 // bring waits until a piece is here, or on disk.
 func (r *Reader) bring(patience *patience, i int, from *piece) error {
 	t := r.table
 	for tries := 0; from.data == nil && from.flight != nil; tries++ {
 		if tries > maxTries {
-			return fmt.Errorf("blob %s from %s: what was asked for doesn't come: %w", r.key.Digest, r.key.Origin, errLate)
+			return t.neverComes()
 		}
 		data, err := patience.wait(from.flight)
 		switch {

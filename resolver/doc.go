@@ -55,7 +55,8 @@
 // proves is compared with it: of a document and a small blob before anybody gets it, of
 // a larger one by whoever has all of it, who tells ([Blob.PassOver]). What a part of
 // a blob may cost there is unsure, so that who reads it asks for one first
-// ([Blob.Unsure]). What nothing proves, a tag's digest and a blob's size, is believed of who may resolve tags.
+// ([Blob.Unsure]). What nothing proves, a tag's digest and a blob's size, is believed of
+// who may resolve tags.
 //
 // A mirror that fails, in whatever way, is passed over, and the next host asked, the
 // registry last; its error is the one that counts. A blob stays with the host that
